@@ -1,0 +1,88 @@
+"""Every error that a user can cause or meet, in one tree.
+
+    WorkbenchError
+    ├── UnknownName          a name that no registry knows; answers with the nearest and all known names
+    ├── InvalidSetting       a setting with a wrong name, type or range
+    ├── InvalidSite          a site that cannot be read as one
+    │   └── UnsupportedSite  a site that this model's adapter cannot read or edit
+    ├── InvalidModel         a causal model, network or task whose parts do not fit
+    ├── Undefined            a causal model has no value for this intervention
+    ├── InvalidProgram       a RASP program that cannot be compiled; says which expression and why
+    │   └── UnverifiedProgram  compiled, but not equal to what it should compute: never ground truth
+    ├── InsufficientData     too few pairs that can tell anything
+    ├── InvalidTransport     a transport problem that has no meaningful solution
+    └── StoreError           the folder of runs
+        ├── CorruptRun       a run folder that cannot be read; named
+        └── StoreUnwritable  full disk, read-only folder
+
+A message says what was given, what is allowed, and what to write instead.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class WorkbenchError(Exception):
+    """The root: one sentence that tells the user what to do."""
+
+
+class UnknownName(WorkbenchError):
+    """A name that is not in its registry.
+
+    ``kind`` is what was looked up ("method", "program"), ``given`` what the user wrote, ``known`` every right answer.
+    """
+
+    def __init__(self, kind: str, given: str, known: Iterable[str]) -> None:
+        self.kind, self.given, self.known = kind, given, tuple(sorted(known))
+        near = difflib.get_close_matches(given, self.known, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        listed = ", ".join(self.known) if self.known else "none"
+        super().__init__(f"unknown {kind} {given!r}.{hint} Known: {listed}")
+
+
+class InvalidSetting(WorkbenchError):
+    """A setting whose name, type or value is not allowed."""
+
+
+class InvalidSite(WorkbenchError):
+    """Text or parts that do not name a site."""
+
+
+class UnsupportedSite(InvalidSite):
+    """A well-formed site that this model cannot read or edit."""
+
+
+class InvalidModel(WorkbenchError):
+    """A causal model, network or task whose parts do not fit together."""
+
+
+class Undefined(WorkbenchError):
+    """The causal model defines no value under this intervention (for RASP: outside the compiled semantics)."""
+
+
+class InvalidProgram(WorkbenchError):
+    """A RASP program that cannot be compiled."""
+
+
+class UnverifiedProgram(InvalidProgram):
+    """A compiled program that failed a check, or was never checked, and is therefore no ground truth."""
+
+
+class InsufficientData(WorkbenchError):
+    """Too few pairs are informative for a score to mean anything."""
+
+
+class InvalidTransport(WorkbenchError):
+    """A transport problem without a meaningful solution, or a solver that did not reach its marginals."""
+
+
+class StoreError(WorkbenchError):
+    """The store of runs cannot do what was asked."""
+
+
+class CorruptRun(StoreError):
+    """A run folder that is half-written or damaged."""
+
+
+class StoreUnwritable(StoreError):
+    """The store cannot be written: full disk, read-only folder, no permission."""
