@@ -1,0 +1,130 @@
+"""Answer codes: how a task's answers become labels, how outputs are checked, trained and compared.
+
+An answer may be one value (a letter) or one a position (a whole sequence). Labels are tensors [pairs, answers] in which
+``nothing`` marks a position without an answer: padding, or a value that the causal model leaves open.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int, Num
+from torch import Tensor
+
+from engines.causal import Value
+from engines.errors import InvalidModel
+
+NOTHING = -100
+"""Label of a position without an answer in a choice."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values; ``columns[i]`` is the network's output column of ``values[i]``.
+
+    ``sharpness`` multiplies logits before the softmax (an inverse temperature), for networks such as compiled ones
+    whose outputs are 0/1 coordinates and no log-probabilities. Raises ``InvalidModel`` when two values share a column:
+    then no output could tell them apart.
+    """
+
+    values: tuple[Value, ...]
+    columns: tuple[int, ...]
+    sharpness: float = 1.0
+
+    def __post_init__(self) -> None:
+        if len(self.values) != len(self.columns) or len(set(self.columns)) != len(self.columns):
+            raise InvalidModel(
+                f"{len(self.values)} answers on {len(set(self.columns))} distinct output columns: "
+                "give each answer a column of its own"
+            )
+
+    def encode(self, answers: Sequence[Sequence[Value | None]], width: int) -> Int[Tensor, "pairs answers"]:
+        """Labels of answers, padded to ``width``; None becomes ``NOTHING``. Raises ``InvalidModel`` for an unknown value."""
+        code = {value: index for index, value in enumerate(self.values)}
+        rows = []
+        for answer in answers:
+            if unknown := [value for value in answer if value is not None and value not in code]:
+                raise InvalidModel(f"answer {unknown[0]!r} is none of {self.values}")
+            row = [NOTHING if value is None else code[value] for value in answer]
+            rows.append(row + [NOTHING] * (width - len(row)))
+        return torch.tensor(rows, dtype=torch.int64).reshape(len(rows), width)
+
+    def differs(
+        self, first: Int[Tensor, "*pairs answers"], second: Int[Tensor, "*pairs answers"]
+    ) -> Bool[Tensor, "*pairs"]:
+        """Whether two labels disagree at a position where both have an answer."""
+        return ((first != second) & (first != NOTHING) & (second != NOTHING)).any(-1)
+
+    def correct(
+        self, outputs: Float[Tensor, "*pairs answers codes"], labels: Int[Tensor, "*pairs answers"]
+    ) -> Bool[Tensor, "*pairs"]:
+        """Whether the largest output is the label's at every position with an answer."""
+        return ((outputs.argmax(-1) == labels) | (labels == NOTHING)).all(-1)
+
+    def loss(
+        self, outputs: Float[Tensor, "*pairs answers codes"], labels: Int[Tensor, "*pairs answers"]
+    ) -> Float[Tensor, "*pairs"]:
+        """Cross-entropy in nats, averaged over the positions with an answer."""
+        some = labels != NOTHING
+        picked = (outputs * self.sharpness).log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+        return -(picked * some).sum(-1) / some.sum(-1).clamp(min=1)
+
+    def express(self, outputs: Float[Tensor, "*pairs answers codes"]) -> Float[Tensor, "*pairs answers codes"]:
+        """Outputs as signatures compare them: probabilities."""
+        return (outputs * self.sharpness).softmax(-1)
+
+    def ideal(self, labels: Int[Tensor, "*pairs answers"]) -> Float[Tensor, "*pairs answers codes"]:
+        """What ``express`` gives for a network that is sure of the label; zeros where there is no answer."""
+        hot = torch.nn.functional.one_hot(labels.clamp(min=0), len(self.values)).to(torch.float32)
+        return hot * (labels != NOTHING)[..., None]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number read from one output column, right when within ``tolerance``; labels are float64, NaN for no answer."""
+
+    column: int
+    tolerance: float
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The one output column."""
+        return (self.column,)
+
+    def encode(self, answers: Sequence[Sequence[Value | None]], width: int) -> Float[Tensor, "pairs answers"]:
+        """Labels of answers, padded to ``width``; None becomes NaN."""
+        rows = [[float("nan") if value is None else float(value) for value in answer] for answer in answers]  # type: ignore[arg-type]
+        padded = [row + [float("nan")] * (width - len(row)) for row in rows]
+        return torch.tensor(padded, dtype=torch.float64).reshape(len(rows), width)
+
+    def differs(
+        self, first: Float[Tensor, "*pairs answers"], second: Float[Tensor, "*pairs answers"]
+    ) -> Bool[Tensor, "*pairs"]:
+        """Whether two labels lie further apart than twice the tolerance at a position where both have an answer."""
+        return ((first - second).abs() > 2 * self.tolerance).any(-1)
+
+    def correct(
+        self, outputs: Float[Tensor, "*pairs answers codes"], labels: Float[Tensor, "*pairs answers"]
+    ) -> Bool[Tensor, "*pairs"]:
+        """Whether the output is within the tolerance of the label at every position with an answer."""
+        return (((outputs[..., 0] - labels).abs() <= self.tolerance) | labels.isnan()).all(-1)
+
+    def loss(
+        self, outputs: Float[Tensor, "*pairs answers codes"], labels: Float[Tensor, "*pairs answers"]
+    ) -> Float[Tensor, "*pairs"]:
+        """Squared error in units of the tolerance, compressed by log(1 + .), averaged over the positions with an answer."""
+        some = ~labels.isnan()
+        error = torch.where(some, outputs[..., 0] - labels.nan_to_num(), 0.0) / self.tolerance
+        return (error.square().log1p().sum(-1) / some.sum(-1).clamp(min=1)).to(outputs.dtype)
+
+    def express(self, outputs: Float[Tensor, "*pairs answers codes"]) -> Float[Tensor, "*pairs answers codes"]:
+        """Outputs as signatures compare them: the number itself."""
+        return outputs
+
+    def ideal(self, labels: Float[Tensor, "*pairs answers"]) -> Float[Tensor, "*pairs answers codes"]:
+        """What ``express`` gives for a network that is right; zero where there is no answer."""
+        return labels.nan_to_num()[..., None].to(torch.float32)
+
+
+AnswerCode = Choice | Number
+Labels = Num[Tensor, "pairs answers"]

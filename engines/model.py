@@ -1,0 +1,238 @@
+"""One protocol over every network: run a batch, read named ports, edit them, perhaps start from a cached layer input.
+
+``Batch`` is padded on the left, so that the last token of every row is in the last column. ``Hooked`` holds what both
+adapters share: hook functions live on the network inside one call only, also when that call raises.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from engines.errors import InvalidModel, UnsupportedSite
+from engines.networks import Decoder
+from engines.site import HEAD, Port, Site
+
+Edit: TypeAlias = Callable[[Tensor], Tensor]
+"""Takes a port's activation ([rows, pos, width], heads in between where the port has them), returns its replacement."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a network, as far as sites need them. ``n_kv_heads`` counts the heads of k and v."""
+
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    d_model: int
+    d_head: int
+    d_mlp: int
+
+    def width(self, site: Site) -> int:
+        """How many coordinates the site's vector has at one position; raises ``UnsupportedSite`` when it is out of range."""
+        if site.layer is not None and site.layer >= self.n_layers:
+            raise UnsupportedSite(f"{site}: this model has layers 0 to {self.n_layers - 1}")
+        heads = self.n_kv_heads if site.component in ("k", "v") else self.n_heads
+        if site.head is not None and site.head >= heads:
+            raise UnsupportedSite(f"{site}: this model has heads 0 to {heads - 1} there")
+        sizes = {"q": self.d_head, "k": self.d_head, "v": self.d_head, "z": self.d_head}
+        full = sizes.get(site.component, self.d_mlp if site.component.startswith("mlp.") else self.d_model)
+        start, stop = site.span or (0, full)
+        if stop > full:
+            raise UnsupportedSite(f"{site}: that vector has coordinates 0 to {full - 1}")
+        return stop - start
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token rows of one width, padded on the left; ``mask`` is True where a token is real."""
+
+    tokens: Int[Tensor, "rows pos"]
+    mask: Bool[Tensor, "rows pos"]
+
+    @property
+    def rows(self) -> int:
+        """How many inputs."""
+        return self.tokens.shape[0]
+
+    @property
+    def padding(self) -> Int[Tensor, " rows"]:
+        """Padded columns on the left of each row: add it to a position of the unpadded input."""
+        return (~self.mask).sum(1)
+
+    def take(self, index: Int[Tensor, " taken"]) -> "Batch":
+        """The rows of ``index``, in that order."""
+        return Batch(self.tokens[index], self.mask[index])
+
+
+def pad(sequences: Sequence[Sequence[int]], token: int = 0) -> Batch:
+    """Stack token sequences of any lengths, padded on the left with ``token``; raises ``InvalidModel`` when one is empty."""
+    if not sequences or min(len(sequence) for sequence in sequences) == 0:
+        raise InvalidModel("a batch needs at least one sequence, and each sequence at least one token")
+    width = max(len(sequence) for sequence in sequences)
+    rows = [[token] * (width - len(sequence)) + list(sequence) for sequence in sequences]
+    mask = [[False] * (width - len(sequence)) + [True] * len(sequence) for sequence in sequences]
+    return Batch(torch.tensor(rows), torch.tensor(mask))
+
+
+@dataclass(frozen=True)
+class Start:
+    """A cached input of ``layer`` (the residual stream before it); ``layer == n_layers`` means: only unembed."""
+
+    layer: int
+    residual: Float[Tensor, "rows pos d_model"]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Which outputs are wanted: some positions (columns of the padded batch) and some output columns, nothing else."""
+
+    positions: Int[Tensor, "rows answers"]
+    columns: Int[Tensor, " codes"]
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What a run gave: the asked outputs (None when nothing was asked) and the ports that were read, after any edit."""
+
+    outputs: Float[Tensor, "rows answers codes"] | None
+    reads: Mapping[Port, Tensor]
+    layers: int
+    """How many layers ran."""
+
+
+NO_EDITS: Mapping[Port, Edit] = {}
+
+
+class Model(Protocol):
+    """A network that can be read and edited at named ports."""
+
+    @property
+    def name(self) -> str:
+        """How catalogues and results call this network."""
+        ...
+
+    @property
+    def shape(self) -> Shape:
+        """Its sizes."""
+        ...
+
+    @property
+    def components(self) -> frozenset[str]:
+        """The components whose every read and edit is exact here; asking for another raises ``UnsupportedSite``."""
+        ...
+
+    def forward(
+        self,
+        batch: Batch,
+        *,
+        reads: Iterable[Port] = (),
+        edits: Mapping[Port, Edit] = NO_EDITS,
+        start: Start | None = None,
+        ask: Ask | None = None,
+    ) -> Forward:
+        """Run ``batch``, from ``start`` when given; without ``ask`` only up to the last layer that is read or edited.
+
+        Differentiable in whatever the edits and the start carry. Raises ``UnsupportedSite`` for a port that the
+        adapter cannot serve or that lies before ``start``.
+        """
+        ...
+
+
+def check_ports(model: Model, ports: Iterable[Port], start: Start | None) -> None:
+    """Raise ``UnsupportedSite`` for the first port that ``model`` cannot serve in a run from ``start``."""
+    for port in ports:
+        if port.component not in model.components:
+            known = ", ".join(sorted(model.components))
+            raise UnsupportedSite(f"{port}: {model.name} cannot read or edit {port.component!r}; it can: {known}")
+        if port.layer is not None and not 0 <= port.layer < model.shape.n_layers:
+            raise UnsupportedSite(f"{port}: {model.name} has layers 0 to {model.shape.n_layers - 1}")
+        if start is not None and (-1 if port.layer is None else port.layer) < start.layer:
+            raise UnsupportedSite(f"{port}: the run starts at layer {start.layer}, after this port; start earlier")
+
+
+DECODER_HOOKS = {
+    "resid_pre": "hook_resid_pre",
+    "attn_out": "hook_attn_out",
+    "resid_mid": "hook_resid_mid",
+    "mlp_out": "hook_mlp_out",
+    "resid_post": "hook_resid_post",
+    "q_in": "attn.hook_q_input",
+    "k_in": "attn.hook_k_input",
+    "v_in": "attn.hook_v_input",
+    "q": "attn.hook_q",
+    "k": "attn.hook_k",
+    "v": "attn.hook_v",
+    "z": "attn.hook_z",
+    "result": "attn.hook_result",
+    "mlp.pre": "mlp.hook_pre",
+    "mlp.post": "mlp.hook_post",
+}
+
+
+@dataclass(frozen=True)
+class DecoderModel:
+    """Our own decoder behind the protocol: every component is served, restart runs only the layers that remain."""
+
+    name: str
+    decoder: Decoder
+    components: frozenset[str] = field(default=frozenset((*DECODER_HOOKS, "embed")), init=False)
+
+    @property
+    def shape(self) -> Shape:
+        """The decoder's sizes."""
+        own = self.decoder.shape
+        return Shape(own.n_layers, own.n_heads, own.n_heads, own.d_model, own.d_head, own.d_mlp)
+
+    def forward(
+        self,
+        batch: Batch,
+        *,
+        reads: Iterable[Port] = (),
+        edits: Mapping[Port, Edit] = NO_EDITS,
+        start: Start | None = None,
+        ask: Ask | None = None,
+    ) -> Forward:
+        """See ``Model.forward``."""
+        wanted = tuple(dict.fromkeys(reads))
+        check_ports(self, (*wanted, *edits), start)
+        kept: dict[Port, Tensor] = {}
+        hooks = [(self._hook(port), _editing(edit)) for port, edit in edits.items()]
+        hooks += [(self._hook(port), _keeping(kept, port)) for port in wanted]
+        first = 0 if start is None else start.layer
+        last = self.shape.n_layers
+        if ask is None:
+            last = max((-1 if port.layer is None else port.layer for port in (*wanted, *edits)), default=first - 1) + 1
+        with self.decoder.hooks(fwd_hooks=hooks):
+            residual = self.decoder.embed(batch.tokens, batch.mask) if start is None else start.residual
+            residual = self.decoder.layers(residual, batch.mask, first, last)
+            outputs = None
+            if ask is not None:
+                rows = torch.arange(batch.rows)[:, None]
+                outputs = self.decoder.unembed(residual[rows, ask.positions])[..., ask.columns]
+        return Forward(outputs, kept, max(last - first, 0))
+
+    def _hook(self, port: Port) -> str:
+        return "hook_embed" if port.layer is None else f"blocks.{port.layer}.{DECODER_HOOKS[port.component]}"
+
+
+def _editing(edit: Edit) -> Callable[..., Tensor]:
+    def hook_function(tensor: Tensor, hook: object) -> Tensor:  # noqa: ARG001 - TransformerLens passes hook by name
+        return edit(tensor)
+
+    return hook_function
+
+
+def _keeping(kept: dict[Port, Tensor], port: Port) -> Callable[..., None]:
+    def hook_function(tensor: Tensor, hook: object) -> None:  # noqa: ARG001
+        kept[port] = tensor
+
+    return hook_function
+
+
+def heads_in(port: Port) -> bool:
+    """Whether the port's activation has a head axis between position and coordinates."""
+    return port.component in HEAD
