@@ -1,0 +1,162 @@
+"""Truth: what is known about a compiled program because it was compiled.
+
+The program as a causal model over its expressions, and for each expression where the network writes it, where it is read,
+in which coordinates of the residual stream it stands, and which values it really takes. ``tests/bridge`` holds the network
+to it: writing a variable's coordinates at its ready port does what the causal model says under the same override.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from engines.causal import CausalModel
+from engines.causal import Variable as Input
+from engines.errors import InvalidProgram, Undefined, UnknownName
+from engines.networks import Decoder
+from engines.site import Port, Site
+from tracr_bridge.compile import compile
+from tracr_bridge.compiled import Compiled
+from tracr_bridge.expression import Encoding, Kind, Value
+from tracr_bridge.lower import lower
+from tracr_bridge.program import Program, Tokens
+from tracr_bridge.semantics import mechanism
+from tracr_bridge.wiring import Reader, Wiring, Writer, wiring
+
+EXHAUSTIVE = 100_000
+"""Up to so many inputs all are visited, above it this many are drawn."""
+SEED = 0
+
+
+@dataclass(frozen=True)
+class VariableTruth:
+    """One expression in the network.
+
+    ``values`` were inferred, ``reachable`` are those that occur on admitted inputs (None among them where nothing is
+    selected). ``dims`` are residual coordinates and ``dim_values`` the value of each (a number's one coordinate has None).
+    ``ready`` is where the coordinates first hold the variable. ``widths`` are the coordinates of 1 / (1 + w) which a
+    SelectorWidth's head writes for its MLP, after attention in the layer of ``ready``. ``positional``: the value depends
+    on position and length alone, so that inputs of equal length never differ in it. A selector has no coordinates; its
+    writers are the heads whose pattern it is.
+    """
+
+    name: str
+    kind: Kind
+    encoding: Encoding | None
+    values: tuple[Value, ...]
+    reachable: tuple[Value, ...]
+    dims: tuple[int, ...]
+    dim_values: tuple[Value, ...]
+    writers: tuple[Writer, ...]
+    readers: tuple[Reader, ...]
+    ready: Port | None
+    widths: tuple[int, ...]
+    positional: bool
+    d_model: int
+
+    def site(self, position: str) -> Site:
+        """Where this variable stands at ``position``: its coordinates at its ready port, as one span."""
+        if self.ready is None:
+            raise InvalidProgram(f"{self.name!r} is a selector: an attention pattern, not a vector; ask for an SOp")
+        return Site(self.ready.layer, self.ready.component, position, span=(self.dims[0], self.dims[-1] + 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A program, its network and what is known about it.
+
+    ``causal`` has the input ``tokens`` and every expression as a variable whose value is a tuple over positions (a tuple of
+    rows for a selector); it raises ``Undefined`` outside the compiled semantics. ``blocks`` are the spans of consecutive
+    coordinates as (name, start, stop), BOS and PAD included in that of the tokens; ``labels`` are Tracr's
+    BasisDirections, one a coordinate. ``structural`` reads are of the constant 1 and of BOS: the same on every input, so
+    that resampling cannot see them, yet vital under zero ablation.
+    """
+
+    program: Program
+    compiled: Compiled
+    decoder: Decoder
+    causal: CausalModel
+    variables: Mapping[str, VariableTruth]
+    labels: tuple[Any, ...]
+    blocks: tuple[tuple[str, int, int], ...]
+    structural: tuple[Reader, ...]
+
+    def variable(self, name: str) -> VariableTruth:
+        """The truth about one variable; raises ``UnknownName``."""
+        if name not in self.variables:
+            raise UnknownName("variable", name, self.variables)
+        return self.variables[name]
+
+
+def truth(program: Program, dtype: torch.dtype = torch.float32) -> Truth:
+    """Compile ``program``, lower it and read off everything that is known; raises ``InvalidProgram``.
+
+    Nothing is checked here: only a certificate (``tracr_bridge.certificate.verify``) makes it ground truth.
+    """
+    compiled = compile(program)
+    model = causal_model(compiled)
+    return Truth(
+        program=program,
+        compiled=compiled,
+        decoder=lower(compiled, dtype),
+        causal=model,
+        variables=_variables(compiled, model, wiring(compiled)),
+        labels=tuple(coordinate.direction for coordinate in compiled.residual),
+        blocks=_blocks(compiled),
+        structural=wiring(compiled).structural,
+    )
+
+
+def causal_model(compiled: Compiled) -> CausalModel:
+    """The program as a causal model over tuples: input ``tokens``, one mechanism for every other expression."""
+    program, known = compiled.program, compiled.by_name
+    return CausalModel(
+        inputs=(Input("tokens"),),
+        mechanisms={
+            name: mechanism(expression, known, causal=program.causal)
+            for name, expression in known.items()
+            if expression.kind != "tokens"
+        },
+        output=compiled.output.name,
+        sampler=lambda rng: {"tokens": program.sample(rng)},
+        enumerator=lambda: ({"tokens": tokens} for tokens in program.inputs()),
+    )
+
+
+def population(program: Program, seed: int = SEED, limit: int = EXHAUSTIVE) -> tuple[list[Tokens], bool]:
+    """Every admitted input if there are at most ``limit`` before the restriction, else ``limit`` draws; and which of the two."""
+    if program.size <= limit:
+        return list(program.inputs()), True
+    rng = np.random.default_rng(seed)
+    return [program.sample(rng) for _ in range(limit)], False
+
+
+def encoding(variable: VariableTruth, value: Value) -> Float[Tensor, " d_model"]:
+    """The vector that stands for ``value``: one-hot, the number itself, or zero for None."""
+    vector = torch.zeros(variable.d_model, dtype=torch.float64)
+    if variable.encoding == "numerical":
+        vector[list(variable.dims)] = float(value)
+    elif value is not None:
+        vector[variable.dims[variable.dim_values.index(value)]] = 1.0
+    return vector
+
+
+def basis(variable: VariableTruth, dtype: torch.dtype = torch.float32) -> Float[Tensor, "d_model k"]:
+    """An orthonormal basis of the variable's causal subspace: the span of differences of reachable encodings.
+
+    k is the number of reachable values less one, or 1 for a number that varies. Directions outside it are never used.
+    """
+    if variable.encoding is None:
+        raise InvalidProgram(f"{variable.name!r} is a selector: an attention pattern without a subspace; ask for an SOp")
+    encodings = torch.stack([encoding(variable, value) for value in variable.reachable])
+    rank = min(len(variable.reachable) - 1, 1 if variable.encoding == "numerical" else len(variable.reachable))
+    differences = (encodings[1:] - encodings[:1])[:, list(variable.dims)]
+    directions = torch.linalg.svd(differences, full_matrices=False).Vh[:rank]
+    spanned = torch.zeros(variable.d_model, rank, dtype=torch.float64)
+    spanned[list(variable.dims)] = directions.T
+    return spanned.to(dtype)
