@@ -8,9 +8,10 @@ from engines.site import Site
 
 @dataclass(frozen=True)
 class Handle:
-    """A claim: this featurizer at this site carries this variable; ``calibration`` is its IIA on calibration pairs."""
+    """A claim: this featurizer at this site carries this variable; ``calibration`` is its IIA on
+    calibration pairs, None when the method did not look."""
 
     variable: str
     site: Site
     featurizer: Featurizer
-    calibration: float
+    calibration: float | None

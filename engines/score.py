@@ -45,13 +45,14 @@ class Controls:
     """What a score must be read against, on the same informative pairs.
 
     ``no_op``: nothing is patched. ``full_swap``: the whole vector at the best handle's site. ``random_site``: a full
-    swap at candidate sites drawn at random, pooled. ``chance``: the patched outputs against labels of other pairs.
+    swap at candidate sites drawn at random, pooled. ``chance``: the patched outputs against labels of other pairs
+    (None when no two informative pairs have answers at the same positions).
     """
 
     no_op: Score
     full_swap: Score
     random_site: Score
-    chance: Score
+    chance: Score | None
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Fit:
     def believed(self) -> bool:
         """Whether the best handle may be believed: interval above 0.5, and above the no-op, random and chance intervals."""
         rivals = (self.controls.no_op, self.controls.random_site, self.controls.chance)
-        return self.iia.low > 0.5 and all(self.iia.low > rival.high for rival in rivals)
+        return self.iia.low > 0.5 and all(rival is None or self.iia.low > rival.high for rival in rivals)
 
 
 def wilson(successes: float, n: int) -> Score:

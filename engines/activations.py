@@ -1,0 +1,115 @@
+"""Activations computed once: a source's vector at every site, and a base's input to every layer.
+
+A distinct input is run once, however many pairs it is part of. Patched runs start from the cached layer inputs
+(``engines.intervene``), so that the layers below a patch are never run again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from engines.errors import InvalidSite, UnknownName
+from engines.model import Batch, Model, heads_in
+from engines.site import Port, Site
+from engines.task import Pairs
+
+CHUNK = 2048
+"""Inputs run at once while activations are captured."""
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Cached activations of some pairs.
+
+    ``sources[site]`` and ``bases[site]`` are [pairs, positions, width]: each side's vectors there. ``inputs[layer]`` is the
+    base's residual stream before ``layer`` (and after the last one, at ``n_layers``), [pairs, pos, d_model].
+    """
+
+    pairs: Pairs
+    sources: Mapping[Site, Float[Tensor, "pairs positions width"]]
+    bases: Mapping[Site, Float[Tensor, "pairs positions width"]]
+    inputs: Mapping[int, Float[Tensor, "pairs pos d_model"]]
+
+
+def columns(site: Site, at: Mapping[str, Int[Tensor, " pairs"]], batch: Batch) -> Int[Tensor, "pairs positions"]:
+    """Columns of the padded batch that the site's position names, for every row.
+
+    Raises ``UnknownName`` for a position that the task does not name, ``InvalidSite`` for ``t<k>`` beyond a row's end.
+    """
+    width = batch.tokens.shape[1]
+    if site.position == "all":
+        return torch.arange(width).expand(batch.rows, width)
+    if site.position in at:
+        return at[site.position][:, None]
+    if not (site.position.startswith("t") and site.position[1:].isdigit()):
+        raise UnknownName("position", site.position, (*at, "all", "t0", "t1"))
+    column = batch.padding + int(site.position[1:])
+    if bool((column >= width).any()):
+        raise InvalidSite(f"{site}: some input has only {int(batch.mask.sum(1).min())} tokens; count from t0")
+    return column[:, None]
+
+
+def read(activation: Tensor, site: Site, where: Int[Tensor, "rows positions"]) -> Float[Tensor, "rows positions width"]:
+    """The site's vectors in its port's activation."""
+    rows = torch.arange(activation.shape[0])[:, None]
+    vectors = activation[rows, where, site.head] if heads_in(site.port) else activation[rows, where]
+    return vectors if site.span is None else vectors[..., site.span[0] : site.span[1]]
+
+
+def write(
+    activation: Tensor, site: Site, where: Int[Tensor, "rows positions"], values: Float[Tensor, "rows positions width"]
+) -> Tensor:
+    """A copy of the activation with the site's vectors replaced; differentiable in both."""
+    out = activation.clone()
+    rows = torch.arange(activation.shape[0])[:, None, None]
+    start, stop = site.span or (0, activation.shape[-1])
+    coordinates = torch.arange(start, stop)
+    if heads_in(site.port):
+        out[rows, where[..., None], site.head, coordinates] = values
+    else:
+        out[rows, where[..., None], coordinates] = values
+    return out
+
+
+def capture(model: Model, pairs: Pairs, sites: Sequence[Site], layers: Iterable[int]) -> Activations:
+    """Run every distinct source and base once; keep both sides' vectors at ``sites`` and the bases' inputs to ``layers``.
+
+    Raises ``InvalidSite`` when a site at ``all`` positions meets a pair of unequal lengths: they do not align.
+    """
+    if any(site.position == "all" for site in sites) and not torch.equal(pairs.bases.mask.sum(1), pairs.sources.mask.sum(1)):
+        raise InvalidSite("a swap at 'all' positions needs base and source of equal length in every pair; name one position")
+    last = model.shape.n_layers
+    wanted = sorted(set(layers))
+    streams = {layer: Port(layer, "resid_pre") if layer < last else Port(last - 1, "resid_post") for layer in wanted}
+    ports = sorted({site.port for site in sites}, key=str)
+    theirs = _activations(model, pairs.sources, ports)
+    ours = _activations(model, pairs.bases, list(dict.fromkeys([*ports, *streams.values()])))
+    return Activations(
+        pairs,
+        {site: read(theirs[site.port], site, columns(site, pairs.source_at, pairs.sources)) for site in sites},
+        {site: read(ours[site.port], site, columns(site, pairs.base_at, pairs.bases)) for site in sites},
+        {layer: ours[port] for layer, port in streams.items()},
+    )
+
+
+def _activations(model: Model, batch: Batch, ports: Sequence[Port]) -> dict[Port, Tensor]:
+    """Whole activations of every row, from one run of each distinct row."""
+    distinct, index = _distinct(batch)
+    parts: dict[Port, list[Tensor]] = {port: [] for port in ports}
+    with torch.no_grad():
+        for chunk in torch.arange(distinct.rows).split(CHUNK):
+            run = model.forward(distinct.take(chunk), reads=ports)
+            for port in ports:
+                parts[port].append(run.reads[port])
+    return {port: torch.cat(tensors)[index] for port, tensors in parts.items()}
+
+
+def _distinct(batch: Batch) -> tuple[Batch, Int[Tensor, " rows"]]:
+    """The distinct rows of a batch, and for each row which of them it is."""
+    marked = torch.where(batch.mask, batch.tokens, -1)
+    rows, index = torch.unique(marked, dim=0, return_inverse=True)
+    return Batch(rows.clamp(min=0), rows >= 0), index
+

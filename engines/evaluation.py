@@ -1,0 +1,174 @@
+"""Scoring patches: sweeps over sites, and the held-out score of a handle with its controls.
+
+IIA is the share of INFORMATIVE pairs on which the patched network gives the causal model's answer; invariance is the
+same share among valid pairs whose label is the base's own answer. A patch is right when both are 1: doing nothing
+scores 0 and 1, doing everything at most 1 and something low.
+"""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from engines.activations import Activations, capture
+from engines.events import Advance, Piece, Pieces, Stage, Steps
+from engines.featurize import Whole
+from engines.hypothesis import Handle
+from engines.intervene import Jobs, Metered, exchange, replace, start_layer, swapped, unpatched
+from engines.model import Model
+from engines.score import Controls, Cost, Score, wilson
+from engines.site import Site
+from engines.task import Pairs, Problem
+
+RANDOM_SITES = 8
+"""Candidate sites drawn for the random-site control."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Outputs of every pair under a full swap at each site, and without a patch."""
+
+    sites: tuple[Site, ...]
+    pairs: Pairs
+    outputs: Float[Tensor, "sites pairs answers codes"]
+    base: Float[Tensor, "pairs answers codes"]
+    cost: Cost
+
+    def quality(self, variable: str) -> tuple["Quality", ...]:
+        """Each site's scores for a variable, in the order of ``sites``."""
+        return tuple(quality(outputs, self.pairs, variable) for outputs in self.outputs)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """A patch's IIA and, where there are such pairs, its invariance."""
+
+    iia: Score
+    invariance: Score | None
+
+    @property
+    def value(self) -> float:
+        """IIA times invariance: 0 for doing nothing and for doing everything wrongly, 1 only for a right patch."""
+        return self.iia.value * (1.0 if self.invariance is None else self.invariance.value)
+
+    def matches(self, best: "Quality") -> bool:
+        """Whether this patch cannot be told from ``best``: both shares within the best's 95 % intervals."""
+        if self.iia.value < best.iia.low:
+            return False
+        return self.invariance is None or best.invariance is None or self.invariance.value >= best.invariance.low
+
+
+def quality(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variable: str) -> Quality:
+    """Score one patch's outputs for a variable; raises ``InsufficientData`` without informative pairs."""
+    right = pairs.answer.correct(outputs, pairs.labels[variable])
+    rest = pairs.invariant(variable)
+    kept = _share(right, rest) if bool(rest.any()) else None
+    return Quality(_share(right, pairs.informative(variable)), kept)
+
+
+def _share(right: Bool[Tensor, " pairs"], among: Bool[Tensor, " pairs"]) -> Score:
+    return wilson(int((right & among).sum()), int(among.sum()))
+
+
+def sweep(model: Model, pairs: Pairs, sites: Sequence[Site], finished: Pieces) -> Steps[Sweep]:
+    """Full swap at every site on every pair, one piece of work a start layer; finished pieces are not run again."""
+    by_layer: dict[int, list[Site]] = {}
+    for site in sites:
+        by_layer.setdefault(start_layer(site), []).append(site)
+    yield Stage("sweep", len(sites), "sites")
+    found: dict[Site, Tensor] = {}
+    base, cost, done = None, Cost(), 0
+    for layer in sorted(by_layer):
+        group = by_layer[layer]
+        key = f"sweep {model.name} {pairs.digest} L{layer} {_digest(group)}"
+        if key in finished:
+            tensors = finished[key]
+        else:
+            tensors = _sweep_layer(model, pairs, group)
+            yield Piece(key, tensors)
+        found.update(zip(group, tensors["outputs"], strict=True))
+        base = tensors["base"]
+        cost += Cost(*(int(count) for count in tensors["counts"]), float(tensors["seconds"]))
+        done += len(group)
+        yield Advance(done)
+    assert base is not None  # a problem has sites
+    return Sweep(tuple(sites), pairs, torch.stack([found[site] for site in sites]), base, cost)
+
+
+def _sweep_layer(model: Model, pairs: Pairs, sites: Sequence[Site]) -> dict[str, Tensor]:
+    began, meter = time.perf_counter(), Metered(model)
+    activations = capture(meter, pairs, sites, [start_layer(sites[0])])
+    outputs = swapped(meter, activations, [Jobs(site, 1, replace) for site in sites])
+    base = unpatched(meter, activations)
+    return {
+        "outputs": outputs,
+        "base": base,
+        "counts": torch.tensor([meter.forward_passes, meter.layer_evaluations]),
+        "seconds": torch.tensor(time.perf_counter() - began, dtype=torch.float64),
+    }
+
+
+def _digest(sites: Sequence[Site]) -> str:
+    return hashlib.sha256(" ".join(map(str, sites)).encode()).hexdigest()[:12]
+
+
+def hold_out(problem: Problem, handle: Handle, meter: Metered) -> tuple[Quality, Controls]:
+    """The handle's scores on test pairs, with its controls on the same pairs."""
+    drawn = _random_sites(problem)
+    whole = handle.site.whole
+    sites = list(dict.fromkeys([handle.site, whole, *drawn]))
+    outputs: dict[Jobs, Tensor] = {}
+    own = Jobs(handle.site, 1, exchange(handle.featurizer))
+    full = Jobs(whole, 1, replace)
+    randoms = [Jobs(site, 1, replace) for site in drawn]
+    activations = capture(meter, problem.test, sites, {start_layer(site) for site in sites})
+    for layer in sorted({start_layer(site) for site in sites}):
+        group = [job for job in (own, full, *randoms) if start_layer(job.site) == layer]
+        if group:
+            outputs.update(zip(group, swapped(meter, activations, group), strict=True))
+    found = quality(outputs[own], problem.test, problem.target)
+    return found, Controls(
+        no_op=quality(unpatched(meter, activations), problem.test, problem.target).iia,
+        full_swap=quality(outputs[full], problem.test, problem.target).iia,
+        random_site=_pooled([quality(outputs[job], problem.test, problem.target).iia for job in randoms]),
+        chance=_chance(problem, outputs[own]),
+    )
+
+
+def _random_sites(problem: Problem) -> list[Site]:
+    generator = torch.Generator().manual_seed(problem.seed)
+    order = torch.randperm(len(problem.sites), generator=generator)[:RANDOM_SITES]
+    return [problem.sites[int(entry)] for entry in order]
+
+
+def _pooled(scores: Sequence[Score]) -> Score:
+    """The mean share of several patches on the same pairs, with the interval of one: they are not independent."""
+    n = scores[0].n
+    return wilson(n * sum(score.value for score in scores) / len(scores), n)
+
+
+def _chance(problem: Problem, outputs: Float[Tensor, "pairs answers codes"]) -> Score | None:
+    """The patched outputs against the labels of other informative pairs: what agreement without meaning gives.
+
+    Only pairs with answers at the same positions can exchange labels; None when no two do.
+    """
+    pairs = problem.test
+    chosen = pairs.informative(problem.target).nonzero()[:, 0]
+    labels = pairs.labels[problem.target]
+    right = n = 0
+    for shift in range(1, min(len(chosen), 8)):
+        other = chosen.roll(shift)
+        alike = (pairs.answered[chosen] == pairs.answered[other]).all(1)
+        right += int((pairs.answer.correct(outputs[chosen], labels[other]) & alike).sum())
+        n += int(alike.sum())
+    return wilson(right * len(chosen) / n, len(chosen)) if n else None
+
+
+def full_swap_handle(variable: str, site: Site, model: Model, calibration: float | None) -> Handle:
+    """The handle that claims a site's whole vector."""
+    return Handle(variable, site, Whole(model.shape.width(site)), calibration)
+

@@ -1,0 +1,172 @@
+"""Interchange interventions on cached activations.
+
+A patch at layer l starts from the base's cached input to l (or to l + 1, for the residual stream after l), so the
+layers below never run again; many sites and many subspaces share one batch.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from engines.activations import Activations, columns, read, write
+from engines.errors import InvalidSite
+from engines.featurize import Featurizer, swap
+from engines.model import NO_EDITS, Ask, Batch, Edit, Forward, Model, Shape, Start
+from engines.score import Cost
+from engines.site import Port, Site
+
+STREAM = ("embed", "resid_pre", "resid_post")
+"""Components that are the input of some layer: a patch there is a changed start and needs no hook."""
+ROWS = 4096
+"""Patched rows run at once."""
+
+Exchange = Callable[[Tensor, Tensor], Tensor]
+"""(base, source) -> patched, each [jobs, pairs, positions, width]."""
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """``count`` patches at one site, run side by side; ``exchange`` makes all their vectors at once."""
+
+    site: Site
+    count: int
+    exchange: Exchange
+
+
+@dataclass
+class Metered:
+    """A model that counts what it runs; made anew by each method for its own run."""
+
+    model: Model
+    forward_passes: int = 0
+    layer_evaluations: int = 0
+    components: frozenset[str] = field(init=False)
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.components, self.name = self.model.components, self.model.name
+
+    @property
+    def shape(self) -> Shape:
+        """The model's sizes."""
+        return self.model.shape
+
+    def forward(
+        self,
+        batch: Batch,
+        *,
+        reads: Iterable[Port] = (),
+        edits: Mapping[Port, Edit] = NO_EDITS,
+        start: Start | None = None,
+        ask: Ask | None = None,
+    ) -> Forward:
+        """Run and count; see ``Model.forward``."""
+        run = self.model.forward(batch, reads=reads, edits=edits, start=start, ask=ask)
+        self.forward_passes += batch.rows
+        self.layer_evaluations += batch.rows * run.layers
+        return run
+
+    def cost(self, seconds: float) -> Cost:
+        """Everything counted so far, with the seconds that the caller measured."""
+        return Cost(self.forward_passes, self.layer_evaluations, seconds)
+
+
+def start_layer(site: Site) -> int:
+    """The first layer that a patch at ``site`` makes run."""
+    if site.layer is None:
+        return 0
+    return site.layer + 1 if site.component == "resid_post" else site.layer
+
+
+def unpatched(model: Model, activations: Activations) -> Float[Tensor, "pairs answers codes"]:
+    """The bases' own outputs, from the deepest cached layer input."""
+    pairs, layer = activations.pairs, max(activations.inputs)
+    ask = Ask(pairs.answers_at.clamp(min=0), torch.tensor(pairs.answer.columns))
+    with torch.no_grad():
+        return _outputs(model.forward(pairs.bases, start=Start(layer, activations.inputs[layer]), ask=ask))
+
+
+def patched(
+    model: Model, activations: Activations, jobs: Sequence[Jobs], index: Int[Tensor, " batch"]
+) -> Float[Tensor, "jobs batch answers codes"]:
+    """Outputs of the pairs ``index`` under each job; all jobs must start at one layer. Differentiable in the exchanges."""
+    layers = {start_layer(job.site) for job in jobs}
+    if len(layers) != 1:
+        raise InvalidSite(f"patches that start at layers {sorted(layers)} cannot share a batch; run them layer by layer")
+    layer = layers.pop()
+    pairs, total, size = activations.pairs, sum(job.count for job in jobs), len(index)
+    bases = pairs.bases.take(index)
+    residual = activations.inputs[layer][index].repeat(total, 1, 1)
+    edits: dict[Port, list[tuple[int, Jobs]]] = {}
+    first = 0
+    for job in jobs:
+        if job.site.component in STREAM:
+            rows = slice(first * size, (first + job.count) * size)
+            residual[rows] = _exchanged(activations, job, index, residual[rows])
+        else:
+            edits.setdefault(job.site.port, []).append((first * size, job))
+        first += job.count
+    run = model.forward(
+        Batch(bases.tokens.repeat(total, 1), bases.mask.repeat(total, 1)),
+        edits={port: _edit(activations, entries, index) for port, entries in edits.items()},
+        start=Start(layer, residual),
+        ask=Ask(pairs.answers_at[index].clamp(min=0).repeat(total, 1), torch.tensor(pairs.answer.columns)),
+    )
+    return _outputs(run).unflatten(0, (total, size))
+
+
+def _edit(activations: Activations, entries: Sequence[tuple[int, Jobs]], index: Int[Tensor, " batch"]) -> Edit:
+    def edit(activation: Tensor) -> Tensor:
+        parts, done = [], 0
+        for first, job in entries:
+            stop = first + job.count * len(index)
+            parts += [activation[done:first], _exchanged(activations, job, index, activation[first:stop])]
+            done = stop
+        return torch.cat([*parts, activation[done:]])
+
+    return edit
+
+
+def _exchanged(activations: Activations, job: Jobs, index: Int[Tensor, " batch"], current: Tensor) -> Tensor:
+    pairs = activations.pairs
+    where = columns(job.site, pairs.base_at, pairs.bases)[index].repeat(job.count, 1)
+    base = read(current, job.site, where).unflatten(0, (job.count, len(index)))
+    source = activations.sources[job.site][index].expand_as(base)
+    return write(current, job.site, where, job.exchange(base, source).flatten(0, 1))
+
+
+def _outputs(run: Forward) -> Float[Tensor, "rows answers codes"]:
+    assert run.outputs is not None  # every caller asks
+    return run.outputs
+
+
+def exchange(featurizer: Featurizer) -> Exchange:
+    """The exchange that swaps a featurizer's features."""
+    return lambda base, source: swap(featurizer, base, source)
+
+
+def replace(base: Tensor, source: Tensor) -> Tensor:  # noqa: ARG001 - an exchange takes both
+    """The exchange of a full swap: the source's vector."""
+    return source
+
+
+def swapped(
+    model: Model, activations: Activations, jobs: Sequence[Jobs]
+) -> Float[Tensor, "jobs pairs answers codes"]:
+    """Outputs of every pair under each job, without gradient, at most ``ROWS`` patched rows at once."""
+    size = activations.pairs.n
+    whole = torch.arange(size)
+    batches: list[Tensor] = []
+    with torch.no_grad():
+        group: list[Jobs] = []
+        for job in jobs:
+            if group and (sum(one.count for one in group) + job.count) * size > ROWS:
+                batches.append(patched(model, activations, group, whole))
+                group = []
+            group.append(job)
+        if group:
+            batches.append(patched(model, activations, group, whole))
+    return torch.cat(batches)

@@ -1,0 +1,34 @@
+"""Distributed alignment search at named sites."""
+
+from dataclasses import dataclass
+
+from engines.errors import InvalidSetting
+from engines.events import Pieces, Steps
+from engines.report import report
+from engines.score import Fit
+from engines.site import Site
+from engines.subspace import Training, claims, train
+from engines.task import Problem
+
+
+@dataclass(frozen=True)
+class Das:
+    """Train rotations at the sites that you name, in several sizes; keep the best on calibration pairs."""
+
+    sites: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = (1, 2, 4, 8)
+    steps: int = 100
+    batch: int = 32
+    learning_rate: float = 0.05
+    restarts: int = 1
+
+    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
+        """Train, choose, score on test pairs; raises ``InvalidSetting`` when no site is named."""
+        if not self.sites:
+            raise InvalidSetting("das needs sites: --set sites='[\"L1.resid_post@last\"]', or use full_das for all sites")
+        training = Training(self.sizes, self.steps, self.batch, self.learning_rate, self.restarts)
+        trials = yield from train(problem, [Site.parse(site) for site in self.sites], training, finished)
+        return (yield from report(problem, claims(trials)))
+
+
+METHOD = Das

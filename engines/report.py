@@ -1,0 +1,58 @@
+"""From claims to a fit: every method ends here, so that all are scored on the same held-out pairs and controls."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from engines.errors import InsufficientData
+from engines.evaluation import hold_out
+from engines.events import Measured, Notice, Stage, Steps
+from engines.featurize import Rotation
+from engines.hypothesis import Handle
+from engines.intervene import Metered
+from engines.score import Cost, Fit
+from engines.task import Problem
+
+
+@dataclass(frozen=True)
+class Claims:
+    """A method's handles, best first, the calibration value of every site that it considered, and what it spent."""
+
+    handles: tuple[Handle, ...]
+    ranking: tuple[tuple[str, float], ...]
+    cost: Cost
+    notes: tuple[str, ...] = ()
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def report(problem: Problem, claims: Claims) -> Steps[Fit]:
+    """Score the best handle on test pairs with its controls. Raises ``InsufficientData`` when nothing is claimed."""
+    if not claims.handles:
+        raise InsufficientData(f"{problem.name}: the method claims no site; widen its settings or the candidate sites")
+    yield Stage("held-out score", None, "pairs")
+    notes = list(claims.notes)
+    reasons = problem.test.skipped.get(problem.target, {})
+    if reasons:
+        counted = ", ".join(f"{count} x {reason}" for reason, count in sorted(reasons.items()))
+        notes.append(f"test pairs without a label for {problem.target}: {counted}")
+        yield Notice(notes[-1])
+    began, meter = time.perf_counter(), Metered(problem.model)
+    found, controls = hold_out(problem, claims.handles[0], meter)
+    yield Measured(str(claims.handles[0].site), "held-out iia", found.iia.value, found.iia.n)
+    tensors = dict(claims.tensors)
+    for place, handle in enumerate(claims.handles):
+        if isinstance(handle.featurizer, Rotation):
+            tensors[f"rotation {place}"] = handle.featurizer.columns.contiguous()
+    return Fit(
+        problem.target,
+        claims.handles,
+        found.iia,
+        found.invariance,
+        controls,
+        claims.cost + meter.cost(time.perf_counter() - began),
+        claims.ranking,
+        tuple(notes),
+        tensors,
+    )

@@ -1,0 +1,233 @@
+"""Distributed alignment search on cached activations: many sites, sizes and restarts trained side by side.
+
+A rotation Q with k orthonormal columns is trained so that swapping the k features along Q makes the network answer as
+the causal model does when the variable is interchanged (Geiger et al. 2024, section 3):
+
+    h' = h_base + Q Q^T (h_source - h_base)
+
+Base and source vectors are cached, and only the layers above the site run. Q lives in the span of the differences
+h_source - h_base that occur on the fit pairs (rank r): directions outside it would never be swapped. k = r is therefore
+the full swap and needs no training.
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from engines.activations import Activations, capture
+from engines.errors import InsufficientData, InvalidSetting
+from engines.evaluation import Quality, quality
+from engines.events import Advance, Measured, Notice, Piece, Pieces, Stage, Steps, Trained
+from engines.featurize import Rotation
+from engines.hypothesis import Handle
+from engines.intervene import Jobs, Metered, patched, start_layer, swapped
+from engines.report import Claims
+from engines.score import Cost
+from engines.site import Site
+from engines.task import Pairs, Problem
+
+
+@dataclass(frozen=True)
+class Training:
+    """How rotations are trained: sizes k to try, Adam steps, pairs a step, learning rate, restarts from other seeds."""
+
+    sizes: tuple[int, ...]
+    steps: int
+    batch: int
+    learning_rate: float
+    restarts: int
+
+    def __post_init__(self) -> None:
+        if not self.sizes or min(self.sizes) < 1:
+            raise InvalidSetting(f"sizes {self.sizes}: give at least one, each 1 or more, such as (1, 2, 4)")
+        for name in ("steps", "batch", "restarts"):
+            if getattr(self, name) < 1:
+                raise InvalidSetting(f"{name} is {getattr(self, name)}: give 1 or more")
+        if not self.learning_rate > 0:
+            raise InvalidSetting(f"learning_rate is {self.learning_rate}: give a positive number, such as 0.05")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trained rotation with its scores on calibration pairs."""
+
+    handle: Handle
+    quality: Quality
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Every trial, best first, and what they cost."""
+
+    trials: tuple[Trial, ...]
+    cost: Cost
+    notes: tuple[str, ...]
+
+
+@dataclass
+class _Bench:
+    """The jobs at one site: raw parameters [jobs, r, widest] and the size of each job; ``span`` is what may be swapped."""
+
+    site: Site
+    span: Float[Tensor, "width r"]
+    sizes: tuple[int, ...]
+    raw: Float[Tensor, "jobs r widest"]
+
+    def rotations(self) -> Float[Tensor, "jobs width widest"]:
+        """Orthonormal columns in the width of the site; those beyond a job's size are zero."""
+        used = torch.arange(self.raw.shape[-1]) < torch.tensor(self.sizes)[:, None]
+        return self.span @ (torch.linalg.qr(self.raw).Q * used[:, None])
+
+    def jobs(self, rotations: Float[Tensor, "jobs width widest"]) -> Jobs:
+        """The swaps along ``rotations``."""
+
+        def exchange(base: Tensor, source: Tensor) -> Tensor:
+            features = torch.einsum("jbnw,jwk->jbnk", source - base, rotations)
+            return base + torch.einsum("jbnk,jwk->jbnw", features, rotations)
+
+        return Jobs(self.site, len(rotations), exchange)
+
+
+def train(problem: Problem, sites: Sequence[Site], training: Training, finished: Pieces) -> Steps[Trials]:
+    """Train rotations at every site, one piece of work a start layer; returns all trials, best on calibration first."""
+    by_layer: dict[int, list[Site]] = {}
+    for site in dict.fromkeys(site.whole for site in sites):
+        by_layer.setdefault(start_layer(site), []).append(site)
+    yield Stage("das", sum(map(len, by_layer.values())), "sites")
+    trials: list[Trial] = []
+    notes: list[str] = []
+    cost, done = Cost(), 0
+    for layer in sorted(by_layer):
+        group = by_layer[layer]
+        key = f"das {_key(problem, group, training)}"
+        if key in finished:
+            tensors = finished[key]
+        else:
+            tensors = yield from _train_layer(problem, group, training)
+            yield Piece(key, tensors)
+        for trial in _trials(problem, group, tensors):
+            yield Measured(str(trial.handle.site), "iia", trial.quality.iia.value, trial.quality.iia.n)
+            trials.append(trial)
+        dead = [str(site) for place, site in enumerate(group) if not len(tensors[f"sizes {place}"])]
+        if dead:
+            notes.append(f"{len(dead)} sites never differ between base and source and were not trained: {', '.join(dead)}")
+            yield Notice(notes[-1])
+        cost += Cost(*(int(count) for count in tensors["counts"]), float(tensors["seconds"]))
+        done += len(group)
+        yield Advance(done)
+    return Trials(tuple(sorted(trials, key=_preference)), cost, tuple(notes))
+
+
+def _preference(trial: Trial) -> tuple[float, int, tuple[int, int, int, tuple[int, int], str]]:
+    """Best calibration first; then the smaller subspace, then the earlier site."""
+    return (-trial.quality.value, trial.handle.featurizer.rank, trial.handle.site.order())
+
+
+def _key(problem: Problem, sites: Sequence[Site], training: Training) -> str:
+    pairs = [part.digest + part.labels_digest for part in (problem.fit, problem.calibration)]
+    parts = [problem.model.name, problem.target, *pairs, str(problem.seed), repr(training), *map(str, sites)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+
+def _trials(problem: Problem, sites: Sequence[Site], tensors: Mapping[str, Tensor]) -> list[Trial]:
+    """Read the trials of one layer back from their piece."""
+    found = []
+    outputs = iter(tensors["outputs"])
+    for place, site in enumerate(sites):
+        for job, size in enumerate(tensors[f"sizes {place}"].tolist()):
+            scored = quality(next(outputs), problem.calibration, problem.target)
+            rotation = Rotation(tensors[f"rotations {place}"][job, :, :size].contiguous())
+            found.append(Trial(Handle(problem.target, site, rotation, scored.iia.value), scored))
+    return found
+
+
+def _train_layer(problem: Problem, sites: Sequence[Site], training: Training) -> Steps[dict[str, Tensor]]:
+    began, meter = time.perf_counter(), Metered(problem.model)
+    layers = [start_layer(sites[0])]
+    fit = capture(meter, problem.fit, sites, layers)
+    benches = [_bench(problem, fit, site, training) for site in sites]
+    yield from _optimise(problem, meter, fit, [bench for bench in benches if bench.sizes], training)
+    calibration = capture(meter, problem.calibration, sites, layers)
+    tensors: dict[str, Tensor] = {}
+    outputs: list[Tensor] = []
+    for place, bench in enumerate(benches):
+        width, rank = bench.span.shape
+        rotations = torch.zeros(len(bench.sizes) + (rank > 0), width, max((*bench.sizes, rank)))
+        rotations[: len(bench.sizes), :, : bench.raw.shape[-1]] = bench.rotations()
+        if rank:
+            rotations[-1, :, :rank] = bench.span
+            outputs.append(swapped(meter, calibration, [bench.jobs(rotations)]))
+        tensors[f"rotations {place}"] = rotations
+        tensors[f"sizes {place}"] = torch.tensor([*bench.sizes, *([rank] if rank else [])], dtype=torch.int64)
+    tensors["outputs"] = torch.cat(outputs) if outputs else torch.zeros(0)
+    tensors["counts"] = torch.tensor([meter.forward_passes, meter.layer_evaluations])
+    tensors["seconds"] = torch.tensor(time.perf_counter() - began, dtype=torch.float64)
+    return tensors
+
+
+def _bench(problem: Problem, fit: Activations, site: Site, training: Training) -> _Bench:
+    """The jobs of one site: every size below the rank of the differences that occur there, in every restart."""
+    base, source = fit.bases[site], fit.sources[site]
+    differences = (source - base).flatten(0, 1).double()
+    _, values, rows = torch.linalg.svd(differences, full_matrices=False)
+    scale = max(float(base.abs().max()), float(source.abs().max())) * differences.shape[0] ** 0.5
+    span = rows[values > 1e-6 * scale].T.to(base.dtype)
+    rank = span.shape[1]
+    sizes = tuple(size for _ in range(training.restarts) for size in training.sizes if size < rank)
+    seed = int.from_bytes(hashlib.sha256(f"{problem.seed} {site}".encode()).digest()[:7], "big")
+    raw = torch.randn(len(sizes), rank, max(sizes, default=0), generator=torch.Generator().manual_seed(seed))
+    return _Bench(site, span.contiguous(), sizes, raw.to(base.dtype))
+
+
+def _optimise(
+    problem: Problem, meter: Metered, fit: Activations, benches: Sequence[_Bench], training: Training
+) -> Steps[None]:
+    labels = problem.fit.labels[problem.target]
+    generator = torch.Generator().manual_seed(problem.seed)
+    if not benches:
+        return
+    parameters = [bench.raw.requires_grad_() for bench in benches]
+    optimiser = torch.optim.Adam(parameters, lr=training.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training.steps, training.learning_rate / 20)
+    for step in range(training.steps):
+        index = _minibatch(problem.fit, problem.target, training.batch, generator)
+        jobs = [bench.jobs(bench.rotations()) for bench in benches]
+        outputs = patched(meter, fit, jobs, index)
+        loss = problem.answer.loss(outputs, labels[index].expand(len(outputs), -1, -1)).mean(1)
+        optimiser.zero_grad()
+        loss.sum().backward()
+        optimiser.step()
+        schedule.step()
+        if step % 20 == 0 or step == training.steps - 1:
+            yield Trained(f"L{start_layer(benches[0].site)}", step, float(loss.detach().min()))
+    for bench in benches:
+        bench.raw = bench.raw.detach()
+
+
+def _minibatch(pairs: Pairs, variable: str, size: int, generator: torch.Generator) -> Int[Tensor, " batch"]:
+    """Half informative, half invariant pairs, drawn with replacement; all informative when there are no others."""
+    informative = pairs.informative(variable).nonzero()[:, 0]
+    invariant = pairs.invariant(variable).nonzero()[:, 0]
+    half = size if len(invariant) == 0 else (size + 1) // 2
+    first = informative[torch.randint(len(informative), (half,), generator=generator)]
+    if half == size:
+        return first
+    return torch.cat([first, invariant[torch.randint(len(invariant), (size - half,), generator=generator)]])
+
+
+def claims(trials: Trials) -> Claims:
+    """One handle a site, its best trial; of the sites, the best and all that cannot be told from it."""
+    best: dict[Site, Trial] = {}
+    for trial in trials.trials:
+        best.setdefault(trial.handle.site, trial)
+    if not best:
+        raise InsufficientData("base and source differ at none of the sites, so that no subspace can be swapped; name other sites")
+    first = trials.trials[0].quality
+    handles = tuple(trial.handle for trial in best.values() if trial.quality.matches(first))
+    ranking = tuple((str(site), trial.quality.value) for site, trial in best.items())
+    return Claims(handles, ranking, trials.cost, trials.notes)

@@ -1,0 +1,258 @@
+"""Tasks, counterfactual pairs, and the problem that a method is given.
+
+A pair is a base and a source input. The label of a pair for a variable is the causal model's answer when that variable
+takes, in the base run, the value that it has in the source run (an interchange intervention, Geiger et al. 2021). A
+pair is INFORMATIVE for a variable when that label differs from the base's own answer: only there can a patch be told
+from doing nothing. Pairs on which the causal model is undefined are never scored; they are counted, with the reason.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from engines.answer import AnswerCode, Labels
+from engines.causal import CausalModel, Setting, Value
+from engines.errors import InsufficientData, InvalidModel, Undefined, UnknownName
+from engines.model import Batch, Model, pad
+from engines.site import Site
+
+PARTS = {"fit": (0.0, 0.4), "calibration": (0.4, 0.65), "test": (0.65, 1.0), "audit": (0.0, 1.0)}
+"""Shares of base inputs by part. Fit, calibration and test share no base input; ``audit`` is for establishing truth only."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Base and source inputs with the named positions (indices into the unpadded tokens) of each."""
+
+    base: Setting
+    source: Setting
+    base_at: Mapping[str, int]
+    source_at: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the network is asked, in terms of a causal model.
+
+    ``draw`` gives one random counterfactual pair. ``counterfactual(variable, pair, base_run, source_run)`` is the full
+    run of the causal model in which the variable is interchanged; it raises ``Undefined`` where there is none.
+    ``answers`` and ``answer_positions`` give a run's answer values and where the network gives them (unpadded).
+    """
+
+    name: str
+    causal: CausalModel
+    answer: AnswerCode
+    variables: tuple[str, ...]
+    positions: tuple[str, ...]
+    tokens: Callable[[Setting], Sequence[int]]
+    draw: Callable[[np.random.Generator], Pair]
+    counterfactual: Callable[[str, Pair, Setting, Setting], Setting]
+    answers: Callable[[Setting], Sequence[Value | None]]
+    answer_positions: Callable[[Setting], Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Counterfactual pairs as tensors; positions are columns of the padded batches, -1 where there is no answer.
+
+    ``labels`` and ``valid`` are by variable; ``skipped`` counts, by variable, why pairs have no label.
+    """
+
+    bases: Batch
+    sources: Batch
+    base_at: Mapping[str, Int[Tensor, " pairs"]]
+    source_at: Mapping[str, Int[Tensor, " pairs"]]
+    answers_at: Int[Tensor, "pairs answers"]
+    base_labels: Labels
+    labels: Mapping[str, Labels]
+    valid: Mapping[str, Bool[Tensor, " pairs"]]
+    answer: AnswerCode
+    skipped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """How many pairs."""
+        return self.bases.rows
+
+    @property
+    def answered(self) -> Bool[Tensor, "pairs answers"]:
+        """Where a base has an answer."""
+        return self.answers_at >= 0
+
+    def informative(self, variable: str) -> Bool[Tensor, " pairs"]:
+        """Pairs whose label differs from the base's own answer; raises ``UnknownName``."""
+        return self.valid[self._known(variable)] & self.answer.differs(self.labels[variable], self.base_labels)
+
+    def invariant(self, variable: str) -> Bool[Tensor, " pairs"]:
+        """Valid pairs whose label is the base's own answer: a right patch leaves them as they are."""
+        return self.valid[self._known(variable)] & ~self.answer.differs(self.labels[variable], self.base_labels)
+
+    def _known(self, variable: str) -> str:
+        if variable not in self.labels:
+            raise UnknownName("variable", variable, self.labels)
+        return variable
+
+    @property
+    def digest(self) -> str:
+        """A hash of everything that a run on these pairs depends on (but for the labels)."""
+        tensors = [self.bases.tokens, self.bases.mask, self.sources.tokens, self.sources.mask, self.answers_at]
+        tensors += [at[name] for at in (self.base_at, self.source_at) for name in sorted(at)]
+        return _hash(tensors)
+
+    @property
+    def labels_digest(self) -> str:
+        """A hash of the labels of every variable."""
+        return _hash([table[name].double().nan_to_num(-1.0) for table in (self.labels, self.valid) for name in sorted(table)])
+
+
+def _hash(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(str(tuple(tensor.shape)).encode() + tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a method is given: find where ``model`` carries ``target``.
+
+    ``variables`` are all variables with labels (target first): the rows of a transport problem. ``sites`` are the
+    candidates. Fit, calibration and test pairs share no base input; a method may look at ``test`` only to report.
+    """
+
+    name: str
+    model: Model
+    answer: AnswerCode
+    target: str
+    variables: tuple[str, ...]
+    sites: tuple[Site, ...]
+    fit: Pairs
+    calibration: Pairs
+    test: Pairs
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.target not in self.variables or self.variables[0] != self.target:
+            raise InvalidModel(f"target {self.target!r} must be the first of the variables {self.variables}")
+        for site in self.sites:
+            self.model.shape.width(site)  # raises for a site out of range
+        for part in ("fit", "calibration", "test"):
+            pairs: Pairs = getattr(self, part)
+            if not bool(pairs.informative(self.target).any()):
+                reasons = dict(pairs.skipped.get(self.target, {}))
+                raise InsufficientData(
+                    f"{self.name}: none of {pairs.n} {part} pairs informs on {self.target!r}"
+                    f"{f' (without a label: {reasons})' if reasons else ''}; a score would only measure doing nothing"
+                )
+
+
+def draw_pairs(task: Task, part: str, *, quota: int, seed: int, attempts: int = 60) -> Pairs:
+    """Draw pairs until every variable of the task has ``quota`` informative ones, or ``attempts * quota`` draws are made.
+
+    A pair is kept when it informs on a variable that still lacks some; besides, ``quota // 2`` pairs are kept as they
+    come, so that patches which should change nothing are tested too. Pairs are distinct. Which base inputs belong to a
+    part depends on the input alone, so that parts are disjoint for every seed. Raises ``UnknownName`` for a wrong part.
+    """
+    if part not in PARTS:
+        raise UnknownName("part", part, PARTS)
+    rng = np.random.default_rng([seed, *part.encode()])
+    runs: dict[Value, Setting] = {}
+    kept: list[_Drawn] = []
+    seen: set[Value] = set()
+    have: Counter[str] = Counter()
+    skipped: dict[str, Counter[str]] = {name: Counter() for name in task.variables}
+    plain = 0
+    for _ in range(attempts * quota):
+        if all(have[name] >= quota for name in task.variables) and plain >= quota // 2:
+            break
+        pair = task.draw(rng)
+        key = (_frozen(pair.base), _frozen(pair.source), _frozen(pair.base_at), _frozen(pair.source_at))
+        if key in seen or not _belongs(key[0], part):
+            continue
+        seen.add(key)
+        drawn = _label(task, pair, runs, skipped)
+        wanted = [name for name in drawn.informs if have[name] < quota]
+        if not wanted and plain >= quota // 2:
+            continue
+        plain += not wanted
+        kept.append(drawn)
+        have.update(drawn.informs)
+    if not kept:
+        raise InsufficientData(f"{task.name}: no pair could be drawn for {part!r}; the task has too few inputs to split")
+    return _stack(task, kept, skipped)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    pair: Pair
+    base_run: Setting
+    runs: Mapping[str, Setting | None]
+    informs: tuple[str, ...]
+
+
+def _frozen(setting: Mapping[str, Value]) -> Value:
+    return tuple(sorted(setting.items()))
+
+
+def _belongs(base: Value, part: str) -> bool:
+    low, high = PARTS[part]
+    share = int.from_bytes(hashlib.sha256(repr(base).encode()).digest()[:6], "big") / 2**48
+    return low <= share < high
+
+
+def _label(task: Task, pair: Pair, runs: dict[Value, Setting], skipped: Mapping[str, Counter[str]]) -> _Drawn:
+    base_run, source_run = _cached(task, pair.base, runs), _cached(task, pair.source, runs)
+    answers = task.answers(base_run)
+    labelled: dict[str, Setting | None] = {}
+    informs = []
+    for name in task.variables:
+        try:
+            labelled[name] = task.counterfactual(name, pair, base_run, source_run)
+        except Undefined as error:
+            skipped[name][str(error)] += 1
+            labelled[name] = None
+            continue
+        theirs = task.answers(labelled[name])
+        if any(a is not None and b is not None and a != b for a, b in zip(answers, theirs, strict=True)):
+            informs.append(name)
+    return _Drawn(pair, base_run, labelled, tuple(informs))
+
+
+def _cached(task: Task, setting: Setting, runs: dict[Value, Setting]) -> Setting:
+    key = _frozen(setting)
+    if key not in runs:
+        runs[key] = task.causal.run(setting)
+    return runs[key]
+
+
+def _stack(task: Task, drawn: Sequence[_Drawn], skipped: Mapping[str, Counter[str]]) -> Pairs:
+    bases = pad([task.tokens(one.pair.base) for one in drawn])
+    sources = pad([task.tokens(one.pair.source) for one in drawn])
+    where = [task.answer_positions(one.base_run) for one in drawn]
+    width = max(len(positions) for positions in where)
+    answers_at = torch.tensor([[*positions, *[-1] * (width - len(positions))] for positions in where])
+    base_answers = [task.answers(one.base_run) for one in drawn]
+    labels, valid = {}, {}
+    for name in task.variables:
+        runs = [one.runs[name] for one in drawn]
+        answers = [own if run is None else task.answers(run) for run, own in zip(runs, base_answers, strict=True)]
+        labels[name] = task.answer.encode(answers, width)
+        valid[name] = torch.tensor([run is not None for run in runs])
+    return Pairs(
+        bases,
+        sources,
+        {name: torch.tensor([one.pair.base_at[name] for one in drawn]) + bases.padding for name in task.positions},
+        {name: torch.tensor([one.pair.source_at[name] for one in drawn]) + sources.padding for name in task.positions},
+        torch.where(answers_at >= 0, answers_at + bases.padding[:, None], answers_at),
+        task.answer.encode(base_answers, width),
+        labels,
+        valid,
+        task.answer,
+        {name: dict(counts) for name, counts in skipped.items()},
+    )
