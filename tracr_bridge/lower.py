@@ -55,9 +55,7 @@ def shape(compiled: Compiled) -> DecoderShape:
     )
 
 
-def encode(
-    compiled: Compiled, inputs: Sequence[Tokens]
-) -> tuple[Int[Tensor, "batch pos"], Bool[Tensor, "batch pos"]]:
+def encode(compiled: Compiled, inputs: Sequence[Tokens]) -> tuple[Int[Tensor, "batch pos"], Bool[Tensor, "batch pos"]]:
     """Token ids with BOS first, padded on the left to the longest input, and which of them are real.
 
     The k-th token of an input of n stands at position ``-n + k``; without padding that is k + 1. Raises
@@ -93,9 +91,7 @@ def decode(
 
 def _position(compiled: Compiled, index: int) -> list[int]:
     """Where position ``index`` is written; nowhere when the program does not read positions."""
-    return [
-        at for at, one in enumerate(compiled.residual) if one.direction.name == "indices" and one.value == index
-    ]
+    return [at for at, one in enumerate(compiled.residual) if one.direction.name == "indices" and one.value == index]
 
 
 def _write_head(block: Block, index: int, head: Head) -> None:

@@ -7,8 +7,7 @@ to it: writing a variable's coordinates at its ready port does what the causal m
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from engines.causal import CausalModel
 from engines.causal import Variable as Input
-from engines.errors import InvalidProgram, Undefined, UnknownName
+from engines.errors import InvalidProgram, Undefined, UnknownName, UnverifiedProgram
 from engines.networks import Decoder
 from engines.site import Port, Site
 from tracr_bridge.compile import compile
@@ -26,7 +25,7 @@ from tracr_bridge.expression import Encoding, Kind, Value
 from tracr_bridge.lower import lower
 from tracr_bridge.program import Program, Tokens
 from tracr_bridge.semantics import mechanism
-from tracr_bridge.wiring import Reader, Wiring, Writer, wiring
+from tracr_bridge.wiring import Reader, Structural, Wiring, Writer, wiring
 
 EXHAUSTIVE = 100_000
 """Up to so many inputs all are visited, above it this many are drawn."""
@@ -84,7 +83,7 @@ class Truth:
     variables: Mapping[str, VariableTruth]
     labels: tuple[Any, ...]
     blocks: tuple[tuple[str, int, int], ...]
-    structural: tuple[Reader, ...]
+    structural: tuple[Structural, ...]
 
     def variable(self, name: str) -> VariableTruth:
         """The truth about one variable; raises ``UnknownName``."""
@@ -99,16 +98,16 @@ def truth(program: Program, dtype: torch.dtype = torch.float32) -> Truth:
     Nothing is checked here: only a certificate (``tracr_bridge.certificate.verify``) makes it ground truth.
     """
     compiled = compile(program)
-    model = causal_model(compiled)
+    model, wired = causal_model(compiled), wiring(compiled)
     return Truth(
         program=program,
         compiled=compiled,
         decoder=lower(compiled, dtype),
         causal=model,
-        variables=_variables(compiled, model, wiring(compiled)),
+        variables=_variables(compiled, model, wired),
         labels=tuple(coordinate.direction for coordinate in compiled.residual),
         blocks=_blocks(compiled),
-        structural=wiring(compiled).structural,
+        structural=wired.structural,
     )
 
 
@@ -152,7 +151,9 @@ def basis(variable: VariableTruth, dtype: torch.dtype = torch.float32) -> Float[
     k is the number of reachable values less one, or 1 for a number that varies. Directions outside it are never used.
     """
     if variable.encoding is None:
-        raise InvalidProgram(f"{variable.name!r} is a selector: an attention pattern without a subspace; ask for an SOp")
+        raise InvalidProgram(
+            f"{variable.name!r} is a selector: an attention pattern without a subspace; ask for an SOp"
+        )
     encodings = torch.stack([encoding(variable, value) for value in variable.reachable])
     rank = min(len(variable.reachable) - 1, 1 if variable.encoding == "numerical" else len(variable.reachable))
     differences = (encodings[1:] - encodings[:1])[:, list(variable.dims)]
@@ -160,3 +161,70 @@ def basis(variable: VariableTruth, dtype: torch.dtype = torch.float32) -> Float[
     spanned = torch.zeros(variable.d_model, rank, dtype=torch.float64)
     spanned[list(variable.dims)] = directions.T
     return spanned.to(dtype)
+
+
+def _variables(compiled: Compiled, model: CausalModel, wired: Wiring) -> dict[str, VariableTruth]:
+    reachable, positional = _taken(compiled, model)
+    found: dict[str, VariableTruth] = {}
+    for name, expression in compiled.by_name.items():
+        dims = compiled.coordinates(name)
+        found[name] = VariableTruth(
+            name=name,
+            kind=expression.kind,
+            encoding=expression.encoding,
+            values=expression.values,
+            reachable=reachable.get(name, ()),
+            dims=dims,
+            dim_values=tuple(compiled.residual[at].value for at in dims),
+            writers=wired.writers[name],
+            readers=wired.readers[name],
+            ready=_ready(wired.writers[name]) if dims else None,
+            widths=compiled.coordinates(name, "width"),
+            positional=positional[name],
+            d_model=len(compiled.residual),
+        )
+    return found
+
+
+def _ready(writers: tuple[Writer, ...]) -> Port:
+    """The first place in the residual stream after every writer."""
+    last = max(writers, key=lambda writer: (-1 if writer.layer is None else writer.layer, writer.part == "mlp"))
+    if last.layer is None:
+        return Port(0, "resid_pre")
+    return Port(last.layer, "resid_post" if last.part == "mlp" else "resid_mid")
+
+
+def _taken(compiled: Compiled, model: CausalModel) -> tuple[dict[str, tuple[Value, ...]], dict[str, bool]]:
+    """Values that each expression takes on admitted inputs, and whether position and length decide them.
+
+    Raises ``UnverifiedProgram`` for an input on which the compiled semantics define no value.
+    """
+    taken: dict[str, dict[Value, None]] = {name: {} for name in compiled.by_name}
+    placed: dict[str, dict[int, Value]] = {name: {} for name in compiled.by_name}
+    positional = dict.fromkeys(compiled.by_name, True)
+    inputs, _ = population(compiled.program)
+    for tokens in inputs:
+        try:
+            run = model.run({"tokens": tokens})
+        except Undefined as undefined:
+            raise UnverifiedProgram(
+                f"program {compiled.program.name!r} is undefined on {tokens}: {undefined}; refuse this input in admits, or "
+                "compute the value in another way"
+            ) from None
+        for name, values in run.items():
+            assert isinstance(values, tuple)
+            if not compiled.by_name[name].selector:
+                taken[name].update(dict.fromkeys(values))
+            if positional[name]:
+                positional[name] = placed[name].setdefault(len(tokens), values) == values
+    order = {name: sorted(found, key=lambda value: (value is None, value or 0)) for name, found in taken.items()}
+    return {name: tuple(values) for name, values in order.items()}, positional
+
+
+def _blocks(compiled: Compiled) -> tuple[tuple[str, int, int], ...]:
+    """Spans of coordinates of one owner; the compiler sorts coordinates by owner, so each owner of values has one."""
+    spans: dict[str, list[int]] = {}
+    for at, coordinate in enumerate(compiled.residual):
+        if coordinate.owner is not None and coordinate.role in ("value", "special"):
+            spans.setdefault(coordinate.owner, []).append(at)
+    return tuple((name, places[0], places[-1] + 1) for name, places in spans.items())

@@ -4,13 +4,13 @@ A part reads an expression only if a weight on one of its coordinates is not zer
 (BOS, the constant 1, values that no predicate matches) is not read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-from tracr_bridge.compiled import Compiled, Feedforward, Head
+from tracr_bridge.compiled import Array, Compiled, Feedforward
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,8 @@ class Writer:
 
 @dataclass(frozen=True)
 class Reader:
-    """A part that reads an expression (or, for structural reads, ``what`` is "one" or "BOS").
+    """A part that reads an expression: a head's query, key or value input, neurons of an MLP, or the unembedding."""
 
-    ``part`` is a head's query, key or value input, the MLP with the ``neurons`` that read, or the unembedding (no layer).
-    """
-
-    what: str
     layer: int | None
     part: Literal["q", "k", "v", "mlp", "unembed"]
     head: int | None = None
@@ -43,26 +39,120 @@ class Reader:
 
 
 @dataclass(frozen=True)
+class Structural:
+    """A read of something that is the same on every input: ``what`` is "one" or "BOS"."""
+
+    what: Literal["one", "BOS"]
+    reader: Reader
+
+
+Place: TypeAlias = tuple[int | None, str, int | None]
+"""Layer, part and head."""
+Touch: TypeAlias = tuple[Place, int, tuple[int, ...]]
+"""A part touches a residual coordinate, through these neurons if it is an MLP."""
+
+
+@dataclass(frozen=True)
 class Wiring:
-    """Writers and readers of every expression by name, of the widths' coordinates apart, and the structural reads."""
+    """Writers and readers of every expression by name, and the structural reads.
+
+    A SelectorWidth is written by a head and an MLP, a selector by the heads whose pattern it is.
+    """
 
     writers: dict[str, tuple[Writer, ...]]
-    width_writers: dict[str, tuple[Writer, ...]]
     readers: dict[str, tuple[Reader, ...]]
-    structural: tuple[Reader, ...]
+    structural: tuple[Structural, ...]
 
 
 def wiring(compiled: Compiled) -> Wiring:
     """Read writers and readers off the matrices."""
-    written = list(_writes(compiled))
-    read = list(dict.fromkeys(_reads(compiled)))
+    written, read = list(_writes(compiled)), list(_reads(compiled))
+    idle = {(layer, "mlp", None): _idle(compiled, one.mlp) for layer, one in enumerate(compiled.layers) if one.mlp}
+    writers: dict[str, tuple[Writer, ...]] = {}
+    for expression in compiled.expressions:
+        name = expression.name
+        places = _gathered(written, (*compiled.coordinates(name), *compiled.coordinates(name, "width")))
+        writers[name] = tuple(
+            Writer(*place, neurons, tuple(sorted(idle.get(place, set()) & set(neurons))))  # pyright: ignore[reportArgumentType]
+            for place, neurons in places.items()
+        )
+    for expression in compiled.expressions:
+        if expression.selector:
+            users = [
+                user for user in compiled.expressions if user.arguments[:1] == (expression.name,) and not user.selector
+            ]
+            found = [writer for user in users for writer in writers[user.name] if writer.part == "head"]
+            writers[expression.name] = tuple(dict.fromkeys(found))
     names = [expression.name for expression in compiled.expressions]
-    own = {name: compiled.coordinates(name) for name in names}
-    width = {name: compiled.coordinates(name, "width") for name in names}
-    selectors = {name: _pattern_writers(compiled, name, written) for name in names if compiled.by_name[name].selector}
     return Wiring(
-        writers={name: _merged(written, own[name]) for name in names} | selectors,
-        width_writers={name: _merged(written, width[name]) for name in names},
-        readers={name: tuple(reader for reader in read if reader.what == name) for name in names},
-        structural=tuple(reader for reader in read if reader.what in ("one", "BOS") and reader.what not in names),
+        writers=writers,
+        readers={name: _readers(read, compiled.coordinates(name)) for name in names},
+        structural=(
+            *(Structural("one", reader) for reader in _readers(read, _constants(compiled, "one"))),
+            *(Structural("BOS", reader) for reader in _readers(read, _constants(compiled, "special"))),
+        ),
     )
+
+
+def _writes(compiled: Compiled) -> Iterator[Touch]:
+    for at, coordinate in enumerate(compiled.residual):
+        owner = compiled.by_name.get(coordinate.owner or "")
+        if owner is None or owner.kind in ("tokens", "indices"):
+            yield (None, "embed", None), at, ()
+    for number, layer in enumerate(compiled.layers):
+        for index, head in enumerate(layer.heads):
+            yield from (((number, "head", index), at, ()) for at in _touched(head.output, head.ov.T))
+        if layer.mlp is not None:
+            for row, at in zip(layer.mlp.second.T, layer.mlp.output, strict=True):
+                if row.any():
+                    yield (number, "mlp", None), at, _nonzero(row)
+
+
+def _reads(compiled: Compiled) -> Iterator[Touch]:
+    for number, layer in enumerate(compiled.layers):
+        for index, head in enumerate(layer.heads):
+            for part, places, matrix in (
+                ("q", head.query, head.qk),
+                ("k", head.key, head.qk.T),
+                ("v", head.value, head.ov),
+            ):
+                yield from (((number, part, index), at, ()) for at in _touched(places, matrix))
+        if layer.mlp is not None:
+            for row, at in zip(layer.mlp.first, layer.mlp.input, strict=True):
+                if row.any():
+                    yield (number, "mlp", None), at, _nonzero(row)
+    yield from (((None, "unembed", None), at, ()) for at in compiled.coordinates(compiled.output.name))
+
+
+def _readers(read: Iterable[Touch], coordinates: Collection[int]) -> tuple[Reader, ...]:
+    return tuple(
+        Reader(*place, neurons)  # pyright: ignore[reportArgumentType]
+        for place, neurons in _gathered(read, coordinates).items()
+    )
+
+
+def _gathered(touches: Iterable[Touch], coordinates: Collection[int]) -> dict[Place, tuple[int, ...]]:
+    """The parts that touch any of the coordinates, in order, with all their neurons."""
+    found: dict[Place, set[int]] = {}
+    for place, at, neurons in touches:
+        if at in coordinates:
+            found.setdefault(place, set()).update(neurons)
+    return {place: tuple(sorted(neurons)) for place, neurons in found.items()}
+
+
+def _constants(compiled: Compiled, role: str) -> tuple[int, ...]:
+    return tuple(at for at, coordinate in enumerate(compiled.residual) if coordinate.role == role)
+
+
+def _idle(compiled: Compiled, mlp: Feedforward) -> set[int]:
+    """Neurons that read nothing but constants."""
+    varying = [compiled.residual[at].role in ("value", "width") for at in mlp.input]
+    return set(np.flatnonzero(~mlp.first[varying].any(0)).tolist())
+
+
+def _touched(places: tuple[int, ...], matrix: Array) -> list[int]:
+    return [at for at, row in zip(places, matrix, strict=True) if row.any()]
+
+
+def _nonzero(row: Array) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(row).tolist())
