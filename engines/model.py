@@ -6,13 +6,13 @@ adapters share: hook functions live on the network inside one call only, also wh
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from engines.errors import InvalidModel, UnsupportedSite
+from engines.errors import InvalidModel, InvalidSetting, UnsupportedSite
 from engines.networks import Decoder
 from engines.site import HEAD, Port, Site
 
@@ -22,7 +22,7 @@ Edit: TypeAlias = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a network, as far as sites need them. ``n_kv_heads`` counts the heads of k and v."""
+    """Sizes of a network, as far as sites need them. ``n_kv_heads`` counts the heads of k and v and of their inputs."""
 
     n_layers: int
     n_heads: int
@@ -31,15 +31,23 @@ class Shape:
     d_head: int
     d_mlp: int
 
+    def heads(self, component: str) -> int:
+        """How many heads the component has; keys and values may share fewer than queries have."""
+        return self.n_kv_heads if component in ("k_in", "v_in", "k", "v") else self.n_heads
+
+    def size(self, component: str) -> int:
+        """How many coordinates the component has at one position of one head."""
+        if component in ("q", "k", "v", "z"):
+            return self.d_head
+        return self.d_mlp if component.startswith("mlp.") else self.d_model
+
     def width(self, site: Site) -> int:
         """How many coordinates the site's vector has at one position; raises ``UnsupportedSite`` when it is out of range."""
         if site.layer is not None and site.layer >= self.n_layers:
             raise UnsupportedSite(f"{site}: this model has layers 0 to {self.n_layers - 1}")
-        heads = self.n_kv_heads if site.component in ("k", "v") else self.n_heads
+        heads, full = self.heads(site.component), self.size(site.component)
         if site.head is not None and site.head >= heads:
             raise UnsupportedSite(f"{site}: this model has heads 0 to {heads - 1} there")
-        sizes = {"q": self.d_head, "k": self.d_head, "v": self.d_head, "z": self.d_head}
-        full = sizes.get(site.component, self.d_mlp if site.component.startswith("mlp.") else self.d_model)
         start, stop = site.span or (0, full)
         if stop > full:
             raise UnsupportedSite(f"{site}: that vector has coordinates 0 to {full - 1}")
@@ -107,6 +115,7 @@ class Forward:
 NO_EDITS: Mapping[Port, Edit] = {}
 
 
+@runtime_checkable
 class Model(Protocol):
     """A network that can be read and edited at named ports."""
 
@@ -152,6 +161,18 @@ def check_ports(model: Model, ports: Iterable[Port], start: Start | None) -> Non
             raise UnsupportedSite(f"{port}: {model.name} has layers 0 to {model.shape.n_layers - 1}")
         if start is not None and (-1 if port.layer is None else port.layer) < start.layer:
             raise UnsupportedSite(f"{port}: the run starts at layer {start.layer}, after this port; start earlier")
+
+
+def edited(edit: Edit, port: Port, tensor: Tensor) -> Tensor:
+    """The port's value after ``edit``; raises ``InvalidSetting`` unless the edit returns a tensor of the same shape.
+
+    An edit that works in place and returns nothing would otherwise pass as one that leaves everything as it is.
+    """
+    given: object = edit(tensor)
+    if not isinstance(given, Tensor) or given.shape != tensor.shape:
+        what = f"a tensor {tuple(given.shape)}" if isinstance(given, Tensor) else f"{type(given).__name__}"
+        raise InvalidSetting(f"the edit at {port} returned {what}; return a new tensor {tuple(tensor.shape)}")
+    return given
 
 
 DECODER_HOOKS = {
@@ -200,7 +221,7 @@ class DecoderModel:
         wanted = tuple(dict.fromkeys(reads))
         check_ports(self, (*wanted, *edits), start)
         kept: dict[Port, Tensor] = {}
-        hooks = [(self._hook(port), _editing(edit)) for port, edit in edits.items()]
+        hooks = [(self._hook(port), _editing(edit, port)) for port, edit in edits.items()]
         hooks += [(self._hook(port), _keeping(kept, port)) for port in wanted]
         first = 0 if start is None else start.layer
         last = self.shape.n_layers
@@ -211,7 +232,7 @@ class DecoderModel:
             residual = self.decoder.layers(residual, batch.mask, first, last)
             outputs = None
             if ask is not None:
-                rows = torch.arange(batch.rows)[:, None]
+                rows = torch.arange(batch.rows, device=ask.positions.device)[:, None]
                 outputs = self.decoder.unembed(residual[rows, ask.positions])[..., ask.columns]
         return Forward(outputs, kept, max(last - first, 0))
 
@@ -219,9 +240,9 @@ class DecoderModel:
         return "hook_embed" if port.layer is None else f"blocks.{port.layer}.{DECODER_HOOKS[port.component]}"
 
 
-def _editing(edit: Edit) -> Callable[..., Tensor]:
+def _editing(edit: Edit, port: Port) -> Callable[..., Tensor]:
     def hook_function(tensor: Tensor, hook: object) -> Tensor:  # noqa: ARG001 - TransformerLens passes hook by name
-        return edit(tensor)
+        return edited(edit, port, tensor)
 
     return hook_function
 

@@ -81,7 +81,7 @@ class Fit:
         return self.iia.low > 0.5 and all(rival is None or self.iia.low > rival.high for rival in rivals)
 
 
-def wilson(successes: float, n: int) -> Score:
+def wilson(successes: float | int, n: int) -> Score:
     """Share of successes with the 95 % Wilson interval (Wilson 1927, J. Am. Stat. Assoc. 22, p. 209).
 
         (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)

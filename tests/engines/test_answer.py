@@ -1,0 +1,70 @@
+"""Answer codes: labels, checks, losses and what signatures compare."""
+
+import math
+
+import pytest
+import torch
+
+from engines.answer import NOTHING, Choice, Number
+from engines.errors import InvalidModel
+
+LETTERS = Choice(("a", "b", "c"), (5, 7, 9), sharpness=2.0)
+SHARE = Number(0, 0.02)
+
+
+def test_labels_and_padding() -> None:
+    assert LETTERS.encode([["b", None], ["c"]], 3).tolist() == [[1, NOTHING, NOTHING], [2, NOTHING, NOTHING]]
+    numbers = SHARE.encode([[0.5, None]], 3)
+    assert numbers[0, 0] == 0.5
+    assert numbers[0, 1:].isnan().all()
+
+
+def test_an_answer_without_a_code_is_refused() -> None:
+    with pytest.raises(InvalidModel, match="answer 'd' is none of \\('a', 'b', 'c'\\)"):
+        LETTERS.encode([["d"]], 1)
+
+
+def test_colliding_columns_are_refused() -> None:
+    with pytest.raises(InvalidModel, match="3 answers on 2 distinct output columns"):
+        Choice(("a", "b", "c"), (5, 7, 5))
+
+
+def test_every_answered_position_must_be_right() -> None:
+    outputs = torch.tensor([[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]])
+    assert LETTERS.correct(outputs, torch.tensor([[1, 0]])).tolist() == [True]
+    assert LETTERS.correct(outputs, torch.tensor([[1, 2]])).tolist() == [False]
+    assert LETTERS.correct(outputs, torch.tensor([[1, NOTHING]])).tolist() == [True]
+
+
+def test_a_number_is_right_within_its_tolerance() -> None:
+    outputs = torch.tensor([[[0.51]], [[0.53]]])
+    assert SHARE.correct(outputs, torch.tensor([[0.5], [0.5]], dtype=torch.float64)).tolist() == [True, False]
+
+
+def test_labels_differ_only_where_both_answer() -> None:
+    one, other = torch.tensor([[1, NOTHING], [1, 2]]), torch.tensor([[1, 2], [1, 0]])
+    assert LETTERS.differs(one, other).tolist() == [False, True]
+    nan = float("nan")
+    assert SHARE.differs(torch.tensor([[nan], [0.5]]), torch.tensor([[1.0], [0.9]])).tolist() == [False, True]
+
+
+def test_cross_entropy_by_hand() -> None:
+    outputs = torch.tensor([[[1.0, 0.0, 0.0], [9.0, 9.0, 9.0]]])
+    loss = LETTERS.loss(outputs, torch.tensor([[0, NOTHING]]))
+    assert float(loss) == pytest.approx(math.log(math.e**2 + 2) - 2, rel=1e-6)
+
+
+def test_a_right_number_has_no_loss_and_nothing_has_no_gradient() -> None:
+    outputs = torch.tensor([[[0.5], [7.0]]], requires_grad=True)
+    loss = SHARE.loss(outputs, torch.tensor([[0.5, float("nan")]], dtype=torch.float64))
+    loss.sum().backward()
+    assert float(loss.detach()) == 0.0
+    assert outputs.grad is not None
+    assert outputs.grad.tolist() == [[[0.0], [0.0]]]
+
+
+def test_a_sure_network_expresses_the_ideal() -> None:
+    labels = torch.tensor([[2, NOTHING]])
+    sure = torch.tensor([[[0.0, 0.0, 40.0], [0.0, 0.0, 0.0]]])
+    torch.testing.assert_close(LETTERS.express(sure)[0, 0], LETTERS.ideal(labels)[0, 0])
+    assert LETTERS.ideal(labels)[0, 1].tolist() == [0.0, 0.0, 0.0]
