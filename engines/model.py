@@ -6,7 +6,7 @@ adapters share: hook functions live on the network inside one call only, also wh
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -42,7 +42,7 @@ class Shape:
         return self.d_mlp if component.startswith("mlp.") else self.d_model
 
     def width(self, site: Site) -> int:
-        """How many coordinates the site's vector has at one position; raises ``UnsupportedSite`` when it is out of range."""
+        """How many coordinates the site's vector has at one position; raises ``UnsupportedSite`` out of range."""
         if site.layer is not None and site.layer >= self.n_layers:
             raise UnsupportedSite(f"{site}: this model has layers 0 to {self.n_layers - 1}")
         heads, full = self.heads(site.component), self.size(site.component)
@@ -77,7 +77,7 @@ class Batch:
 
 
 def pad(sequences: Sequence[Sequence[int]], token: int = 0) -> Batch:
-    """Stack token sequences of any lengths, padded on the left with ``token``; raises ``InvalidModel`` when one is empty."""
+    """Stack sequences of any lengths, padded on the left with ``token``; raises ``InvalidModel`` when one is empty."""
     if not sequences or min(len(sequence) for sequence in sequences) == 0:
         raise InvalidModel("a batch needs at least one sequence, and each sequence at least one token")
     width = max(len(sequence) for sequence in sequences)
@@ -221,6 +221,7 @@ class DecoderModel:
         wanted = tuple(dict.fromkeys(reads))
         check_ports(self, (*wanted, *edits), start)
         kept: dict[Port, Tensor] = {}
+        hooks: list[tuple[str | Callable[..., Any], Callable[..., Any]]]
         hooks = [(self._hook(port), _editing(edit, port)) for port, edit in edits.items()]
         hooks += [(self._hook(port), _keeping(kept, port)) for port in wanted]
         first = 0 if start is None else start.layer

@@ -1,0 +1,243 @@
+"""TransformerLens bridges behind the ``Model`` protocol: real language models and native ones, with exact edits only.
+
+A bridge has more names than places where an edit works: its ``hook_resid_mid`` is only the MLP's copy of the residual
+stream, hooks of per-head results and inputs are off unless configured, and an architecture may fire a hook that nothing
+reads. So no name is believed. ``BridgeModel`` looks at the network once, when it is made, and serves the components
+that every layer computes once, whose values add up as their names say, and whose spoiled value spoils the next layer.
+
+What a component is, on every family:
+
+    embed                 the residual stream before layer 0: token plus position embedding, and the family's scale
+    attn_out, mlp_out     what is added to the residual stream, so after Gemma-2's post-norms
+    resid_mid             resid_pre + attn_out; absent where attention and MLP read the same input (GPT-NeoX)
+    q_in, k_in, v_in      what one head's projection reads, after the norm; k_in and v_in once for each key-value head
+    q, k                  after the projection and its bias, before any norm or rotation
+    result                z @ W_O of one head; the heads' sum plus the bias is attn_out, before Gemma-2's post-norm
+    mlp.pre               the argument of the nonlinearity: the gate's projection in a gated MLP
+    mlp.post              what the output projection reads: in a gated MLP the product with the ungated half
+"""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformer_lens.model_bridge import TransformerBridge
+
+from engines.bridge_taps import POINTS, Call, Hook, points_of, taps
+from engines.errors import InvalidModel
+from engines.model import NO_EDITS, Ask, Batch, Edit, Forward, Shape, Start, check_ports, heads_in
+from engines.site import Port
+
+PROBE = (1, 2, 3)
+"""Token ids of the input on which a bridge is looked at."""
+
+
+class _Done(Exception):
+    """Leaves the bridge's forward pass: everything that was asked for has been computed."""
+
+
+@dataclass(frozen=True)
+class BridgeModel:
+    """A bridge behind the protocol. Its parameters are frozen and its dropout is off; nothing else on it ever changes.
+
+    Left-padded rows compute what they compute alone: the mask, and position ids that count real tokens only, are passed
+    on every call, because several wrappers leave the positions of padded rows shifted.
+    """
+
+    name: str
+    bridge: TransformerBridge
+    components: frozenset[str] = field(init=False)
+    in_tuples: bool = field(init=False, repr=False)
+    """Whether this architecture's blocks return tuples: what stands in for a skipped block must do the same."""
+
+    def __post_init__(self) -> None:
+        self.bridge.requires_grad_(False).eval()
+        returned: list[object] = []
+        handle = self.bridge.blocks[0].register_forward_hook(lambda *call: returned.append(call[2]))
+        try:
+            components = _exact_components(self)
+        finally:
+            handle.remove()
+        object.__setattr__(self, "components", components)
+        object.__setattr__(self, "in_tuples", isinstance(returned[0], tuple))
+
+    @property
+    def shape(self) -> Shape:
+        """The bridge's sizes."""
+        own = self.bridge.cfg
+        heads = own.n_key_value_heads or own.n_heads
+        return Shape(own.n_layers, own.n_heads, heads, own.d_model, own.d_head, own.d_mlp or 4 * own.d_model)
+
+    def forward(
+        self,
+        batch: Batch,
+        *,
+        reads: Iterable[Port] = (),
+        edits: Mapping[Port, Edit] = NO_EDITS,
+        start: Start | None = None,
+        ask: Ask | None = None,
+    ) -> Forward:
+        """See ``Model.forward``. Layers below the start do not run; logits exist at the asked positions only."""
+        call = Call(tuple(dict.fromkeys(reads)), edits)
+        check_ports(self, call.ports, start)
+        first = 0 if start is None else start.layer
+        last = self.shape.n_layers
+        if ask is None:
+            if not call.ports:
+                return Forward(None, {}, 0)
+            last = max(-1 if port.layer is None else port.layer for port in call.ports) + 1
+        outputs = _run(self, batch, call, start=start, ask=ask, last=last)
+        call.check()
+        return Forward(outputs, call.kept, max(last - first, 0))
+
+
+def _run(
+    model: BridgeModel, batch: Batch, call: Call, *, start: Start | None, ask: Ask | None, last: int
+) -> Float[Tensor, "rows answers codes"] | None:
+    """One pass of the bridge with the call's hooks on it; on the way out, by whatever way, everything is undone."""
+    bridge, mask = model.bridge, batch.mask
+    longest = int(mask.sum(1).max())
+    if longest > bridge.cfg.n_ctx:
+        raise InvalidModel(f"an input has {longest} tokens; {model.name} takes {bridge.cfg.n_ctx}")
+    position = (mask.long().cumsum(1) - 1).clamp(min=0)
+    with contextlib.ExitStack() as stack:
+        if start is not None:
+            _skip(stack, model, start)
+        for port in call.ports:
+            for point, hook in taps(bridge.blocks[port.layer or 0], port, call, model.shape):
+                _attach(stack, point, hook)
+        if ask is None:
+            _attach(stack, bridge.unembed.hook_in if last == len(bridge.blocks) else bridge.blocks[last].hook_in, _stop)
+        else:
+            rows = torch.arange(batch.rows, device=ask.positions.device)[:, None]
+            _attach(stack, bridge.unembed.hook_in, lambda residual: residual[rows, ask.positions])
+        with contextlib.suppress(_Done):
+            logits = bridge(batch.tokens, attention_mask=mask.long(), position_ids=position, use_cache=False)
+            return None if ask is None else logits[..., ask.columns]
+    return None
+
+
+def _attach(stack: contextlib.ExitStack, point: nn.Module, hook: Hook) -> None:
+    def module_hook(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor | None:
+        return hook(output)
+
+    # a plain module hook sees the tensor as it is; a HookPoint's own add_hook would convert its layout
+    stack.callback(point.register_forward_hook(module_hook).remove)
+
+
+def _stop(_residual: Tensor) -> None:
+    raise _Done
+
+
+def _skip(stack: contextlib.ExitStack, model: BridgeModel, start: Start) -> None:
+    """Let the layers below ``start`` hand on its residual instead of running; masks and rotations are still made."""
+    blocks = model.bridge.blocks
+
+    def hand_on(*_args: object, **_kwargs: object) -> Tensor | tuple[Tensor]:
+        return (start.residual,) if model.in_tuples else start.residual
+
+    for block in blocks[: start.layer]:
+        stack.enter_context(_standing_in(block, hand_on))
+    if start.layer == 0:
+        _attach(stack, blocks[0].hook_in, lambda _residual: start.residual)
+
+
+@contextlib.contextmanager
+def _standing_in(block: nn.Module, forward: Callable[..., object]) -> Iterator[None]:
+    before = dict(block.__dict__)
+    block.__dict__["forward"] = forward
+    try:
+        yield
+    finally:
+        del block.__dict__["forward"]
+        block.__dict__.update({"forward": before["forward"]} if "forward" in before else {})
+
+
+@torch.no_grad()
+def _exact_components(model: BridgeModel) -> frozenset[str]:
+    """The components that every layer computes exactly once, that add up as they are named, and that are used."""
+    blocks = model.bridge.blocks
+    names = [name for name in POINTS if all(points_of(block, name) for block in blocks)]
+    call = Call(tuple(port for name in names for port in _ports(model, name)), {})
+    outputs = _look(model, call, 1)
+    names = [name for name in names if all(_as_shaped(model, call, port) for port in _ports(model, name))]
+    if not {"embed", "resid_pre", "resid_post"} <= set(names):
+        raise InvalidModel(
+            f"{model.name}: this bridge has no residual stream before and after each block; it has {names}"
+        )
+    for layer in range(len(blocks)):
+        wrong = _wrong_sums({name: call.kept[Port(layer, name)] for name in names if name != "embed"})
+        names = [name for name in names if name not in wrong]
+    return _heard(model, names, call.kept, outputs)
+
+
+def _ports(model: BridgeModel, component: str) -> list[Port]:
+    return (
+        [Port(None, "embed")]
+        if component == "embed"
+        else [Port(layer, component) for layer in range(model.shape.n_layers)]
+    )
+
+
+def _look(model: BridgeModel, call: Call, rows: int) -> Tensor:
+    """Run ``rows`` copies of the probe through the whole bridge."""
+    device = next(model.bridge.parameters()).device
+    tokens = torch.tensor(PROBE, device=device).clamp(max=model.bridge.cfg.d_vocab - 1).expand(rows, -1)
+    batch = Batch(tokens, torch.ones_like(tokens, dtype=torch.bool))
+    everywhere = Ask(torch.arange(len(PROBE), device=device).expand(rows, -1), torch.tensor([0], device=device))
+    outputs = _run(model, batch, call, start=None, ask=everywhere, last=model.shape.n_layers)
+    assert outputs is not None
+    return outputs
+
+
+def _as_shaped(model: BridgeModel, call: Call, port: Port) -> bool:
+    heads = (model.shape.heads(port.component),) if heads_in(port) else ()
+    return call.visits[port] == 1 and call.kept[port].shape[2:] == (*heads, model.shape.size(port.component))
+
+
+def _wrong_sums(here: Mapping[str, Tensor]) -> set[str]:
+    """The components of one layer that do not make up its residual stream as their names say."""
+    if not {"attn_out", "mlp_out"} <= here.keys():
+        return {"attn_out", "mlp_out", "resid_mid"}
+    middle = here["resid_pre"] + here["attn_out"]
+    if not _close(here["resid_post"], middle + here["mlp_out"]):
+        return {"attn_out", "mlp_out", "resid_mid"}
+    return set() if _close(here.get("resid_mid", middle), middle) else {"resid_mid"}
+
+
+def _close(left: Tensor, right: Tensor) -> bool:
+    return bool((left - right).abs().max() <= 64 * torch.finfo(left.dtype).eps * right.abs().max())
+
+
+def _heard(model: BridgeModel, names: list[str], clean: Mapping[Port, Tensor], outputs: Tensor) -> frozenset[str]:
+    """Which components the next layer hears: row i spoils component i in every layer, and each layer starts clean.
+
+    Spoiled means not a number, which no weight of zero hides: a component counts as used in a compiled network too,
+    where most weights are zero.
+    """
+    arrived: list[Tensor] = []
+
+    def spoil(name: str) -> Edit:
+        row = torch.tensor([other == name for other in names], device=outputs.device)
+        return lambda tensor: tensor.masked_fill(row.view(-1, *[1] * (tensor.dim() - 1)), torch.nan)
+
+    def heal(port: Port) -> Edit:
+        def edit(tensor: Tensor) -> Tensor:
+            arrived.append(_differs(tensor, clean[port]))
+            return spoil("resid_pre")(clean[port].expand_as(tensor))
+
+        return edit
+
+    edits = {port: spoil(name) for name in names for port in _ports(model, name)}
+    edits |= {port: heal(port) for port in _ports(model, "resid_pre")}
+    arrived.append(_differs(_look(model, Call((), edits), len(names)), outputs))
+    before, *after = (set(itertools.compress(names, rows.tolist())) for rows in arrived)
+    return frozenset(set.intersection(*after) | (before & {"embed"}))
+
+
+def _differs(tensor: Tensor, clean: Tensor) -> Tensor:
+    return ~torch.isclose(tensor, clean, rtol=1e-3, atol=1e-4).flatten(1).all(1)
