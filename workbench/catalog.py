@@ -1,0 +1,240 @@
+"""What there is to run: methods with their settings, programs, tasks, models, and the cells that they span.
+
+Everything is read from the source text with ``ast``: listing imports no plug-in, so no torch, and takes milliseconds.
+A method is a file under ``engines/methods`` with ``METHOD = <a frozen dataclass>``, whose fields are its settings; a
+program is a file under ``tracr_bridge/programs`` with ``PROGRAM = Program(name=..., variables=(...), ...)``.
+"""
+
+import ast
+import importlib.util
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from engines import registry
+from engines.errors import InvalidModel, InvalidProgram, UnknownName
+
+METHODS, PROGRAMS, TASKS = "engines.methods", "tracr_bridge.programs", "engines.tasks"
+"""The packages of plug-ins."""
+MODELS: Mapping[str, str] = MappingProxyType(
+    {"compiled": "the transformer that Tracr compiles from the program, exact"}
+)
+"""Models by name, with what they are."""
+PERMUTED = ".permuted"
+"""Suffix of a wrong variable: the true one with its values permuted between inputs, which no site carries."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a method: its Python type as text, its default, and what it means.
+
+    ``nested`` holds the settings of the method that this setting configures, empty for a plain value.
+    """
+
+    name: str
+    kind: str
+    default: Any
+    about: str = ""
+    nested: tuple["Setting", ...] = ()
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """A method as the catalogue shows it."""
+
+    name: str
+    summary: str
+    settings: tuple[Setting, ...]
+
+
+@dataclass(frozen=True)
+class ProgramCard:
+    """A RASP program as the catalogue shows it; ``facts`` are its other literal arguments (vocabulary, length)."""
+
+    name: str
+    summary: str
+    variables: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+
+def method_names() -> tuple[str, ...]:
+    """Every method, sorted."""
+    return registry.names(METHODS)
+
+
+def program_names() -> tuple[str, ...]:
+    """Every program, sorted."""
+    return registry.names(PROGRAMS)
+
+
+def task_names() -> tuple[str, ...]:
+    """Every task: one a program, and those that are files of their own."""
+    return (*(f"rasp.{name}" for name in program_names()), *registry.names(TASKS))
+
+
+def cell_names(wrong: bool = False) -> tuple[str, ...]:
+    """Every cell as ``task/model/variable``; ``wrong`` adds the cells of permuted variables, which must be rejected."""
+    suffixes = ("", PERMUTED) if wrong else ("",)
+    return tuple(
+        f"rasp.{name}/{model}/{variable}{suffix}"
+        for name in program_names()
+        for model in MODELS
+        for variable in program(name).variables
+        for suffix in suffixes
+    )
+
+
+def variables(task: str) -> tuple[str, ...]:
+    """The variables of a task's cells, permuted ones included; raises ``UnknownName``."""
+    name = task.removeprefix("rasp.")
+    if task == name or name not in program_names():
+        raise UnknownName("task", task, task_names())
+    return tuple(f"{variable}{suffix}" for variable in program(name).variables for suffix in ("", PERMUTED))
+
+
+def method(name: str) -> MethodCard:
+    """The card of a method; raises ``UnknownName``, or ``InvalidModel`` when its file cannot be read as a method."""
+    file = _file(METHODS, name, "method")
+    tree = _parse(file)
+    constant = _constant(tree, "METHOD")
+    if not isinstance(constant, ast.Name):
+        raise InvalidModel(
+            f"{file} has no METHOD; write 'METHOD = YourClass' after the frozen dataclass of its settings"
+        )
+    owner = _class(tree, constant.id, file)
+    return MethodCard(name, _sentence(owner) or _sentence(tree), _settings(owner, tree, file))
+
+
+def program(name: str) -> ProgramCard:
+    """The card of a program; raises ``UnknownName``, or ``InvalidProgram`` when its file is not one."""
+    file = _file(PROGRAMS, name, "program")
+    tree = _parse(file)
+    constant = _constant(tree, "PROGRAM")
+    if not isinstance(constant, ast.Call):
+        raise InvalidProgram(f"{file} has no PROGRAM; write 'PROGRAM = Program(name={name!r}, ...)'")
+    facts: dict[str, Any] = {}
+    for keyword in constant.keywords:
+        if keyword.arg is not None and keyword.arg != "build":
+            facts[keyword.arg] = _literal(keyword.value)
+    names = facts.pop("variables", None)
+    if not isinstance(names, tuple) or not names or not all(isinstance(entry, str) for entry in names):
+        raise InvalidProgram(f"{file}: variables must be written out, as in 'variables=(\"opposite\",)'")
+    if facts.pop("name", name) != name:
+        raise InvalidProgram(f"{file}: the program's name must be that of its file; write 'name={name!r}'")
+    summary = facts.pop("summary", None)
+    return ProgramCard(name, summary if isinstance(summary, str) else _sentence(tree), names, facts)
+
+
+def _file(package: str, name: str, kind: str) -> Path:
+    known = registry.names(package)
+    if name not in known:
+        raise UnknownName(kind, name, known)
+    spec = importlib.util.find_spec(package)
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    return next(file for folder in folders if (file := Path(folder) / f"{name}.py").exists())
+
+
+@cache
+def _parse(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+def _constant(tree: ast.Module, name: str) -> ast.expr | None:
+    for node in tree.body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            return node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+    return None
+
+
+def _class(tree: ast.Module, name: str, file: Path) -> ast.ClassDef:
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return node
+    raise InvalidModel(f"{file} has no class {name!r} at its top level; METHOD names a dataclass of the same file")
+
+
+def _settings(owner: ast.ClassDef, tree: ast.Module, file: Path) -> tuple[Setting, ...]:
+    found = []
+    for node, following in zip(owner.body, [*owner.body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and not node.target.id.startswith("_"):
+            kind = ast.unparse(node.annotation)
+            if "ClassVar" in kind:
+                continue
+            nested = _nested(node, tree, file)
+            default = {} if nested else _default(node, owner, file)
+            found.append(Setting(node.target.id, kind, default, _remark(following), nested))
+    return tuple(found)
+
+
+def _nested(node: ast.AnnAssign, tree: ast.Module, file: Path) -> tuple[Setting, ...]:
+    """The settings of the method class that annotates ``node``, with the defaults that its call overrides."""
+    if not isinstance(node.annotation, ast.Name):
+        return ()
+    name = node.annotation.id
+    home = _home(tree, name)
+    if home is None and not any(isinstance(other, ast.ClassDef) and other.name == name for other in tree.body):
+        return ()
+    where = file if home is None else home
+    own = _settings(_class(_parse(where), name, where), _parse(where), where)
+    given = {each.arg: _literal(each.value) for call in _calls(node.value, name) for each in call.keywords}
+    return tuple(replace(each, default=given.get(each.name, each.default)) for each in own)
+
+
+def _calls(value: ast.expr | None, name: str) -> Iterator[ast.Call]:
+    """Every call of ``name`` in a default: ``Das(steps=3)`` alone, or in ``field(default_factory=lambda: ...)``."""
+    if value is not None:
+        for node in ast.walk(value):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+                yield node
+
+
+def _home(tree: ast.Module, name: str) -> Path | None:
+    """The file of the method module from which ``name`` is imported."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(METHODS + "."):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return _file(METHODS, node.module.removeprefix(METHODS + "."), "method")
+    return None
+
+
+def _default(node: ast.AnnAssign, owner: ast.ClassDef, file: Path) -> Any:
+    try:
+        return ast.literal_eval(node.value) if node.value is not None else _refuse(node, owner, file)
+    except ValueError:
+        return _refuse(node, owner, file)
+
+
+def _refuse(node: ast.AnnAssign, owner: ast.ClassDef, file: Path) -> Any:
+    raise InvalidModel(
+        f"{file}: setting '{ast.unparse(node.target)}' of {owner.name} needs a literal default, "
+        f"so that it can be listed without running the file; write '{ast.unparse(node.target)}: int = 3'"
+    )
+
+
+def _literal(value: ast.expr) -> Any:
+    """A literal's value, or the source text of anything else."""
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        return ast.unparse(value)
+
+
+def _remark(node: ast.stmt | None) -> str:
+    """The string written under a field, on one line."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        return " ".join(node.value.value.split())
+    return ""
+
+
+def _sentence(node: ast.Module | ast.ClassDef) -> str:
+    """The first sentence of a docstring."""
+    paragraph = (ast.get_docstring(node) or "").split("\n\n")[0]
+    head, mark, _ = " ".join(paragraph.split()).partition(". ")
+    return (head + mark).strip()

@@ -1,0 +1,55 @@
+"""Which process is which: an id alone lies after a reboot or when ids wrap around, so a start time goes with it."""
+
+import os
+import socket
+import subprocess
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+HOST = socket.gethostname()
+
+
+def now() -> float:
+    """Seconds since the epoch."""
+    return time.time()
+
+
+def me() -> dict[str, Any]:
+    """This process, as a status names it."""
+    return {"pid": os.getpid(), "born": _mine(os.getpid()), "host": HOST}
+
+
+@cache
+def _mine(pid: int) -> str | None:
+    return born(pid)
+
+
+def alive(pid: Any, since: Any) -> bool:
+    """Whether the process ``pid`` runs and is the one that was born at ``since``."""
+    if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0:
+        return False
+    start = born(pid)
+    return start is not None and start == since
+
+
+def born(pid: int) -> str | None:
+    """When a process started, as text to compare; None when there is no such process or it has ended."""
+    if Path("/proc/self/stat").exists():
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+        fields = text.rpartition(")")[2].split()  # the command before it may hold spaces and parentheses
+        return None if fields[0] in "ZX" else f"{fields[19]}@{_boot()}"
+    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
+
+
+@cache
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
+    except OSError:
+        return "?"

@@ -1,0 +1,288 @@
+"""The store: a folder of runs, each a folder of plain files that a person can read.
+
+    runs/<id>/spec.json            what was asked; written first
+              status.json          who is working on it: state, process, host, heartbeat; replaced atomically
+              events.jsonl         what happened, one JSON object a line; append only
+              control              "stop", written by anyone; the run looks at it between events
+              pieces/*.safetensors finished parts, so that a killed run goes on where it stopped
+              tensors.safetensors  what the method found, as arrays
+              result.json          scores, controls, cost; written last by atomic rename: its presence means done
+              log.txt              what a detached worker printed
+
+Nothing here is a pickle, and nothing here imports an array library: the screen reads the same files.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from engines.errors import CorruptRun, StoreError
+from workbench import disk, process
+from workbench.disk import Tail
+from workbench.spec import Spec
+
+HOME = "CAUSAL_WORKBENCH_HOME"
+"""Environment variable that moves the folder in which ``runs`` lies."""
+REPLACED = ".replaced"
+"""Folder of finished runs that were run again; nothing finished is deleted."""
+SILENT = 60.0
+"""Seconds without a heartbeat after which a run on another host counts as stale."""
+ACTIVE = ("starting", "running")
+STATES = ("new", *ACTIVE, "stale", "stopped", "failed", "done")
+"""new: asked for, never started. stale: its process is gone, or its process id is another process's now."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run as a list shows it; ``headline`` holds the few numbers that a finished run puts into its status."""
+
+    id: str
+    state: str
+    spec: Spec
+    updated: float
+    headline: Mapping[str, Any]
+    error: str | None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The summary as JSON-ready data."""
+        when = datetime.fromtimestamp(self.updated, UTC).isoformat(timespec="seconds")
+        head = {"id": self.id, "state": self.state, **self.spec.record, "updated": when}
+        return {**head, "headline": dict(self.headline), "error": self.error}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The readable runs, newest first, and the names of the folders that could not be read."""
+
+    runs: tuple[Summary, ...]
+    damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """The run's id: the name of its folder."""
+        return self.folder.name
+
+    @property
+    def spec(self) -> Spec:
+        """What was asked; raises ``CorruptRun`` when that cannot be read."""
+        return _spec(self.folder, disk.read(self.folder / "spec.json"))
+
+    @property
+    def done(self) -> bool:
+        """Whether the result is there."""
+        return (self.folder / "result.json").exists()
+
+    @property
+    def state(self) -> str:
+        """One of ``STATES``, judged now: whether the process that claims to run it lives."""
+        return "done" if self.done else _state(self.status())
+
+    def status(self) -> dict[str, Any]:
+        """The status as it was last written; empty before the first."""
+        try:
+            return _mapping(disk.read(self.folder / "status.json"), self.folder / "status.json")
+        except FileNotFoundError:
+            return {}
+
+    def result(self) -> dict[str, Any]:
+        """The result; raises ``StoreError`` when the run is not done, ``CorruptRun`` when it cannot be read."""
+        try:
+            return _mapping(disk.read(self.folder / "result.json"), self.folder / "result.json")
+        except FileNotFoundError:
+            raise StoreError(
+                f"run {self.id} has no result yet: it is {self.state}; see 'workbench log {self.id}'"
+            ) from None
+
+    def events(self, offset: int = 0) -> Tail:
+        """The events after byte ``offset``, with the offset to go on from; a torn line is counted, never an error."""
+        return disk.tail(self.folder / "events.jsonl", offset)
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add one event, whole or not at all as far as readers can tell; raises ``StoreUnwritable``."""
+        disk.append(self.folder / "events.jsonl", record)
+
+    def begin(self) -> None:
+        """Say that this process works on the run from now on, and forget earlier requests to stop."""
+        (self.folder / "control").unlink(missing_ok=True)
+        self.report("starting")
+
+    def report(self, state: str, **facts: Any) -> None:
+        """Replace the status, signed by this process; raises ``StoreUnwritable``."""
+        status = {"state": state, **process.me(), "heartbeat": process.now(), **facts}
+        disk.replace(self.folder / "status.json", disk.encode(status), durable=False)
+
+    def request_stop(self) -> None:
+        """Ask whoever runs this to stop at the next event."""
+        disk.replace(self.folder / "control", b"stop\n", durable=False)
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether somebody asked for a stop."""
+        return (self.folder / "control").exists()
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write the result, last of all; raises ``StoreUnwritable``, or ``StoreError`` for a NaN or an infinity."""
+        content = disk.encode(disk.finite(result, f"the result of run {self.id}"), indent=1)
+        disk.replace(self.folder / "result.json", content)
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Hold the run for this process; raises ``StoreError`` when another one holds it."""
+        with disk.writing(self.folder / "lock"):
+            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StoreError(
+                    f"run {self.id} is being worked on by process {self.status().get('pid', '?')}; "
+                    f"follow it with 'workbench log -f {self.id}', stop it with 'workbench stop {self.id}'"
+                ) from None
+            yield
+        finally:
+            os.close(handle)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of runs."""
+
+    root: Path
+
+    @staticmethod
+    def default() -> "Store":
+        """The store of this user: under ``CAUSAL_WORKBENCH_HOME`` when set, else in the platform's data folder."""
+        home = os.environ.get(HOME)
+        return Store((Path(home) if home else Path(platformdirs.user_data_dir("causal-workbench"))) / "runs")
+
+    def open(self, spec: Spec) -> Run:
+        """The run of ``spec``, made when it is new; raises ``StoreUnwritable``, or ``CorruptRun`` for a damaged one."""
+        run = Run(self.root / spec.id)
+        file = run.folder / "spec.json"
+        if not run.folder.exists():
+            self._make(run, spec)
+        if not file.exists():  # a folder that somebody emptied
+            disk.replace(file, disk.encode(spec.record, indent=1))
+        if run.spec != spec:
+            raise CorruptRun(
+                f"{file} holds another spec than its folder's name says; move {run.folder} away and run again"
+            )
+        return run
+
+    def _make(self, run: Run, spec: Spec) -> None:
+        """Make the folder whole under another name first, so that no list ever meets it without its spec."""
+        draft = self.root / f".{run.id}.{os.getpid()}"
+        with disk.writing(run.folder):
+            draft.mkdir(parents=True, exist_ok=True)
+            disk.replace(draft / "spec.json", disk.encode(spec.record, indent=1))
+            try:
+                draft.rename(run.folder)
+            except OSError:
+                shutil.rmtree(draft)
+                if not run.folder.exists():  # else another process was faster, with the same spec
+                    raise
+
+    def set_aside(self, run: Run) -> None:
+        """Move a run out of the way, so that its spec can be run afresh; it stays readable under ``.replaced``."""
+        kept = self.root / REPLACED
+        with disk.writing(kept):
+            kept.mkdir(exist_ok=True)
+            number = sum(1 for _ in kept.glob(f"{run.id}-*")) + 1
+            run.folder.rename(kept / f"{run.id}-{number}")
+
+    def find(self, prefix: str) -> Run:
+        """The run whose id starts with ``prefix``; raises ``StoreError`` when not exactly one does, or ``CorruptRun``."""
+        found = sorted(name for name in self._names() if prefix and name.startswith(prefix))
+        if not found:
+            raise StoreError(f"no run starts with {prefix!r} in {self.root}; 'workbench ls runs' lists them")
+        if len(found) > 1 and prefix not in found:
+            raise StoreError(f"{len(found)} runs start with {prefix!r}: {', '.join(found[:5])}; write more of the id")
+        run = Run(self.root / (prefix if prefix in found else found[0]))
+        if not (run.folder / "spec.json").exists():
+            raise CorruptRun(f"run folder {run.folder} has no spec.json; it was not written whole, so move it away")
+        _ = run.spec
+        return run
+
+    def runs(self) -> Listing:
+        """Every run, newest first; a folder that cannot be read is named in ``damaged`` and skipped."""
+        runs, damaged = [], []
+        for name in self._names():
+            try:
+                runs.append(_summary(self.root, name))
+            except (CorruptRun, OSError):
+                damaged.append(name)
+        runs.sort(key=lambda run: (-run.updated, run.id))
+        return Listing(tuple(runs), tuple(sorted(damaged)))
+
+    def _names(self) -> list[str]:
+        try:
+            with os.scandir(self.root) as entries:
+                return [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+        except FileNotFoundError:
+            return []
+
+
+def _summary(root: Path, name: str) -> Summary:
+    """One run for the list. Paths are joined as text here: 5,000 times three ``Path`` objects would be felt."""
+    base = f"{root}/{name}/"
+    spec = _spec(root / name, disk.read(base + "spec.json"))
+    try:
+        status = _mapping(disk.read(base + "status.json"), root / name / "status.json")
+    except FileNotFoundError:
+        status = {}
+    updated, headline = status.get("heartbeat"), status.get("headline")
+    done = os.path.exists(base + "result.json")  # noqa: PTH110
+    return Summary(
+        id=name,
+        state="done" if done else _state(status),
+        spec=spec,
+        updated=updated if isinstance(updated, int | float) else os.stat(base + "spec.json").st_mtime,  # noqa: PTH116
+        headline=headline if done and isinstance(headline, dict) else {},
+        error=status.get("error"),
+    )
+
+
+def _state(status: Mapping[str, Any]) -> str:
+    state = status.get("state", "new")
+    if state in ("stopped", "failed", "new"):
+        return state
+    if state not in ACTIVE:  # "done" without a result: the process died between the two
+        return "stale"
+    if status.get("host") != process.HOST:
+        beat = status.get("heartbeat")
+        return state if isinstance(beat, int | float) and process.now() - beat < SILENT else "stale"
+    return state if process.alive(status.get("pid"), status.get("born")) else "stale"
+
+
+def _spec(folder: Path, text: bytes) -> Spec:
+    try:
+        return Spec.from_record(_mapping(text, folder / "spec.json"))
+    except CorruptRun as error:
+        raise CorruptRun(f"run folder {folder} is damaged: {error}; move it away, then run its spec again") from None
+
+
+def _mapping(text: bytes, file: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
+    except ValueError as error:
+        raise CorruptRun(f"{file} is no JSON ({error}); move its folder away, then run its spec again") from None
+    if not isinstance(record, dict):
+        raise CorruptRun(f"{file} holds no JSON object; move its folder away, then run its spec again")
+    return record
