@@ -16,6 +16,7 @@ Tracr's silent defects, and what becomes of them here:
     D9  True and 1 are one value; of one name, one expression is validated     refused; each is validated
     D10 thresholds write at the BOS position too                               one more cleaning neuron
     D11 a head whose values are wider than its keys cannot be assembled        its key space is widened with zeros
+    D12 biases of thresholds are rounded apart in single precision             rounded together beforehand
 """
 
 import functools
@@ -38,7 +39,7 @@ from tracr_bridge.expression import Encoding, Expression, Kind, Value
 from tracr_bridge.inference import FAILURES, exactness, infer
 from tracr_bridge.program import BOS, PAD, Program, Tokens
 from tracr_bridge.refusals import refusals
-from tracr_bridge.remedies import ALL, Remedies, clean, cool, separate, widen
+from tracr_bridge.remedies import ALL, Remedies, clean, cool, separate, snap, widen
 
 UPSTREAM = 100.0
 """Tracr's own steepness of thresholds."""
@@ -59,6 +60,8 @@ def compile(program: Program, *, remedies: Remedies = ALL) -> Compiled:
     steep = exactness(expressions, values, program.length) if remedies.steep else UPSTREAM
     bos = tracr.bases.BasisDirection(tracr.rasp.tokens.label, BOS)
     tracr.expr_to_craft_graph.add_craft_components_to_rasp_graph(graph, bos_dir=bos, mlp_exactness=steep)
+    if remedies.snap:
+        snap(graph, tracr)
     if remedies.apart:
         separate(graph, tracr)
     if remedies.clean:

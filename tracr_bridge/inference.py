@@ -55,7 +55,7 @@ def exactness(expressions: Iterable[Expression], values: Mapping[str, tuple[Valu
             numbers = sorted(values[parent.name])
             if parent.encoding == "numerical" and len(numbers) > 1:
                 steep = max(steep, 4.0 / min(high - low for low, high in itertools.pairwise(numbers)))
-    return steep
+    return float(math.ceil(steep - ROUNDING))
 
 
 def settle(number: float) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 class Remedies:
     """Which of Tracr's silent defects are repaired: all, except where a test shows what happens without.
 
-    ``steep`` D1, ``cold`` D2, ``apart`` D3, ``fractions`` D4, ``clean`` D10; the numbers are those of
+    ``steep`` D1, ``cold`` D2, ``apart`` D3, ``fractions`` D4, ``clean`` D10, ``snap`` D12; the numbers are those of
     ``tracr_bridge.compile``.
     """
 
@@ -25,9 +25,12 @@ class Remedies:
     apart: bool = True
     fractions: bool = True
     clean: bool = True
+    snap: bool = True
 
 
 ALL = Remedies()
+GRAIN = 4096
+"""Parts of 1 to which the biases of thresholds are rounded."""
 
 
 def separate(graph: Any, tracr: SimpleNamespace) -> None:
@@ -48,6 +51,19 @@ def separate(graph: Any, tracr: SimpleNamespace) -> None:
             first = linear(mlp.fst.input_space, hidden, mlp.fst.matrix[:, order])
             second = linear(hidden, mlp.snd.output_space, mlp.snd.matrix[order])
             block.blocks[1] = tracr.transformers.MLP(first, second)
+
+
+def snap(graph: Any, tracr: SimpleNamespace) -> None:
+    """Round the biases of thresholds to multiples of 1/4096, which single precision holds exactly up to 2048 (D12).
+
+    A threshold is the difference of two neurons whose biases differ by 1; rounded apart, they differ by 1.000001.
+    """
+    one = tracr.bases.BasisDirection("one")
+    for _, block in _blocks(graph, tracr):
+        mlp = block.blocks[1] if isinstance(block, tracr.transformers.SeriesWithResiduals) else block
+        if isinstance(mlp, tracr.transformers.MLP) and one in mlp.fst.input_space:
+            row = mlp.fst.input_space.index_by_direction[one]
+            mlp.fst.matrix[row] = np.round(mlp.fst.matrix[row] * GRAIN) / GRAIN
 
 
 def clean(graph: Any, bos: Any, tracr: SimpleNamespace) -> None:

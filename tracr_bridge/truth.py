@@ -135,6 +135,17 @@ def population(program: Program, seed: int = SEED, limit: int = EXHAUSTIVE) -> t
     return [program.sample(rng) for _ in range(limit)], False
 
 
+def ready(compiled: Compiled, name: str) -> Port:
+    """The first place in the residual stream where expression ``name`` stands: after the last part that writes it."""
+    coordinates = {*compiled.coordinates(name)}
+    for number, layer in reversed(tuple(enumerate(compiled.layers))):
+        if layer.mlp is not None and coordinates.intersection(layer.mlp.output):
+            return Port(number, "resid_post")
+        if any(coordinates.intersection(head.output) for head in layer.heads):
+            return Port(number, "resid_mid")
+    return Port(0, "resid_pre")
+
+
 def encoding(variable: VariableTruth, value: Value) -> Float[Tensor, " d_model"]:
     """The vector that stands for ``value``: one-hot, the number itself, or zero for None."""
     vector = torch.zeros(variable.d_model, dtype=torch.float64)
@@ -178,20 +189,12 @@ def _variables(compiled: Compiled, model: CausalModel, wired: Wiring) -> dict[st
             dim_values=tuple(compiled.residual[at].value for at in dims),
             writers=wired.writers[name],
             readers=wired.readers[name],
-            ready=_ready(wired.writers[name]) if dims else None,
+            ready=ready(compiled, name) if dims else None,
             widths=compiled.coordinates(name, "width"),
             positional=positional[name],
             d_model=len(compiled.residual),
         )
     return found
-
-
-def _ready(writers: tuple[Writer, ...]) -> Port:
-    """The first place in the residual stream after every writer."""
-    last = max(writers, key=lambda writer: (-1 if writer.layer is None else writer.layer, writer.part == "mlp"))
-    if last.layer is None:
-        return Port(0, "resid_pre")
-    return Port(last.layer, "resid_post" if last.part == "mlp" else "resid_mid")
 
 
 def _taken(compiled: Compiled, model: CausalModel) -> tuple[dict[str, tuple[Value, ...]], dict[str, bool]]:
@@ -217,8 +220,8 @@ def _taken(compiled: Compiled, model: CausalModel) -> tuple[dict[str, tuple[Valu
                 taken[name].update(dict.fromkeys(values))
             if positional[name]:
                 positional[name] = placed[name].setdefault(len(tokens), values) == values
-    order = {name: sorted(found, key=lambda value: (value is None, value or 0)) for name, found in taken.items()}
-    return {name: tuple(values) for name, values in order.items()}, positional
+    ordered = {name: sorted(value for value in found if value is not None) for name, found in taken.items()}
+    return {name: (*ordered[name], *((None,) if None in found else ())) for name, found in taken.items()}, positional
 
 
 def _blocks(compiled: Compiled) -> tuple[tuple[str, int, int], ...]:

@@ -1,0 +1,1 @@
+"""RASP programs of known circuit, one a file with the constant PROGRAM."""

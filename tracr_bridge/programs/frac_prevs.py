@@ -1,9 +1,11 @@
-"""Fractions: a numerical program."""
+"""Fractions: a number in the residual stream, and thresholds that read it."""
+
+from typing import Any
 
 from tracr_bridge.program import Program
 
 
-def build(rasp):
+def build(rasp: Any) -> Any:
     """Each position averages an indicator over itself and everything before it."""
     marked = rasp.numerical(rasp.Map(lambda token: 1 if token == "x" else 0, rasp.tokens)).named("marked")
     before = rasp.Select(rasp.indices, rasp.indices, rasp.Comparison.LEQ).named("before")

@@ -1,20 +1,23 @@
 """Histogram: counting by attention."""
 
+from typing import Any
+
 from tracr_bridge.program import Program
 
 
-def build(rasp):
-    """Each position counts the positions that hold its own token."""
+def build(rasp: Any) -> Any:
+    """Each position counts the positions that hold its own token, and keeps the token if there is another."""
     same = rasp.Select(rasp.tokens, rasp.tokens, rasp.Comparison.EQ).named("same")
     count = rasp.SelectorWidth(same).named("count")
-    return rasp.Map(lambda n: "many" if n > 2 else "few", count).named("answer")
+    repeated = rasp.Map(lambda n: n > 1, count).named("repeated")
+    return rasp.SequenceMap(lambda token, keep: token if keep else "-", rasp.tokens, repeated).named("kept")
 
 
 PROGRAM = Program(
     name="histogram",
-    summary="Whether the token at each position occurs more than twice.",
+    summary="Each token that occurs more than once, '-' for those that occur once.",
     vocabulary=("a", "b", "c"),
     length=5,
     build=build,
-    variables=("count",),
+    variables=("count", "repeated"),
 )

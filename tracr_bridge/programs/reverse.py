@@ -1,10 +1,12 @@
-"""Reverse: the first program of every collection, here over three letters."""
+"""Reverse: a route through the length, and three layers before a token moves."""
+
+from typing import Any
 
 from tracr_bridge.program import Program
 
 
-def build(rasp):
-    """Each position finds the length, subtracts itself from it and looks there."""
+def build(rasp: Any) -> Any:
+    """Each position subtracts itself from the length and looks there."""
     everywhere = rasp.Select(rasp.tokens, rasp.tokens, rasp.Comparison.TRUE).named("everywhere")
     length = rasp.SelectorWidth(everywhere).named("length")
     opposite = rasp.SequenceMap(lambda total, index: total - 1 - index, length, rasp.indices).named("opposite")

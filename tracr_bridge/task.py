@@ -1,0 +1,154 @@
+"""A compiled program as a task of the engines: counterfactual pairs, candidate sites, and problems to solve.
+
+A pair takes the variable's value at a random position q of a random source and puts it at a random position p of a
+random base; lengths vary too. This is the CROSS-POSITION, VARIABLE-LENGTH regime: what counts as truth depends on it,
+since at equal length and equal position a variable that only depends on position never changes.
+
+Beside every variable stands its wrong twin ``<name>.permuted``: the same variable with its values permuted, which no
+part of the network computes. A method that finds it is wrong.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+
+from engines.answer import AnswerCode, Choice, Number
+from engines.causal import Setting
+from engines.causal import Value as CausalValue
+from engines.errors import Undefined, UnknownName
+from engines.model import DecoderModel, Shape
+from engines.registry import load
+from engines.site import Site
+from engines.task import Pair, Problem, Task, draw_pairs
+from tracr_bridge.expression import Value
+from tracr_bridge.program import BOS
+from tracr_bridge.truth import Truth, VariableTruth, truth
+
+POSITIONS = ("first", "target", "last")
+"""Named positions: the first and last token, and the one at which the pair interchanges the variable."""
+WRONG = ".permuted"
+"""Suffix of a wrong twin."""
+SHARPNESS = 10.0
+"""Compiled logits are 0 or 1; ten times that are log-odds."""
+QUOTA = {"fit": 64, "calibration": 48, "test": 64, "audit": 64}
+"""Informative pairs that are drawn for each variable."""
+
+
+@cache
+def known(program: str) -> Truth:
+    """The truth about a program by name, compiled once a process; raises ``UnknownName``."""
+    return truth(load("tracr_bridge.programs", program, "PROGRAM", "program"))
+
+
+def model(known: Truth) -> DecoderModel:
+    """The compiled network behind the engines' protocol."""
+    return DecoderModel(f"rasp.{known.program.name}/compiled", known.decoder)
+
+
+def compiled_task(known: Truth) -> Task:
+    """The program as a task; its variables are those that the program names, each followed by its wrong twin."""
+    causal, output = known.causal, known.compiled.output.name
+    ids = {value: index for index, value in enumerate(known.compiled.tokens)}
+    names = known.program.variables
+
+    def draw(rng: np.random.Generator) -> Pair:
+        base, source = known.program.sample(rng), known.program.sample(rng)
+        places = [_positions(tokens, int(rng.integers(len(tokens)))) for tokens in (base, source)]
+        return Pair({"tokens": base}, {"tokens": source}, places[0], places[1])
+
+    def counterfactual(variable: str, pair: Pair, base_run: Setting, source_run: Setting) -> Setting:
+        name = variable.removesuffix(WRONG)
+        value = _at(source_run[name], pair.source_at["target"])
+        if value is None:
+            raise Undefined("the source has no value there")
+        if variable.endswith(WRONG):
+            value = permuted(known.variable(name), value)
+        values = list(base_run[name])  # type: ignore[arg-type]
+        values[pair.base_at["target"] - 1] = value
+        return causal.revise(base_run, {name: tuple(values)})
+
+    return Task(
+        name=f"rasp.{known.program.name}",
+        causal=causal,
+        answer=answer_code(known),
+        variables=(*names, *(name + WRONG for name in names)),
+        positions=POSITIONS,
+        tokens=lambda setting: [ids[BOS], *(ids[token] for token in setting["tokens"])],  # type: ignore[union-attr]
+        draw=draw,
+        counterfactual=counterfactual,
+        answers=lambda run: run[output],  # type: ignore[return-value]
+        answer_positions=lambda run: range(1, len(run["tokens"]) + 1),  # type: ignore[arg-type]
+    )
+
+
+def _positions(tokens: Sequence[Value], at: int) -> dict[str, int]:
+    return {"first": 1, "target": at + 1, "last": len(tokens)}
+
+
+def _at(values: CausalValue, position: int) -> Value:
+    return values[position - 1]  # type: ignore[index]
+
+
+def permuted(variable: VariableTruth, value: Value) -> Value:
+    """The value's image under the wrong twin: the next reachable value, the first after the last.
+
+    Raises ``Undefined`` for a variable with a single value, which has no wrong twin.
+    """
+    values = [one for one in variable.reachable if one is not None]
+    if len(values) < 2:
+        raise Undefined("a variable with one value has no permutation")
+    return values[(values.index(value) + 1) % len(values)]
+
+
+def answer_code(known: Truth) -> AnswerCode:
+    """How the network answers: one of the output's values at every position, or a number within a quarter of the least gap."""
+    outputs = known.compiled.outputs
+    if outputs is None:
+        length = known.program.length
+        return Number(0, 1 / (4 * max(length * (length - 1), 1)))
+    return Choice(tuple(outputs), tuple(range(len(outputs))), SHARPNESS)
+
+
+def candidate_sites(known: Truth) -> tuple[Site, ...]:
+    """Where a variable may be looked for, at each named position.
+
+    The embedding; attention's and the MLP's output and the residual stream after each layer; each head's result where a
+    layer has several heads; and the blocks of consecutive residual coordinates that the compiler gave to one expression.
+    """
+    shape = model(known).shape
+    sites: list[Site] = []
+    for position in POSITIONS:
+        sites.append(Site(None, "embed", position))
+        sites += [Site(None, "embed", position, None, span) for span in _spans(known)]
+        for layer in range(shape.n_layers):
+            sites += [Site(layer, component, position) for component in ("attn_out", "mlp_out", "resid_post")]
+            sites += _heads(known, shape, layer, position)
+            sites += [Site(layer, "resid_post", position, None, span) for span in _spans(known)]
+    return tuple(sorted(sites, key=Site.order))
+
+
+def _heads(known: Truth, shape: Shape, layer: int, position: str) -> list[Site]:
+    used = len(known.compiled.layers[layer].heads)
+    return [Site(layer, "result", position, head) for head in range(shape.n_heads)] if used > 1 else []
+
+
+def _spans(known: Truth) -> list[tuple[int, int]]:
+    return [(start, stop) for _, start, stop in known.blocks]
+
+
+def problem(known: Truth, variable: str, seed: int) -> Problem:
+    """The exam's question: where does the compiled network carry ``variable`` (or its wrong twin)?
+
+    The rows of a transport problem are the variable and the program's others. Raises ``UnknownName`` for a variable that
+    the program does not list, ``InsufficientData`` when no pair informs on it.
+    """
+    task = compiled_task(known)
+    if variable not in task.variables:
+        raise UnknownName(f"variable of rasp.{known.program.name}", variable, task.variables)
+    parts = {part: draw_pairs(task, part, quota=QUOTA[part], seed=seed) for part in ("fit", "calibration", "test")}
+    informed = [name for name in known.program.variables if bool(parts["fit"].informative(name).any())]
+    others = [name for name in informed if name != variable.removesuffix(WRONG)]
+    name = f"rasp.{known.program.name}/compiled/{variable}"
+    rows = (variable, *others)
+    return Problem(name, model(known), task.answer, variable, rows, candidate_sites(known), **parts, seed=seed)
