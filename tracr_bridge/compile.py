@@ -17,6 +17,7 @@ Tracr's silent defects, and what becomes of them here:
     D10 thresholds write at the BOS position too                               one more cleaning neuron
     D11 a head whose values are wider than its keys cannot be assembled        its key space is widened with zeros
     D12 biases of thresholds are rounded apart in single precision             rounded together beforehand
+    D13 a Map from categories to a negative number gives 0                     one more neuron
 """
 
 import functools
@@ -39,7 +40,7 @@ from tracr_bridge.expression import Encoding, Expression, Kind, Value
 from tracr_bridge.inference import FAILURES, exactness, infer
 from tracr_bridge.program import BOS, PAD, Program, Tokens
 from tracr_bridge.refusals import refusals
-from tracr_bridge.remedies import ALL, Remedies, clean, cool, separate, snap, widen
+from tracr_bridge.remedies import ALL, Remedies, clean, cool, separate, snap, split, widen
 
 UPSTREAM = 100.0
 """Tracr's own steepness of thresholds."""
@@ -60,15 +61,11 @@ def compile(program: Program, *, remedies: Remedies = ALL) -> Compiled:
     steep = exactness(expressions, values, program.length) if remedies.steep else UPSTREAM
     bos = tracr.bases.BasisDirection(tracr.rasp.tokens.label, BOS)
     tracr.expr_to_craft_graph.add_craft_components_to_rasp_graph(graph, bos_dir=bos, mlp_exactness=steep)
-    if remedies.snap:
-        snap(graph, tracr)
-    if remedies.apart:
-        separate(graph, tracr)
-    if remedies.clean:
-        clean(graph, bos, tracr)
+    _repair(graph, bos, remedies, tracr)
     craft = tracr.craft_graph_to_model.craft_graph_to_model(graph, extracted.sources)
     spaces = _spaces(program, craft, extracted.sink, tracr)
-    widen(craft, spaces.residual, tracr)
+    if remedies.wide:
+        widen(craft, spaces.residual, tracr)
     if remedies.cold:
         cool(craft, tracr)
     return _records(
@@ -222,6 +219,18 @@ def _annotate(
             graph.nodes[label].update({tracr.nodes.VALUE_SET: set(found), tracr.nodes.OUTPUT_BASIS: made.basis})
 
 
+def _repair(graph: Any, bos: Any, remedies: Remedies, tracr: SimpleNamespace) -> None:
+    """Apply the remedies that change single blocks."""
+    if remedies.sign:
+        split(graph, tracr)
+    if remedies.snap:
+        snap(graph, tracr)
+    if remedies.apart:
+        separate(graph, tracr)
+    if remedies.clean:
+        clean(graph, bos, tracr)
+
+
 def _spaces(program: Program, craft: Any, sink: Any, tracr: SimpleNamespace) -> SimpleNamespace:
     """The vector spaces of tokens, positions, output and the whole residual stream, as Tracr's assembly makes them."""
     space = tracr.bases.VectorSpaceWithBasis
@@ -240,7 +249,7 @@ def _records(
 ) -> Compiled:
     """Everything that Tracr made, as plain records."""
     spaces, tracr = source.spaces, _tracr()
-    typed = tuple(one if one.selector else _typed(one, values[one.name]) for one in expressions)
+    typed = tuple(one if one.selector else replace(one, values=values[one.name]) for one in expressions)
     categorical = typed[-1].encoding == "categorical"
     return Compiled(
         program=program,
@@ -252,10 +261,6 @@ def _records(
         exactness=source.exactness,
         source=source,
     )
-
-
-def _typed(expression: Expression, values: tuple[Value, ...]) -> Expression:
-    return replace(expression, values=values)
 
 
 def _coordinate(direction: Any, expressions: Sequence[Expression], source: SimpleNamespace, tracr: Any) -> Coordinate:

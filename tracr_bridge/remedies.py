@@ -16,7 +16,7 @@ import numpy as np
 class Remedies:
     """Which of Tracr's silent defects are repaired: all, except where a test shows what happens without.
 
-    ``steep`` D1, ``cold`` D2, ``apart`` D3, ``fractions`` D4, ``clean`` D10, ``snap`` D12; the numbers are those of
+    ``steep`` D1, ``cold`` D2, ``apart`` D3, ``fractions`` D4, ``clean`` D10, ``wide`` D11, ``snap`` D12, ``sign`` D13; the numbers are those of
     ``tracr_bridge.compile``.
     """
 
@@ -25,7 +25,9 @@ class Remedies:
     apart: bool = True
     fractions: bool = True
     clean: bool = True
+    wide: bool = True
     snap: bool = True
+    sign: bool = True
 
 
 ALL = Remedies()
@@ -64,6 +66,23 @@ def snap(graph: Any, tracr: SimpleNamespace) -> None:
         if isinstance(mlp, tracr.transformers.MLP) and one in mlp.fst.input_space:
             row = mlp.fst.input_space.index_by_direction[one]
             mlp.fst.matrix[row] = np.round(mlp.fst.matrix[row] * GRAIN) / GRAIN
+
+
+def split(graph: Any, tracr: SimpleNamespace) -> None:
+    """Give negative numbers a neuron of their own (D13).
+
+    A Map from categories to a number passes the number itself through the ReLU, which turns every negative one to 0.
+    """
+    for label, block in _blocks(graph, tracr):
+        plain = isinstance(block, tracr.transformers.MLP) and block.fst.output_space == block.snd.output_space
+        if plain and (block.fst.matrix < 0).any():
+            names = [f"_hidden_{label}_{part}_" for part in ("negative", "positive")]
+            hidden = tracr.bases.VectorSpaceWithBasis.from_names(names)
+            first = tracr.vectorspace_fns.Linear(
+                block.fst.input_space, hidden, np.concatenate([-block.fst.matrix, block.fst.matrix], 1)
+            )
+            second = tracr.vectorspace_fns.Linear(hidden, block.snd.output_space, np.array([[-1.0], [1.0]]))
+            graph.nodes[label][tracr.nodes.MODEL_BLOCK] = tracr.transformers.MLP(first, second)
 
 
 def clean(graph: Any, bos: Any, tracr: SimpleNamespace) -> None:
