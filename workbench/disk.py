@@ -82,7 +82,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
-    """Add one line with one write, after closing a line that an earlier process left torn; raises ``StoreUnwritable``."""
+    """Add one line with one write, after closing one that was left torn; raises ``StoreUnwritable``."""
     line = encode(named(record))
     with writing(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)

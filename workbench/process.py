@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,12 @@ def now() -> float:
 def me() -> dict[str, Any]:
     """This process, as a status names it."""
     return {"pid": os.getpid(), "born": _mine(os.getpid()), "host": HOST}
+
+
+def is_me(status: Mapping[str, Any]) -> bool:
+    """Whether this process signed ``status``."""
+    mine = me()
+    return all(status.get(key) == value for key, value in mine.items())
 
 
 @cache

@@ -91,7 +91,7 @@ class Spec:
         return f"{self.cell} {self.method}{changes} --seed {self.seed}"
 
     def changes(self) -> list[str]:
-        """The settings that differ from the method's present defaults, as ``key=value``; all if there is no such method."""
+        """The settings that differ from the method's present defaults, as ``key=value``; all if it is gone."""
         try:
             defaults = dict(flatten(complete(catalog.method(self.method).settings, {}, self.method)))
         except UnknownName:

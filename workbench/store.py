@@ -208,7 +208,7 @@ class Store:
             run.folder.rename(kept / f"{run.id}-{number}")
 
     def find(self, prefix: str) -> Run:
-        """The run whose id starts with ``prefix``; raises ``StoreError`` when not exactly one does, or ``CorruptRun``."""
+        """The run whose id starts with ``prefix``; raises ``StoreError`` unless exactly one does, ``CorruptRun``."""
         found = sorted(name for name in self._names() if prefix and name.startswith(prefix))
         if not found:
             raise StoreError(f"no run starts with {prefix!r} in {self.root}; 'workbench ls runs' lists them")
