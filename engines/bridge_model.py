@@ -83,7 +83,7 @@ class BridgeModel:
     ) -> Forward:
         """See ``Model.forward``. Layers below the start do not run; logits exist at the asked positions only."""
         call = Call(tuple(dict.fromkeys(reads)), edits)
-        check_ports(self, call.ports, start)
+        check_ports(self, (*call.reads, *edits), start)
         first = 0 if start is None else start.layer
         last = self.shape.n_layers
         if ask is None:
@@ -201,10 +201,8 @@ def _as_shaped(model: BridgeModel, call: Call, port: Port) -> bool:
 
 def _wrong_sums(here: Mapping[str, Tensor]) -> set[str]:
     """The components of one layer that do not make up its residual stream as their names say."""
-    if not {"attn_out", "mlp_out"} <= here.keys():
-        return {"attn_out", "mlp_out", "resid_mid"}
-    middle = here["resid_pre"] + here["attn_out"]
-    if not _close(here["resid_post"], middle + here["mlp_out"]):
+    middle = here["resid_pre"] + here.get("attn_out", torch.zeros(()))
+    if not _close(here["resid_post"], middle + here.get("mlp_out", torch.zeros(()))):
         return {"attn_out", "mlp_out", "resid_mid"}
     return set() if _close(here.get("resid_mid", middle), middle) else {"resid_mid"}
 

@@ -72,14 +72,24 @@ class Call:
             self.kept[port] = tensor
         return tensor
 
+    def carried(self, port: Port) -> Tensor:
+        """The change that was left for ``port``; raises ``UnsupportedSite`` when its copy was never computed."""
+        if port not in self.pending:
+            raise _changed(port)
+        return self.pending.pop(port)
+
     def check(self) -> None:
         """Raise ``UnsupportedSite`` when a port was missed or an edit came to nothing: neither may pass in silence."""
         for port in (*self.ports, *self.pending):
             if self.visits[port] != 1 or port in self.pending:
-                raise UnsupportedSite(
-                    f"{port}: the bridge no longer computes this as it did when its BridgeModel was made; "
-                    "after changing the settings of a bridge make a new BridgeModel"
-                )
+                raise _changed(port)
+
+
+def _changed(port: Port) -> UnsupportedSite:
+    return UnsupportedSite(
+        f"{port}: the bridge no longer computes this as it did when its BridgeModel was made; "
+        "after changing the settings of a bridge make a new BridgeModel"
+    )
 
 
 def points_of(block: Any, component: str) -> tuple[HookPoint, ...]:
@@ -138,7 +148,7 @@ def _input_taps(
 
     yield points[0], at_input
     if port in call.edits:
-        yield points[1], lambda raw: raw + call.pending.pop(port).reshape(raw.shape)
+        yield points[1], lambda raw: raw + call.carried(port).reshape(raw.shape)
 
 
 def _result_taps(
@@ -154,7 +164,7 @@ def _result_taps(
 
     yield points[0], at_input
     if port in call.edits:
-        yield points[1], lambda raw: raw + call.pending.pop(port)
+        yield points[1], lambda raw: raw + call.carried(port)
 
 
 def _middle_taps(points: tuple[HookPoint, ...], port: Port, call: Call) -> Iterator[tuple[HookPoint, Hook]]:
@@ -177,4 +187,4 @@ def _middle_taps(points: tuple[HookPoint, ...], port: Port, call: Call) -> Itera
     yield points[0], at_middle
     if port in call.edits:
         yield points[1], at_mlp_out
-        yield points[2], lambda _raw: call.pending.pop(port) + call.pending.pop(added)
+        yield points[2], lambda _raw: call.carried(port) + call.carried(added)
