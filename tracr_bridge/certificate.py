@@ -28,11 +28,11 @@ from tracr_bridge.program import Tokens
 from tracr_bridge.truth import EXHAUSTIVE, SEED, causal_model, population, ready
 
 TOLERANCE = 1e-6
-"""Largest distance of an encoding from its ideal, in double precision."""
+"""Largest distance of an encoding from its ideal."""
 LOGIT_TOLERANCE = 1e-4
-"""Largest distance of a logit or number in the network's own precision from the reference, where thresholds magnify rounding."""
+"""Largest distance of a logit from the reference, which multiplies in another order."""
 REFERENCE_INPUTS = 128
-"""On so many inputs, half of the shortest and half of the longest, the JAX model is asked; compiling it is what costs."""
+"""The JAX model is asked on so many inputs, half of them shortest, half longest; compiling it is what costs."""
 BATCH = 4096
 PACKAGES = ("tracr-pypi", "torch")
 
@@ -49,9 +49,9 @@ class Reference:
 class Certificate:
     """What was checked of which network.
 
-    ``inputs`` were all admitted ones if ``exhaustive``, else draws with ``seed``. Of ``positions`` outputs ``masked`` have no
-    value (None). ``encoding_deviation`` is the largest distance of any variable from its ideal encoding, in double
-    precision; ``output_deviation`` that of the output's in the network's own. ``weights`` is the SHA-256 of the network.
+    ``inputs`` were all admitted ones if ``exhaustive``, else draws with ``seed``. Of ``positions`` outputs ``masked``
+    have no value (None). ``encoding_deviation`` is the largest distance of any variable from its ideal encoding where
+    it first stands, ``output_deviation`` that of the logits. ``weights`` is the SHA-256 of the network.
     """
 
     program: str
@@ -87,7 +87,7 @@ class Certificate:
 def verify(
     compiled: Compiled, decoder: Decoder, *, reference: bool = True, seed: int = SEED, limit: int = EXHAUSTIVE
 ) -> Certificate:
-    """Check ``decoder`` against everything that knows the program; raises ``UnverifiedProgram`` at the first disagreement.
+    """Check ``decoder`` against all that know the program; raises ``UnverifiedProgram`` at the first disagreement.
 
     All admitted inputs are checked, or ``limit`` draws where there are more. Without ``reference`` the JAX model is not
     asked, and the certificate is not ``verified``.
@@ -95,13 +95,13 @@ def verify(
     inputs, exhaustive = population(compiled.program, seed, limit)
     if not inputs:
         raise UnverifiedProgram(f"program {compiled.program.name!r} admits no input at all; loosen admits")
-    model, exact = causal_model(compiled), _doubled(decoder)
+    model = causal_model(compiled)
     output, encodings = 0.0, 0.0
     positions = masked = 0
     for batch in _batches(inputs):
         runs = [_agreed(compiled, model, tokens) for tokens in batch]
         output = max(output, _outputs(compiled, decoder, batch, runs))
-        encodings = max(encodings, _encodings(compiled, exact, batch, runs))
+        encodings = max(encodings, _encodings(compiled, decoder, batch, runs))
         values = [value for run in runs for value in run[compiled.output.name]]
         positions, masked = positions + len(values), masked + values.count(None)
     return Certificate(
@@ -134,13 +134,6 @@ def versions() -> dict[str, str]:
     return {package: importlib.metadata.version(package) for package in PACKAGES}
 
 
-def _doubled(decoder: Decoder) -> Decoder:
-    """The same network in double precision, where rounding does not hide what the weights say."""
-    exact = Decoder(decoder.shape, torch.float64)
-    exact.load_state_dict(decoder.state_dict())
-    return exact
-
-
 def _batches(inputs: Sequence[Tokens]) -> list[list[Tokens]]:
     """Inputs of equal length together; nothing is padded."""
     ordered = sorted(inputs, key=len)
@@ -160,8 +153,8 @@ def _agreed(compiled: Compiled, model: CausalModel, tokens: Tokens) -> Mapping[s
             theirs = tuple(map(tuple, theirs))
         if not _same(expression, mine, tuple(theirs)):
             raise UnverifiedProgram(
-                f"program {compiled.program.name!r} on {tokens}: the causal model says {name} is {mine}, Tracr's evaluator "
-                f"{tuple(theirs)}; one of them misreads RASP"
+                f"program {compiled.program.name!r} on {tokens}: the causal model says {name} is {mine}, Tracr's "
+                f"evaluator {tuple(theirs)}; one of them misreads RASP"
             )
     return run
 
@@ -188,13 +181,15 @@ def _outputs(compiled: Compiled, decoder: Decoder, batch: Sequence[Tokens], runs
     return float((logits[:, 1:].double() - ideal).abs().max())
 
 
-def _encodings(compiled: Compiled, exact: Decoder, batch: Sequence[Tokens], runs: Sequence[Mapping[str, Any]]) -> float:
+def _encodings(
+    compiled: Compiled, decoder: Decoder, batch: Sequence[Tokens], runs: Sequence[Mapping[str, Any]]
+) -> float:
     """The largest deviation of any variable's coordinates from its ideal encoding, and from 0 at the BOS position."""
     ids, _ = encode(compiled, batch)
     ports = {name: ready(compiled, name) for name, one in compiled.by_name.items() if not one.selector}
     hooks = {name: f"blocks.{port.layer}.hook_{port.component}" for name, port in ports.items()}
     wanted = set(hooks.values())
-    _, cache = exact.run_with_cache(ids, names_filter=lambda name: name in wanted)
+    _, cache = decoder.run_with_cache(ids, names_filter=lambda name: name in wanted)
     worst = 0.0
     for name, hook in hooks.items():
         expression, values = compiled.by_name[name], [run[name] for run in runs]
@@ -203,7 +198,7 @@ def _encodings(compiled: Compiled, exact: Decoder, batch: Sequence[Tokens], runs
         if widths:
             counts = torch.tensor(values, dtype=torch.float64)[..., None]
             ideal, dims = torch.cat([ideal, 1 / (1 + counts)], -1), (*dims, *widths)
-        stream = cache[hook][..., list(dims)]
+        stream = cache[hook][..., list(dims)].double()
         off = torch.cat([stream[:, :1], stream[:, 1:] - ideal], 1).abs().amax((1, 2))
         if float(off.max()) > TOLERANCE:
             raise UnverifiedProgram(
@@ -239,8 +234,8 @@ def _compared(compiled: Compiled, decoder: Decoder, inputs: Sequence[Tokens]) ->
         off = float((decoder(ids)[0].double() - torch.from_numpy(other.astype("float64"))).abs().max())
         if off > LOGIT_TOLERANCE:
             raise UnverifiedProgram(
-                f"program {compiled.program.name!r} on {tokens}: a logit differs from Tracr's own model by {off:.3g}, more "
-                f"than {LOGIT_TOLERANCE:g}"
+                f"program {compiled.program.name!r} on {tokens}: a logit differs from Tracr's own model by {off:.3g}, "
+                f"more than {LOGIT_TOLERANCE:g}"
             )
         worst = max(worst, off)
     return Reference(len(chosen), worst)

@@ -1,23 +1,24 @@
 """Compiling: Tracr's passes with the remedies that make its output exact, and the result as plain records.
 
-The only module that imports Tracr, and JAX for the reference model. ``tracr.compiler`` imports JAX when it is imported as
-a package although its passes need none; an empty package registered under that name lets them run without it.
+The only module that imports Tracr, and JAX for the reference model. ``tracr.compiler`` imports JAX when it is
+imported as a package although its passes need none; an empty package registered under that name lets them run without
+it.
 
 Tracr's silent defects, and what becomes of them here:
 
-    D1  thresholds of a fixed steepness 100 are too soft from 8 tokens on      steepness from the value sets
-    D2  attention divides by sqrt(d_head), which softens it                    the query-key matrix is multiplied by it
-    D3  all SelectorWidths share one neuron that cleans the BOS position       one neuron each
-    D4  averages of zeros and ones are taken to be 0 or 1/n                    own value sets, with k/n
-    D5  None, or several values where one is moved: the network holds a blend  outside the semantics: ``Undefined``
-    D6  padding is never masked                                                the decoder masks it
-    D7  a copied expression keeps its identity                                 built fresh; shared identities are refused
-    D8  a Map of a Map swallows a named variable                               refused
-    D9  True and 1 are one value; of one name, one expression is validated     refused; each is validated
-    D10 thresholds write at the BOS position too                               one more cleaning neuron
-    D11 a head whose values are wider than its keys cannot be assembled        its key space is widened with zeros
-    D12 biases of thresholds are rounded apart in single precision             rounded together beforehand
-    D13 a Map from categories to a negative number gives 0                     one more neuron
+    D1  thresholds of a fixed steepness 100 are too soft from 7 tokens on    steepness from the value sets
+    D2  attention divides by sqrt(d_head), which softens it                  the query-key matrix is multiplied by it
+    D3  all SelectorWidths share one neuron that cleans the BOS position     one neuron each
+    D4  averages of zeros and ones are taken to be 0 or 1/n                  own value sets, with k/n
+    D5  None or a blend of values where one value is moved                   outside the semantics: ``Undefined``
+    D6  padding is never masked                                              the decoder masks it
+    D7  a copied expression keeps its identity                               built fresh; shared identities are refused
+    D8  a Map of a Map swallows a named variable                             refused
+    D9  True and 1 are one value; of one name, one expression is validated   refused; each is validated
+    D10 thresholds write at the BOS position too                             one more cleaning neuron
+    D11 a head whose values are wider than its keys cannot be assembled      its key space is widened with zeros
+    D12 biases of thresholds are rounded apart in single precision           rounded together beforehand
+    D13 a Map from categories to a negative number gives 0                   one more neuron
 """
 
 import functools
@@ -26,7 +27,7 @@ import importlib.util
 import itertools
 import sys
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -102,7 +103,8 @@ def evaluate(compiled: Compiled, tokens: Tokens) -> dict[str, Any]:
 
 def reference(compiled: Compiled, inputs: Sequence[Tokens]) -> list[Float[Array, "pos out"]]:
     """Logits of Tracr's own JAX model for each input, at every position including BOS, which comes first."""
-    tracr, spaces = _tracr(), compiled.source.spaces
+    _tracr()  # lets the assembly be imported without the rest of the compiler
+    spaces = compiled.source.spaces
     jax, initializers = importlib.import_module("jax"), importlib.import_module("haiku").initializers
     assemble = importlib.import_module("tracr.compiler.assemble")
     drawn = initializers.VarianceScaling
@@ -292,16 +294,18 @@ def _layers(craft: Any, residual: Any, tracr: SimpleNamespace) -> tuple[Layer, .
             else:
                 layers.append(Layer(mlp=mlp))
         else:
-            heads = tuple(
-                Head(
-                    places(head.w_qk.left_space),
-                    places(head.w_qk.right_space),
-                    head.w_qk.matrix,
-                    places(head.w_ov.input_space),
-                    places(head.w_ov.output_space),
-                    head.w_ov.matrix,
-                )  # fmt: skip
-                for head in block.as_multi().heads()
-            )
+            heads = tuple(_head(head, places) for head in block.as_multi().heads())
             layers.append(Layer(heads=heads))
     return tuple(layers)
+
+
+def _head(head: Any, places: Callable[[Any], tuple[int, ...]]) -> Head:
+    qk, ov = head.w_qk, head.w_ov
+    return Head(
+        query=places(qk.left_space),
+        key=places(qk.right_space),
+        qk=qk.matrix,
+        value=places(ov.input_space),
+        output=places(ov.output_space),
+        ov=ov.matrix,
+    )

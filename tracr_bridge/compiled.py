@@ -1,6 +1,7 @@
 """A compiled program as plain records: its expressions, the residual stream's coordinates and the network's layers.
 
-Everything downstream reads these and not the compiler's own objects; coordinates are numbers, so that no label is parsed.
+Everything downstream reads these and not the compiler's own objects; coordinates are numbers, so that no label is
+parsed.
 """
 
 from collections.abc import Mapping
@@ -21,8 +22,9 @@ Array = np.ndarray
 class Coordinate:
     """One dimension of the residual stream: the expression that owns it, and the value that it stands for.
 
-    ``role`` is "value" (of ``owner``), "width" (the 1 / (1 + w) that a SelectorWidth's head leaves for its MLP), "special"
-    (BOS or PAD, owned by the tokens) or "one" (the constant 1, owned by nobody). ``direction`` is Tracr's BasisDirection.
+    ``role`` is "value" (of ``owner``), "width" (the 1 / (1 + w) that a SelectorWidth's head leaves for its MLP),
+    "special" (BOS or PAD, owned by the tokens) or "one" (the constant 1, owned by nobody). ``direction`` is Tracr's
+    BasisDirection.
     """
 
     owner: str | None

@@ -6,12 +6,13 @@ zeros and ones may be any k/n and not only 0 and 1/n; equal numbers that differ 
 drops in silence (functions that fail or give None for a number, True beside 1) is a reason to refuse.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from tracr_bridge.expression import Expression, Value
+from tracr_bridge.expression import KINDS, Expression, Value
 
 LARGEST = 4_000
 """More combinations of values than this make a hidden layer that nobody wants."""
@@ -32,7 +33,8 @@ def infer(
     reasons: list[str] = []
     encodings = {expression.name: expression.encoding for expression in expressions}
     for expression in expressions:
-        if expression.selector or any(name not in values for name in _read(expression)):
+        unread = any(name not in values for name in _read(expression))
+        if expression.kind not in KINDS or expression.selector or unread:
             continue
         try:
             found = _values(expression, values, vocabulary, length)
@@ -45,8 +47,9 @@ def infer(
 def exactness(expressions: Iterable[Expression], values: Mapping[str, tuple[Value, ...]], length: int) -> float:
     """How steep the thresholds must be: 4 / (smallest distance between two numbers that a layer tells apart).
 
-    A threshold lies midway between two numbers and rises over 1/exactness, so it must fit in half the distance; the other
-    factor 2 is room for rounding. SelectorWidth tells 1/n from 1/(n+1), which gives 4 T (T + 1) for inputs of length T.
+    A threshold lies midway between two numbers and rises over 1/exactness, so it must fit in half the distance; the
+    other factor 2 is room for rounding. SelectorWidth tells 1/n from 1/(n+1), which gives 4 T (T + 1) for inputs of
+    length T.
     """
     steep = 4.0 * length * (length + 1)
     for expression in expressions:
@@ -58,8 +61,12 @@ def exactness(expressions: Iterable[Expression], values: Mapping[str, tuple[Valu
     return float(math.ceil(steep - ROUNDING))
 
 
+@functools.lru_cache(maxsize=4096)
 def settle(number: float) -> float:
-    """The simple fraction that ``number`` is up to rounding, or ``number`` itself: 1/2 - 1/3 becomes 1/6 exactly."""
+    """The simple fraction that ``number`` is up to rounding, or ``number`` itself: 1/2 - 1/3 becomes 1/6 exactly.
+
+    Two ways to the same number must give equal values, or a comparison takes rounding for an effect.
+    """
     simple = float(Fraction(number).limit_denominator(DENOMINATOR))
     return simple if abs(simple - number) < ROUNDING else number
 
@@ -109,8 +116,8 @@ def _averages(values: tuple[Value, ...], length: int) -> list[float]:
 def _pairs(left: tuple[Value, ...], right: tuple[Value, ...]) -> list[tuple[Value, Value]]:
     if len(left) * len(right) > LARGEST:
         raise _Refused(
-            f"combines {len(left)} x {len(right)} values, more than {LARGEST}; use a smaller vocabulary, a shorter length or "
-            "functions with fewer values"
+            f"combines {len(left)} x {len(right)} values, more than {LARGEST}; use a smaller vocabulary, a shorter "
+            "length or functions with fewer values"
         )
     return list(itertools.product(left, right))
 
@@ -137,7 +144,8 @@ def _checked(expression: Expression, found: list[Value], encodings: list[str | N
         twin = distinct.setdefault(value, value)
         if isinstance(twin, bool) != isinstance(value, bool) and not numerical:
             raise _Refused(
-                f"takes both {twin!r} and {value!r}, which are equal in Python and collapse to one value; use bool(...) or int(...)"
+                f"takes both {twin!r} and {value!r}, which are equal in Python and collapse to one value; "
+                "use bool(...) or int(...)"
             )
     if not distinct:
         raise _Refused("takes no value at all; its function gives None everywhere")

@@ -1,8 +1,8 @@
 """Lowering: a compiled program as a decoder with exact weights, and the way in and out of it.
 
-Token and position embeddings write one-hot values, position 0 is BOS and has no position embedding, heads and MLPs are the
-compiled matrices between the coordinates that they read and write, and the unembedding reads the output's coordinates.
-All biases are zero: a constant coordinate takes their place.
+Token and position embeddings write one-hot values, position 0 is BOS and has no position embedding, heads and MLPs
+are the compiled matrices between the coordinates that they read and write, and the unembedding reads the output's
+coordinates. All biases are zero: a constant coordinate takes their place.
 """
 
 from collections.abc import Sequence
@@ -66,11 +66,13 @@ def encode(compiled: Compiled, inputs: Sequence[Tokens]) -> tuple[Int[Tensor, "b
     for tokens in inputs:
         if wrong := [token for token in tokens if token not in allowed]:
             raise InvalidProgram(
-                f"program {compiled.program.name!r} has no token {wrong[0]!r}; its vocabulary is {compiled.program.vocabulary}"
+                f"program {compiled.program.name!r} has no token {wrong[0]!r}; its vocabulary is "
+                f"{compiled.program.vocabulary}"
             )
         if not 1 <= len(tokens) <= compiled.program.length:
             raise InvalidProgram(
-                f"program {compiled.program.name!r} takes 1 to {compiled.program.length} tokens; {tokens} has {len(tokens)}"
+                f"program {compiled.program.name!r} takes 1 to {compiled.program.length} tokens; "
+                f"{tokens} has {len(tokens)}"
             )
     width = max(map(len, inputs)) + 1
     rows = [[ids[PAD]] * (width - 1 - len(tokens)) + [ids[BOS]] + [ids[token] for token in tokens] for tokens in inputs]

@@ -1,7 +1,7 @@
 """Programs: a RASP expression, the inputs it is meant for, and the variables that the exam asks for.
 
-A program file imports no RASP: ``build`` gets the RASP module and makes a fresh expression at each call, so that listing
-programs costs nothing and no expression is shared between two compilations.
+A program file imports no RASP: ``build`` gets the RASP module and makes a fresh expression at each call, so that
+listing programs costs nothing and no expression is shared between two compilations.
 """
 
 import itertools
@@ -27,9 +27,10 @@ TRIES = 10_000
 class Program:
     """A RASP program over ``vocabulary`` for inputs of ``minimum`` to ``length`` tokens (BOS not counted).
 
-    ``build(rasp)`` returns the output expression, ``variables`` are the names that it gives (with ``.named(...)``) to the
-    intermediate expressions of interest, ``admits`` restricts the valid inputs (None: all are valid), and ``causal``
-    lets a position see only itself and earlier ones. Raises ``InvalidProgram`` with everything that is wrong.
+    ``build(rasp)`` returns the output expression, ``variables`` are the names that it gives (with ``.named(...)``) to
+    the intermediate expressions of interest, ``admits`` restricts the valid inputs (None: all are valid), and
+    ``causal`` lets a position see only itself and earlier ones. Raises ``InvalidProgram`` with everything that is
+    wrong.
     """
 
     name: str
@@ -70,8 +71,8 @@ class Program:
             if self.admits is None or self.admits(tokens):
                 return tokens
         raise InvalidProgram(
-            f"program {self.name!r}: admits refused {TRIES} inputs in a row; loosen it, or choose a vocabulary and lengths "
-            "of which it admits more"
+            f"program {self.name!r}: admits refused {TRIES} inputs in a row; loosen it, or choose a vocabulary and "
+            "lengths of which it admits more"
         )
 
 

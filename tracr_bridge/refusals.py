@@ -37,8 +37,8 @@ def _names(program: Program, expressions: Sequence[Expression]) -> Iterator[str]
     for label, count in Counter(expression.label for expression in expressions).items():
         if count > 1:
             yield (
-                f"{count} different expressions share the identity {label!r}: one was copied (by named or numerical) after "
-                "its label was read, or renames a primitive; build every expression inside build, and name it at once"
+                f"{count} different expressions share the identity {label!r}: one was copied (by named or numerical) "
+                "after its label was read, or renames a primitive; build all of it inside build, and name it at once"
             )
     for name, count in Counter(expression.name for expression in expressions).items():
         if count > 1:
@@ -49,6 +49,6 @@ def _names(program: Program, expressions: Sequence[Expression]) -> Iterator[str]
     for variable in program.variables:
         if variable not in known:
             yield (
-                f"variable {variable!r} is not in the compiled program; known: {', '.join(sorted(known))}. A Map of a Map "
-                "swallows the inner one: write rasp.Map(function, inner, simplify=False)"
+                f"variable {variable!r} is not in the compiled program; known: {', '.join(sorted(known))}. A Map of "
+                "a Map swallows the inner one: write rasp.Map(function, inner, simplify=False)"
             )

@@ -1,7 +1,7 @@
 """Remedies: repairs of Tracr's blocks, each on its craft objects, before weights are made of them.
 
-Functions get ``tracr``, the compiler's modules, from ``tracr_bridge.compile``, the only importer of Tracr. They change the
-blocks in place, as Tracr's own passes do, on a graph that was built for one compilation.
+Functions get ``tracr``, the compiler's modules, from ``tracr_bridge.compile``, the only importer of Tracr. They
+change the blocks in place, as Tracr's own passes do, on a graph that was built for one compilation.
 """
 
 import math
@@ -16,8 +16,8 @@ import numpy as np
 class Remedies:
     """Which of Tracr's silent defects are repaired: all, except where a test shows what happens without.
 
-    ``steep`` D1, ``cold`` D2, ``apart`` D3, ``fractions`` D4, ``clean`` D10, ``wide`` D11, ``snap`` D12, ``sign`` D13; the numbers are those of
-    ``tracr_bridge.compile``.
+    ``steep`` D1, ``cold`` D2, ``apart`` D3, ``fractions`` D4, ``clean`` D10, ``wide`` D11, ``snap`` D12, ``sign``
+    D13; the numbers are those of ``tracr_bridge.compile``.
     """
 
     steep: bool = True
@@ -88,8 +88,9 @@ def split(graph: Any, tracr: SimpleNamespace) -> None:
 def clean(graph: Any, bos: Any, tracr: SimpleNamespace) -> None:
     """Subtract at the BOS position what thresholds write there (D10).
 
-    A layer that tells numbers apart takes the constant 1 for its bias, which the BOS position has too: it writes f(0) there.
-    Attention that falls back to BOS would then read f(0) for its default 0, and a key f(0) would beat the fallback.
+    A layer that tells numbers apart takes the constant 1 for its bias, which the BOS position has too: it writes f(0)
+    there. Attention that falls back to BOS would then read f(0) for its default 0, and a key f(0) would beat the
+    fallback.
     """
     spaces, linear = tracr.bases.VectorSpaceWithBasis, tracr.vectorspace_fns.Linear
     one = tracr.bases.BasisDirection("one")

@@ -17,6 +17,7 @@ from typing import Any
 
 from engines.errors import Undefined
 from tracr_bridge.expression import Expression, Value
+from tracr_bridge.inference import settle
 
 CLOSE = 1e-6
 """Numbers this near to one of a value set are that number."""
@@ -71,7 +72,7 @@ def _sequence_map(mechanism: Mechanism, first: tuple[Value, ...], second: tuple[
 def _linear(mechanism: Mechanism, first: tuple[Value, ...], second: tuple[Value, ...]) -> tuple[Value, ...]:
     factors = mechanism.expression.factors
     assert factors is not None
-    return tuple(factors[0] * x + factors[1] * y for x, y in zip(first, second, strict=True))
+    return tuple(settle(factors[0] * x + factors[1] * y) for x, y in zip(first, second, strict=True))
 
 
 def _select(mechanism: Mechanism, keys: tuple[Value, ...], queries: tuple[Value, ...]) -> tuple[Value, ...]:

@@ -1,8 +1,9 @@
 """Truth: what is known about a compiled program because it was compiled.
 
-The program as a causal model over its expressions, and for each expression where the network writes it, where it is read,
-in which coordinates of the residual stream it stands, and which values it really takes. ``tests/bridge`` holds the network
-to it: writing a variable's coordinates at its ready port does what the causal model says under the same override.
+The program as a causal model over its expressions, and for each expression where the network writes it, where it is
+read, in which coordinates of the residual stream it stands, and which values it really takes. ``tests/bridge`` holds
+the network to it: writing a variable's coordinates at its ready port does what the causal model says under the same
+override.
 """
 
 from collections.abc import Mapping
@@ -37,11 +38,11 @@ class VariableTruth:
     """One expression in the network.
 
     ``values`` were inferred, ``reachable`` are those that occur on admitted inputs (None among them where nothing is
-    selected). ``dims`` are residual coordinates and ``dim_values`` the value of each (a number's one coordinate has None).
-    ``ready`` is where the coordinates first hold the variable. ``widths`` are the coordinates of 1 / (1 + w) which a
-    SelectorWidth's head writes for its MLP, after attention in the layer of ``ready``. ``positional``: the value depends
-    on position and length alone, so that inputs of equal length never differ in it. A selector has no coordinates; its
-    writers are the heads whose pattern it is.
+    selected). ``dims`` are residual coordinates and ``dim_values`` the value of each (a number's one coordinate has
+    None). ``ready`` is where the coordinates first hold the variable. ``widths`` are the coordinates of 1 / (1 + w)
+    which a SelectorWidth's head writes for its MLP, after attention in the layer of ``ready``. ``positional``: the
+    value depends on position and length alone, so that inputs of equal length never differ in it. A selector has no
+    coordinates; its writers are the heads whose pattern it is.
     """
 
     name: str
@@ -69,11 +70,11 @@ class VariableTruth:
 class Truth:
     """A program, its network and what is known about it.
 
-    ``causal`` has the input ``tokens`` and every expression as a variable whose value is a tuple over positions (a tuple of
-    rows for a selector); it raises ``Undefined`` outside the compiled semantics. ``blocks`` are the spans of consecutive
-    coordinates as (name, start, stop), BOS and PAD included in that of the tokens; ``labels`` are Tracr's
-    BasisDirections, one a coordinate. ``structural`` reads are of the constant 1 and of BOS: the same on every input, so
-    that resampling cannot see them, yet vital under zero ablation.
+    ``causal`` has the input ``tokens`` and every expression as a variable whose value is a tuple over positions (a
+    tuple of rows for a selector); it raises ``Undefined`` outside the compiled semantics. ``blocks`` are the spans of
+    consecutive coordinates as (name, start, stop), BOS and PAD included in that of the tokens; ``labels`` are Tracr's
+    BasisDirections, one a coordinate. ``structural`` reads are of the constant 1 and of BOS: the same on every input,
+    so that resampling cannot see them, yet vital under zero ablation.
     """
 
     program: Program
@@ -128,7 +129,7 @@ def causal_model(compiled: Compiled) -> CausalModel:
 
 
 def population(program: Program, seed: int = SEED, limit: int = EXHAUSTIVE) -> tuple[list[Tokens], bool]:
-    """Every admitted input if there are at most ``limit`` before the restriction, else ``limit`` draws; and which of the two."""
+    """Every admitted input if at most ``limit`` exist before the restriction, else ``limit`` draws; and whether all."""
     if program.size <= limit:
         return list(program.inputs()), True
     rng = np.random.default_rng(seed)
@@ -211,8 +212,8 @@ def _taken(compiled: Compiled, model: CausalModel) -> tuple[dict[str, tuple[Valu
             run = model.run({"tokens": tokens})
         except Undefined as undefined:
             raise UnverifiedProgram(
-                f"program {compiled.program.name!r} is undefined on {tokens}: {undefined}; refuse this input in admits, or "
-                "compute the value in another way"
+                f"program {compiled.program.name!r} is undefined on {tokens}: {undefined}; refuse this input in "
+                "admits, or compute the value in another way"
             ) from None
         for name, values in run.items():
             assert isinstance(values, tuple)

@@ -1,7 +1,7 @@
 """Wiring: which part of a compiled network writes each expression, and which reads it.
 
-A part reads an expression only if a weight on one of its coordinates is not zero; what a compiler merely lists as an input
-(BOS, the constant 1, values that no predicate matches) is not read.
+A part reads an expression only if a weight on one of its coordinates is not zero; what a compiler merely lists as an
+input (BOS, the constant 1, values that no predicate matches) is not read.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -17,8 +17,8 @@ from tracr_bridge.compiled import Array, Compiled, Feedforward
 class Writer:
     """A part that writes an expression: the embedding (no layer), a head, or some neurons of an MLP.
 
-    ``idle`` are those of the neurons that are constant over real positions: they read only the constant 1 (a bias) or BOS
-    (which they clean).
+    ``idle`` are those of the neurons that are constant over real positions: they read only the constant 1 (a bias) or
+    BOS (which they clean).
     """
 
     layer: int | None
@@ -67,7 +67,11 @@ class Wiring:
 def wiring(compiled: Compiled) -> Wiring:
     """Read writers and readers off the matrices."""
     written, read = list(_writes(compiled)), list(_reads(compiled))
-    idle = {(layer, "mlp", None): _idle(compiled, one.mlp) for layer, one in enumerate(compiled.layers) if one.mlp}
+    idle: dict[Place, set[int]] = {
+        (layer, "mlp", None): _idle(compiled, one.mlp)
+        for layer, one in enumerate(compiled.layers)
+        if one.mlp is not None
+    }
     writers: dict[str, tuple[Writer, ...]] = {}
     for expression in compiled.expressions:
         name = expression.name

@@ -41,7 +41,7 @@ def test_d1_thresholds_are_steep_enough_for_the_length():
     counting = program(build, ("a",), 12)
     assert output(counting, ("a",) * 12, steep=False) == (11,) * 12
     assert output(counting, ("a",) * 12) == (12,) * 12
-    with pytest.raises(UnverifiedProgram, match="the encoding of length is off by 0.107"):
+    with pytest.raises(UnverifiedProgram, match=r"the encoding of length is off by 0\.107"):
         checked(counting, steep=False)
     assert checked(counting).mismatches == 0
 
@@ -51,7 +51,7 @@ def test_d2_attention_is_as_cold_in_wide_heads():
         return rasp.Aggregate(rasp.Select(rasp.tokens, rasp.tokens, rasp.Comparison.EQ), rasp.tokens).named("same")
 
     wide = program(build, tuple(range(60)), 1)
-    with pytest.raises(UnverifiedProgram, match="the encoding of same is off by 0.00"):
+    with pytest.raises(UnverifiedProgram, match=r"the encoding of same is off by 0\.00"):
         checked(wide, cold=False)
     assert checked(wide).encoding_deviation < 1e-20
 
@@ -233,7 +233,7 @@ def test_d12_biases_round_together():
     example = registry.load("tracr_bridge.programs", "shuffle_dyck2", "PROGRAM", "program")
     with pytest.raises(UnverifiedProgram, match="is off by 1"):
         checked(example, snap=False)
-    assert checked(example).encoding_deviation < 1e-15
+    assert checked(example).encoding_deviation < 1e-7
 
 
 def test_d13_negative_numbers_pass_the_relu():

@@ -13,7 +13,7 @@ def consistent(tokens: Tokens) -> bool:
 
 
 def build(rasp: Any) -> Any:
-    """Each position learns its predecessor's token; a later one finds the position whose predecessor held its own token."""
+    """Each position learns its predecessor's token; a later one looks where the predecessor held its own token."""
     source = rasp.Map(lambda index: max(index - 1, 0), rasp.indices).named("source")
     behind = rasp.Select(rasp.indices, source, rasp.Comparison.EQ).named("behind")
     moved = rasp.Aggregate(behind, rasp.tokens).named("moved")
