@@ -57,7 +57,14 @@ class InvalidModel(WorkbenchError):
 
 
 class Undefined(WorkbenchError):
-    """The causal model defines no value under this intervention (for RASP: outside the compiled semantics)."""
+    """The causal model defines no value under this intervention (for RASP: outside the compiled semantics).
+
+    ``reason`` is the kind of case, by which skipped pairs are counted; the message may name the values too.
+    """
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        self.reason = message if reason is None else reason
+        super().__init__(message)
 
 
 class InvalidProgram(WorkbenchError):

@@ -20,12 +20,14 @@ from engines.featurize import Whole
 from engines.hypothesis import Handle
 from engines.intervene import Jobs, Metered, exchange, replace, start_layer, swapped, unpatched
 from engines.model import Model
-from engines.score import Controls, Cost, Score, wilson
+from engines.score import Controls, Cost, Quality, Score, wilson
 from engines.site import Site
 from engines.task import Pairs, Problem
 
 RANDOM_SITES = 8
 """Candidate sites drawn for the random-site control."""
+SHIFTS = 17
+"""Each pair's outputs are held against the labels of up to one less other pairs for the chance control."""
 
 
 @dataclass(frozen=True)
@@ -38,28 +40,9 @@ class Sweep:
     base: Float[Tensor, "pairs answers codes"]
     cost: Cost
 
-    def quality(self, variable: str) -> tuple["Quality", ...]:
+    def quality(self, variable: str) -> tuple[Quality, ...]:
         """Each site's scores for a variable, in the order of ``sites``."""
         return tuple(quality(outputs, self.pairs, variable) for outputs in self.outputs)
-
-
-@dataclass(frozen=True)
-class Quality:
-    """A patch's IIA and, where there are such pairs, its invariance."""
-
-    iia: Score
-    invariance: Score | None
-
-    @property
-    def value(self) -> float:
-        """IIA times invariance: 0 for doing nothing and for doing everything wrongly, 1 only for a right patch."""
-        return self.iia.value * (1.0 if self.invariance is None else self.invariance.value)
-
-    def matches(self, best: "Quality") -> bool:
-        """Whether this patch cannot be told from ``best``: both shares within the best's 95 % intervals."""
-        if self.iia.value < best.iia.low:
-            return False
-        return self.invariance is None or best.invariance is None or self.invariance.value >= best.invariance.low
 
 
 def quality(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variable: str) -> Quality:
@@ -132,10 +115,10 @@ def hold_out(problem: Problem, handle: Handle, meter: Metered) -> tuple[Quality,
             outputs.update(zip(group, swapped(meter, activations, group), strict=True))
     found = quality(outputs[own], problem.test, problem.target)
     return found, Controls(
-        no_op=quality(unpatched(meter, activations), problem.test, problem.target).iia,
-        full_swap=quality(outputs[full], problem.test, problem.target).iia,
-        random_site=_pooled([quality(outputs[job], problem.test, problem.target).iia for job in randoms]),
-        chance=_chance(problem, outputs[own]),
+        no_op=quality(unpatched(meter, activations), problem.test, problem.target),
+        full_swap=quality(outputs[full], problem.test, problem.target),
+        random_site=_pooled([quality(outputs[job], problem.test, problem.target) for job in randoms]),
+        chance=_chance(problem.test, problem.target, outputs[own]),
     )
 
 
@@ -145,27 +128,37 @@ def _random_sites(problem: Problem) -> list[Site]:
     return [problem.sites[int(entry)] for entry in order]
 
 
-def _pooled(scores: Sequence[Score]) -> Score:
-    """The mean share of several patches on the same pairs, with the interval of one: they are not independent."""
+def _pooled(found: Sequence[Quality]) -> Quality:
+    """The mean shares of several patches on the same pairs, with the intervals of one: they are not independent."""
+    kept = [each.invariance for each in found if each.invariance is not None]
+    return Quality(_mean([each.iia for each in found]), _mean(kept) if kept else None)
+
+
+def _mean(scores: Sequence[Score]) -> Score:
     n = scores[0].n
     return wilson(n * sum(score.value for score in scores) / len(scores), n)
 
 
-def _chance(problem: Problem, outputs: Float[Tensor, "pairs answers codes"]) -> Score | None:
-    """The patched outputs against the labels of other informative pairs: what agreement without meaning gives.
+def _chance(pairs: Pairs, variable: str, outputs: Float[Tensor, "pairs answers codes"]) -> Quality | None:
+    """The patched outputs against the labels of other valid pairs: what agreement without meaning gives.
 
-    Only pairs with answers at the same positions can exchange labels; None when no two do.
+    Only pairs with answers at the same positions can exchange labels; None when no two informative ones can.
     """
-    pairs = problem.test
-    chosen = pairs.informative(problem.target).nonzero()[:, 0]
-    labels = pairs.labels[problem.target]
-    right = n = 0
-    for shift in range(1, min(len(chosen), 8)):
-        other = chosen.roll(shift)
-        alike = (pairs.answered[chosen] == pairs.answered[other]).all(1)
-        right += int((pairs.answer.correct(outputs[chosen], labels[other]) & alike).sum())
-        n += int(alike.sum())
-    return wilson(right * len(chosen) / n, len(chosen)) if n else None
+    valid = pairs.valid[variable].nonzero()[:, 0]
+    labels, answered = pairs.labels[variable], pairs.answered
+    informative, invariant = pairs.informative(variable)[valid], pairs.invariant(variable)[valid]
+    right, count = torch.zeros(len(valid)), torch.zeros(len(valid))
+    for shift in range(1, min(len(valid), SHIFTS)):
+        other = valid.roll(shift)
+        alike = (answered[valid] == answered[other]).all(1)
+        right += pairs.answer.correct(outputs[valid], labels[other]) & alike
+        count += alike
+    shares = []
+    for among in (informative, invariant):
+        known = among & (count > 0)
+        n = int(known.sum())
+        shares.append(wilson(float((right[known] / count[known]).sum()), n) if n else None)
+    return None if shares[0] is None else Quality(shares[0], shares[1])
 
 
 def full_swap_handle(variable: str, site: Site, model: Model, calibration: float | None) -> Handle:

@@ -48,8 +48,7 @@ def report(problem: Problem, claims: Claims) -> Steps[Fit]:
     return Fit(
         problem.target,
         claims.handles,
-        found.iia,
-        found.invariance,
+        found,
         controls,
         claims.cost + meter.cost(time.perf_counter() - began),
         claims.ranking,

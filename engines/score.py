@@ -41,33 +41,63 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Controls:
-    """What a score must be read against, on the same informative pairs.
+class Quality:
+    """How right a patch is: ``iia`` on informative pairs, ``invariance`` on valid pairs that it should leave alone.
 
-    ``no_op``: nothing is patched. ``full_swap``: the whole vector at the best handle's site. ``random_site``: a full
-    swap at candidate sites drawn at random, pooled. ``chance``: the patched outputs against labels of other pairs
-    (None when no two informative pairs have answers at the same positions).
+    Doing nothing scores 0 and 1, doing everything at most 1 and something low; a right patch scores 1 and 1.
+    ``invariance`` is None when every valid pair is informative.
     """
 
-    no_op: Score
-    full_swap: Score
-    random_site: Score
-    chance: Score | None
+    iia: Score
+    invariance: Score | None
+
+    @property
+    def value(self) -> float:
+        """IIA times invariance: 1 only for a right patch, 0 for doing nothing."""
+        return self.iia.value * (1.0 if self.invariance is None else self.invariance.value)
+
+    @property
+    def low(self) -> float:
+        """The product of the intervals' lower ends."""
+        return self.iia.low * (1.0 if self.invariance is None else self.invariance.low)
+
+    @property
+    def high(self) -> float:
+        """The product of the intervals' upper ends."""
+        return self.iia.high * (1.0 if self.invariance is None else self.invariance.high)
+
+    def matches(self, best: "Quality") -> bool:
+        """Whether this patch cannot be told from ``best``: both shares within the best's 95 % intervals."""
+        if self.iia.value < best.iia.low:
+            return False
+        return self.invariance is None or best.invariance is None or self.invariance.value >= best.invariance.low
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What a score must be read against, on the same pairs.
+
+    ``no_op``: nothing is patched. ``full_swap``: the whole vector at the best handle's site. ``random_site``: full swaps
+    at candidate sites drawn at random, pooled. ``chance``: the patched outputs against the labels of other pairs, which
+    a patch passes that always gives the same answer (None when no two pairs have answers at the same positions).
+    """
+
+    no_op: Quality
+    full_swap: Quality
+    random_site: Quality
+    chance: Quality | None
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a method found. ``handles`` are its claims, best first; scores are of the best one, on test pairs.
+    """What a method found. ``handles`` are its claims, best first; ``quality`` is the best one's, on test pairs.
 
-    ``iia`` counts informative pairs only, ``invariance`` the valid pairs whose label is the base's own answer.
-    ``ranking`` holds every site that was considered with its calibration IIA. ``believed`` says whether the held-out
-    IIA is above one half and above every control, intervals included.
+    ``ranking`` holds every site that was considered with the value by which the method ranks it.
     """
 
     variable: str
     handles: tuple[Handle, ...]
-    iia: Score
-    invariance: Score | None
+    quality: Quality
     controls: Controls
     cost: Cost
     ranking: tuple[tuple[str, float], ...] = ()
@@ -76,9 +106,15 @@ class Fit:
 
     @property
     def believed(self) -> bool:
-        """Whether the best handle may be believed: interval above 0.5, and above the no-op, random and chance intervals."""
+        """Whether the best handle may be believed.
+
+        Its IIA and its invariance are above one half, and their product is above that of the no-op, random sites and
+        chance; in all of these with 95 % intervals on both sides.
+        """
         rivals = (self.controls.no_op, self.controls.random_site, self.controls.chance)
-        return self.iia.low > 0.5 and all(rival is None or self.iia.low > rival.high for rival in rivals)
+        kept = self.quality.invariance is None or self.quality.invariance.low > 0.5
+        ahead = all(rival is None or self.quality.low > rival.high for rival in rivals)
+        return self.quality.iia.low > 0.5 and kept and ahead
 
 
 def wilson(successes: float | int, n: int) -> Score:
@@ -101,7 +137,10 @@ def wilson(successes: float | int, n: int) -> Score:
 
 
 def to_record(fit: Fit) -> dict[str, Any]:
-    """A fit as JSON-ready data; featurizers and other tensors are named here and stored beside it."""
+    """A fit as JSON-ready data; featurizers and other tensors are named here and stored beside it.
+
+    Seconds are left out: everything here is the same for every run of the same spec.
+    """
     handles = [
         {
             "variable": handle.variable,
@@ -115,8 +154,7 @@ def to_record(fit: Fit) -> dict[str, Any]:
     return {
         "variable": fit.variable,
         "handles": handles,
-        "iia": asdict(fit.iia),
-        "invariance": None if fit.invariance is None else asdict(fit.invariance),
+        **asdict(fit.quality),
         "controls": asdict(fit.controls),
         "believed": fit.believed,
         "cost": {"forward_passes": fit.cost.forward_passes, "layer_evaluations": fit.cost.layer_evaluations},

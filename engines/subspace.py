@@ -21,15 +21,19 @@ from torch import Tensor
 
 from engines.activations import Activations, capture
 from engines.errors import InsufficientData, InvalidSetting
-from engines.evaluation import Quality, quality
+from engines.evaluation import quality
 from engines.events import Advance, Measured, Notice, Piece, Pieces, Stage, Steps, Trained
 from engines.featurize import Rotation
 from engines.hypothesis import Handle
-from engines.intervene import Jobs, Metered, patched, start_layer, swapped
+from engines.intervene import Jobs, Metered, patched, start_layer, swapped, unpatched
 from engines.report import Claims
-from engines.score import Cost
+from engines.score import Cost, Quality
 from engines.site import Site
 from engines.task import Pairs, Problem
+
+
+PATIENCE = 20
+"""Steps after which a site none of whose jobs lowers the loss below that of doing nothing is trained no further."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class _Bench:
 def train(problem: Problem, sites: Sequence[Site], training: Training, finished: Pieces) -> Steps[Trials]:
     """Train rotations at every site, one piece of work a start layer; returns all trials, best on calibration first."""
     by_layer: dict[int, list[Site]] = {}
-    for site in dict.fromkeys(site.whole for site in sites):
+    for site in dict.fromkeys(sites):
         by_layer.setdefault(start_layer(site), []).append(site)
     yield Stage("das", sum(map(len, by_layer.values())), "sites")
     trials: list[Trial] = []
@@ -151,7 +155,7 @@ def _train_layer(problem: Problem, sites: Sequence[Site], training: Training) ->
     layers = [start_layer(sites[0])]
     fit = capture(meter, problem.fit, sites, layers)
     benches = [_bench(problem, fit, site, training) for site in sites]
-    yield from _optimise(problem, meter, fit, [bench for bench in benches if bench.sizes], training)
+    yield from _optimise(problem, meter, fit, benches, training)
     calibration = capture(meter, problem.calibration, sites, layers)
     tensors: dict[str, Tensor] = {}
     outputs: list[Tensor] = []
@@ -187,26 +191,35 @@ def _bench(problem: Problem, fit: Activations, site: Site, training: Training) -
 def _optimise(
     problem: Problem, meter: Metered, fit: Activations, benches: Sequence[_Bench], training: Training
 ) -> Steps[None]:
+    """Adam on all jobs of a layer at once; after ``PATIENCE`` steps a job that is no better than a no-op stops."""
     labels = problem.fit.labels[problem.target]
+    idle = unpatched(meter, fit)
     generator = torch.Generator().manual_seed(problem.seed)
-    if not benches:
-        return
-    parameters = [bench.raw.requires_grad_() for bench in benches]
-    optimiser = torch.optim.Adam(parameters, lr=training.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training.steps, training.learning_rate / 20)
-    for step in range(training.steps):
-        index = _minibatch(problem.fit, problem.target, training.batch, generator)
-        jobs = [bench.jobs(bench.rotations()) for bench in benches]
-        outputs = patched(meter, fit, jobs, index)
-        loss = problem.answer.loss(outputs, labels[index].expand(len(outputs), -1, -1)).mean(1)
-        optimiser.zero_grad()
-        loss.sum().backward()
-        optimiser.step()
-        schedule.step()
-        if step % 20 == 0 or step == training.steps - 1:
-            yield Trained(f"L{start_layer(benches[0].site)}", step, float(loss.detach().min()))
-    for bench in benches:
-        bench.raw = bench.raw.detach()
+    live = [bench for bench in benches if bench.sizes]
+    rest = training.steps
+    for steps in (min(PATIENCE, training.steps), training.steps - min(PATIENCE, training.steps)):
+        if not live or not steps:
+            return
+        optimiser = torch.optim.Adam([bench.raw.requires_grad_() for bench in live], lr=training.learning_rate)
+        below = {bench.site: torch.zeros(len(bench.sizes)) for bench in live}
+        for step in range(steps):
+            for group in optimiser.param_groups:
+                group["lr"] = training.learning_rate * max(0.05, rest / training.steps)
+            index = _minibatch(problem.fit, problem.target, training.batch, generator)
+            outputs = patched(meter, fit, [bench.jobs(bench.rotations()) for bench in live], index)
+            loss = problem.answer.loss(outputs, labels[index].expand(len(outputs), -1, -1)).mean(1)
+            optimiser.zero_grad()
+            loss.sum().backward()
+            optimiser.step()
+            gain = problem.answer.loss(idle[index], labels[index]).mean() - loss.detach()
+            for bench, part in zip(live, gain.split([len(bench.sizes) for bench in live]), strict=True):
+                below[bench.site] = 0.8 * below[bench.site] + 0.2 * part
+            rest -= 1
+            if step % 20 == 0 or rest == 0:
+                yield Trained(f"L{start_layer(live[0].site)}", training.steps - rest, float(loss.detach().min()))
+        for bench in live:
+            bench.raw = bench.raw.detach()
+        live = [bench for bench in live if bool((below[bench.site] > 0).any())]
 
 
 def _minibatch(pairs: Pairs, variable: str, size: int, generator: torch.Generator) -> Int[Tensor, " batch"]:

@@ -152,12 +152,12 @@ class Problem:
                 )
 
 
-def draw_pairs(task: Task, part: str, *, quota: int, seed: int, attempts: int = 60) -> Pairs:
+def draw_pairs(task: Task, part: str, *, quota: int, seed: int, attempts: int = 400) -> Pairs:
     """Draw pairs until every variable of the task has ``quota`` informative ones, or ``attempts * quota`` draws are made.
 
-    A pair is kept when it informs on a variable that still lacks some; besides, ``quota // 2`` pairs are kept as they
-    come, so that patches which should change nothing are tested too. Pairs are distinct. Which base inputs belong to a
-    part depends on the input alone, so that parts are disjoint for every seed. Raises ``UnknownName`` for a wrong part.
+    A pair is kept when it informs on a variable that still lacks some; besides, the first ``quota // 2`` pairs are kept
+    as they come, so that patches which should change nothing are tested too. Pairs are distinct. Which base inputs belong
+    to a part depends on the input alone, so that parts are disjoint for every seed. Raises ``UnknownName`` for a wrong part.
     """
     if part not in PARTS:
         raise UnknownName("part", part, PARTS)
@@ -166,33 +166,31 @@ def draw_pairs(task: Task, part: str, *, quota: int, seed: int, attempts: int = 
     kept: list[_Drawn] = []
     seen: set[Value] = set()
     have: Counter[str] = Counter()
-    skipped: dict[str, Counter[str]] = {name: Counter() for name in task.variables}
-    plain = 0
     for _ in range(attempts * quota):
-        if all(have[name] >= quota for name in task.variables) and plain >= quota // 2:
+        lacking = [name for name in task.variables if have[name] < quota]
+        if not lacking and len(kept) >= quota // 2:
             break
         pair = task.draw(rng)
         key = (_frozen(pair.base), _frozen(pair.source), _frozen(pair.base_at), _frozen(pair.source_at))
-        if key in seen or not _belongs(key[0], part):
+        if not _belongs(key[0], part) or key in seen:
             continue
         seen.add(key)
-        drawn = _label(task, pair, runs, skipped)
-        wanted = [name for name in drawn.informs if have[name] < quota]
-        if not wanted and plain >= quota // 2:
+        base_run, source_run = _cached(task, pair.base, runs), _cached(task, pair.source, runs)
+        if len(kept) >= quota // 2 and not any(_informs(task, name, pair, base_run, source_run) for name in lacking):
             continue
-        plain += not wanted
-        kept.append(drawn)
-        have.update(drawn.informs)
+        kept.append(_label(task, pair, base_run, source_run))
+        have.update(kept[-1].informs)
     if not kept:
         raise InsufficientData(f"{task.name}: no pair could be drawn for {part!r}; the task has too few inputs to split")
-    return _stack(task, kept, skipped)
+    return _stack(task, kept)
 
 
 @dataclass(frozen=True)
 class _Drawn:
     pair: Pair
     base_run: Setting
-    runs: Mapping[str, Setting | None]
+    runs: Mapping[str, Setting | str]
+    """The counterfactual run of each variable, or why there is none."""
     informs: tuple[str, ...]
 
 
@@ -206,22 +204,31 @@ def _belongs(base: Value, part: str) -> bool:
     return low <= share < high
 
 
-def _label(task: Task, pair: Pair, runs: dict[Value, Setting], skipped: Mapping[str, Counter[str]]) -> _Drawn:
-    base_run, source_run = _cached(task, pair.base, runs), _cached(task, pair.source, runs)
-    answers = task.answers(base_run)
-    labelled: dict[str, Setting | None] = {}
+def _informs(task: Task, name: str, pair: Pair, base_run: Setting, source_run: Setting) -> bool:
+    try:
+        run = task.counterfactual(name, pair, base_run, source_run)
+    except Undefined:
+        return False
+    return _differ(task.answers(base_run), task.answers(run))
+
+
+def _differ(first: Sequence[Value | None], second: Sequence[Value | None]) -> bool:
+    return any(a is not None and b is not None and a != b for a, b in zip(first, second, strict=True))
+
+
+def _label(task: Task, pair: Pair, base_run: Setting, source_run: Setting) -> _Drawn:
+    runs: dict[str, Setting | str] = {}
     informs = []
     for name in task.variables:
         try:
-            labelled[name] = task.counterfactual(name, pair, base_run, source_run)
+            run = task.counterfactual(name, pair, base_run, source_run)
         except Undefined as error:
-            skipped[name][str(error)] += 1
-            labelled[name] = None
+            runs[name] = error.reason
             continue
-        theirs = task.answers(labelled[name])
-        if any(a is not None and b is not None and a != b for a, b in zip(answers, theirs, strict=True)):
+        runs[name] = run
+        if _differ(task.answers(base_run), task.answers(run)):
             informs.append(name)
-    return _Drawn(pair, base_run, labelled, tuple(informs))
+    return _Drawn(pair, base_run, runs, tuple(informs))
 
 
 def _cached(task: Task, setting: Setting, runs: dict[Value, Setting]) -> Setting:
@@ -231,19 +238,20 @@ def _cached(task: Task, setting: Setting, runs: dict[Value, Setting]) -> Setting
     return runs[key]
 
 
-def _stack(task: Task, drawn: Sequence[_Drawn], skipped: Mapping[str, Counter[str]]) -> Pairs:
+def _stack(task: Task, drawn: Sequence[_Drawn]) -> Pairs:
     bases = pad([task.tokens(one.pair.base) for one in drawn])
     sources = pad([task.tokens(one.pair.source) for one in drawn])
     where = [task.answer_positions(one.base_run) for one in drawn]
     width = max(len(positions) for positions in where)
     answers_at = torch.tensor([[*positions, *[-1] * (width - len(positions))] for positions in where])
     base_answers = [task.answers(one.base_run) for one in drawn]
-    labels, valid = {}, {}
+    labels, valid, skipped = {}, {}, {}
     for name in task.variables:
         runs = [one.runs[name] for one in drawn]
-        answers = [own if run is None else task.answers(run) for run, own in zip(runs, base_answers, strict=True)]
+        answers = [own if isinstance(run, str) else task.answers(run) for run, own in zip(runs, base_answers, strict=True)]
         labels[name] = task.answer.encode(answers, width)
-        valid[name] = torch.tensor([run is not None for run in runs])
+        valid[name] = torch.tensor([not isinstance(run, str) for run in runs])
+        skipped[name] = dict(Counter(run for run in runs if isinstance(run, str)))
     return Pairs(
         bases,
         sources,
@@ -254,5 +262,5 @@ def _stack(task: Task, drawn: Sequence[_Drawn], skipped: Mapping[str, Counter[st
         labels,
         valid,
         task.answer,
-        {name: dict(counts) for name, counts in skipped.items()},
+        skipped,
     )

@@ -97,7 +97,7 @@ def permuted(variable: VariableTruth, value: Value) -> Value:
     """
     values = [one for one in variable.reachable if one is not None]
     if len(values) < 2:
-        raise Undefined("a variable with one value has no permutation")
+        raise Undefined(f"{variable.name} has one value and no permutation", "a variable with one value has no permutation")
     return values[(values.index(value) + 1) % len(values)]
 
 
@@ -114,17 +114,18 @@ def candidate_sites(known: Truth) -> tuple[Site, ...]:
     """Where a variable may be looked for, at each named position.
 
     The embedding; attention's and the MLP's output and the residual stream after each layer; each head's result where a
-    layer has several heads; and the blocks of consecutive residual coordinates that the compiler gave to one expression.
+    layer has several heads; and the blocks of consecutive residual coordinates that the compiler gave to one expression,
+    from the layer on in which it is written (before, they are zero on every input).
     """
     shape = model(known).shape
     sites: list[Site] = []
     for position in POSITIONS:
         sites.append(Site(None, "embed", position))
-        sites += [Site(None, "embed", position, None, span) for span in _spans(known)]
+        sites += [Site(None, "embed", position, None, span) for span in _spans(known, -1)]
         for layer in range(shape.n_layers):
             sites += [Site(layer, component, position) for component in ("attn_out", "mlp_out", "resid_post")]
             sites += _heads(known, shape, layer, position)
-            sites += [Site(layer, "resid_post", position, None, span) for span in _spans(known)]
+            sites += [Site(layer, "resid_post", position, None, span) for span in _spans(known, layer)]
     return tuple(sorted(sites, key=Site.order))
 
 
@@ -133,8 +134,14 @@ def _heads(known: Truth, shape: Shape, layer: int, position: str) -> list[Site]:
     return [Site(layer, "result", position, head) for head in range(shape.n_heads)] if used > 1 else []
 
 
-def _spans(known: Truth) -> list[tuple[int, int]]:
-    return [(start, stop) for _, start, stop in known.blocks]
+def _spans(known: Truth, layer: int) -> list[tuple[int, int]]:
+    """Blocks that are written by the end of ``layer``; -1 is the embedding."""
+    written = []
+    for name, start, stop in known.blocks:
+        ready = known.variable(name).ready
+        if ready is None or ready.component == "resid_pre" or (ready.layer is not None and ready.layer <= layer):
+            written.append((start, stop))
+    return written
 
 
 def problem(known: Truth, variable: str, seed: int) -> Problem:

@@ -34,6 +34,12 @@ def test_a_variable_from_the_same_input_changes_nothing(setting: dict[str, int],
     assert ADDITION.interchange(setting, {variable: setting}) == ADDITION.run(setting)
 
 
+@given(SETTINGS, SETTINGS, st.sets(st.sampled_from(ADDITION.variables)))
+def test_revising_a_run_is_intervening(base: dict[str, int], source: dict[str, int], names: set[str]) -> None:
+    values = {name: ADDITION.run(source)[name] for name in names}
+    assert ADDITION.revise(ADDITION.run(base), values) == ADDITION.intervene(base, values)
+
+
 @given(SETTINGS, SETTINGS)
 def test_the_output_interchanged_is_the_source_output(base: dict[str, int], source: dict[str, int]) -> None:
     assert ADDITION.interchange(base, {"answer": source})["answer"] == ADDITION.run(source)["answer"]
@@ -49,7 +55,9 @@ def test_several_variables_from_several_sources(base: dict[str, int], one: dict[
 
 def test_the_known_no_op_rate_of_the_carry() -> None:
     """Random two-digit pairs share the carry in .45^2 + .55^2 of cases: MIB's no-op for arithmetic (spec: .505)."""
-    carries = np.array([ADDITION.run(setting)["ones_carry"] for setting in ADDITION.enumerate() if setting["a1"] == setting["b1"] == 0])
+    carries = np.array(
+        [ADDITION.run(setting)["ones_carry"] for setting in ADDITION.enumerate() if setting["a1"] == setting["b1"] == 0]
+    )
     share = carries.mean()
     assert share == pytest.approx(0.45)
     assert share**2 + (1 - share) ** 2 == pytest.approx(0.505)
