@@ -1,12 +1,15 @@
 """Which process is which: an id alone lies after a reboot or when ids wrap around, so a start time goes with it."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 HOST = socket.gethostname()
@@ -60,3 +63,27 @@ def _boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
     except OSError:
         return "?"
+
+
+@contextmanager
+def interruptible(announce: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C (or SIGTERM, SIGHUP) into a request, which the yielded function tells; the next interrupts.
+
+    ``announce`` is called at the first, to tell the user that it was heard.
+    """
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        announce()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, ask) for number in numbers]
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

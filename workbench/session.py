@@ -15,7 +15,7 @@ from engines.task import Problem
 from workbench import catalog, provenance
 from workbench.pulse import Pulse
 from workbench.spec import Cell, Spec
-from workbench.store import Run, Store
+from workbench.store import FORMAT, Run, Store
 from workbench.tensors import Finished, Memory, find_pieces, save_findings, save_piece
 
 MEMORY = 512 * 2**20
@@ -100,6 +100,7 @@ class Session:
                 pulse.stopped()
                 return
             result = {
+                "format": FORMAT,
                 "id": run.id,
                 "spec": spec.record,
                 "fit": fit_record(fit),
@@ -108,7 +109,7 @@ class Session:
                 "versions": provenance.versions(),
                 "source": source,
             }
-            pulse.done(result, headline(fit))
+            pulse.done(result, headline(result["fit"]))
 
     def _drive(self, run: Run, steps: Steps[Fit], pulse: Pulse) -> Generator[Event, None, Fit | None]:
         """Pass on what the method says until it returns its fit, or None when somebody asked for a stop."""
@@ -127,10 +128,11 @@ class Session:
             steps.close()
 
 
-def headline(fit: Fit) -> dict[str, Any]:
-    """The few numbers of a fit that lists show."""
-    best = str(fit.handles[0].site) if fit.handles else None
-    return {"iia": dataclasses.asdict(fit.iia), "believed": fit.believed, "site": best}
+def headline(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The few numbers of a fit's record that lists show."""
+    handles = record["handles"]
+    site = handles[0]["site"] if handles else None
+    return {"iia": record["iia"], "invariance": record["invariance"], "believed": record["believed"], "site": site}
 
 
 def _hashes(problem: Problem) -> dict[str, Any]:

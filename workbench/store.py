@@ -34,6 +34,8 @@ HOME = "CAUSAL_WORKBENCH_HOME"
 """Environment variable that moves the folder in which ``runs`` lies."""
 REPLACED = ".replaced"
 """Folder of finished runs that were run again; nothing finished is deleted."""
+FORMAT = 1
+"""Version of a result's layout."""
 SILENT = 60.0
 """Seconds without a heartbeat after which a run on another host counts as stale."""
 ACTIVE = ("starting", "running")
@@ -51,6 +53,11 @@ class Summary:
     updated: float
     headline: Mapping[str, Any]
     error: str | None
+
+    @staticmethod
+    def of(run: "Run") -> "Summary":
+        """The summary of one run; raises ``CorruptRun``."""
+        return _summary(run.folder.parent, run.id)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -103,12 +110,18 @@ class Run:
 
     def result(self) -> dict[str, Any]:
         """The result; raises ``StoreError`` when the run is not done, ``CorruptRun`` when it cannot be read."""
+        file = self.folder / "result.json"
         try:
-            return _mapping(disk.read(self.folder / "result.json"), self.folder / "result.json")
+            record = _mapping(disk.read(file), file)
         except FileNotFoundError:
-            raise StoreError(
-                f"run {self.id} has no result yet: it is {self.state}; see 'workbench log {self.id}'"
-            ) from None
+            hint = f"it is {self.state}; see 'workbench log {self.id}'"
+            raise StoreError(f"run {self.id} has no result yet: {hint}") from None
+        if record.get("format") != FORMAT:
+            raise CorruptRun(
+                f"{file} has format {record.get('format')!r}, this version reads {FORMAT}; "
+                f"compute it afresh: workbench run {self.spec} --again"
+            )
+        return record
 
     def events(self, offset: int = 0) -> Tail:
         """The events after byte ``offset``, with the offset to go on from; a torn line is counted, never an error."""

@@ -1,0 +1,400 @@
+"""The command ``workbench``: data on stdout, narration on stderr, an exit code that scripts can rely on.
+
+No command has logic of its own: it parses, calls, prints. Whatever needs torch is imported inside the command that
+needs it, so that ``--help`` and ``ls`` answer at once.
+"""
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from engines.errors import InvalidSetting, InvalidSite, StoreError, UnknownName, WorkbenchError
+from workbench import catalog, provenance, text
+from workbench.process import interruptible
+from workbench.spec import Cell, Spec, parse_assignments
+from workbench.store import ACTIVE, Run, Store, Summary
+
+OK, FAILED, USAGE, STORE, INTERRUPTED = 0, 1, 2, 3, 130
+CODES = """\b
+Exit codes:
+  0    ok
+  1    a run failed, or the exam or a verification was not passed
+  2    wrong usage, an unknown name, a setting that is not allowed
+  3    the store of runs: no such run, a damaged one, a disk that refuses
+  130  interrupted; what was finished is kept
+"""
+EXAMPLES = f"""\b
+Examples:
+  workbench ls methods
+  workbench run rasp.reverse/compiled/opposite plot_das --set steps=50
+  workbench run rasp.reverse/compiled/opposite full_das --detach
+  workbench log -f 3f2a
+  workbench show 3f2a --json
+  workbench exam --programs reverse,sort --methods plot_das
+
+{CODES}"""
+
+app = typer.Typer(
+    help="Put localization methods to the test on compiled programs whose circuit is known.",
+    epilog=EXAMPLES,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+lists = typer.Typer(help="List what there is.", no_args_is_help=True, rich_markup_mode=None)
+programs_app = typer.Typer(help="Work with the compiled programs.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(lists, name="ls")
+app.add_typer(programs_app, name="programs")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        help="Folder of runs [default: the user's data folder, or $CAUSAL_WORKBENCH_HOME/runs].",
+    ),
+]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Run in a process of its own that outlives this terminal.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code. Errors of the user become one line, others keep their traceback."""
+    try:
+        return app(args=arguments, prog_name="workbench", standalone_mode=False) or OK
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("interrupted", INTERRUPTED)
+    except StoreError as error:
+        return _complain(str(error), STORE)
+    except (UnknownName, InvalidSetting, InvalidSite) as error:
+        return _complain(str(error), USAGE)
+    except WorkbenchError as error:
+        return _complain(str(error), FAILED)
+    except BrokenPipeError:  # the reader, such as ``head``, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(f"workbench: {text.safe(sentence)}", file=sys.stderr)
+    return code
+
+
+def _note(sentence: str) -> None:
+    print(text.safe(sentence), file=sys.stderr)
+
+
+def _put(record: Any, words: str, as_json: bool) -> None:
+    print(json.dumps(record, indent=1, ensure_ascii=False) if as_json else words)
+
+
+def _store(folder: Path | None) -> Store:
+    return Store.default() if folder is None else Store(folder)
+
+
+def _names(rows: list[tuple[str, str]], as_json: bool) -> None:
+    _put([{"name": name, "summary": summary} for name, summary in rows], text.columns(rows), as_json)
+
+
+@lists.command("cells")
+def list_cells(
+    wrong: Annotated[
+        bool, typer.Option("--all", help="Also the cells of wrong variables, which must be rejected.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cells: task/model/variable, what a method can be run on."""
+    cells = catalog.cell_names(wrong=wrong)
+    _put(list(cells), "\n".join(cells), as_json)
+
+
+@lists.command("methods")
+def list_methods(as_json: AsJson = False) -> None:
+    """Localization methods; 'workbench show METHOD' gives the settings of one."""
+    _names([(name, catalog.method(name).summary) for name in catalog.method_names()], as_json)
+
+
+@lists.command("programs")
+def list_programs(as_json: AsJson = False) -> None:
+    """RASP programs; 'workbench show PROGRAM' gives the variables of one."""
+    _names([(name, catalog.program(name).summary) for name in catalog.program_names()], as_json)
+
+
+@lists.command("tasks")
+def list_tasks(as_json: AsJson = False) -> None:
+    """Tasks: one for each program."""
+    _put(list(catalog.task_names()), "\n".join(catalog.task_names()), as_json)
+
+
+@lists.command("models")
+def list_models(as_json: AsJson = False) -> None:
+    """Models that a task can be put to."""
+    _names(list(catalog.MODELS.items()), as_json)
+
+
+@lists.command("runs")
+def list_runs(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most, newest first.")] = 50,
+    as_json: AsJson = False,
+    folder: StoreFolder = None,
+) -> None:
+    """Runs in the store, newest first."""
+    listing = _store(folder).runs()
+    shown = listing.runs[:limit]
+    _put([run.record for run in shown], text.runs(shown), as_json)
+    if len(shown) < len(listing.runs):
+        _note(f"{len(listing.runs) - len(shown)} older runs are not shown; --limit {len(listing.runs)} shows all")
+    if listing.damaged:
+        _note(text.damaged(listing.damaged))
+
+
+@app.command("run")
+def run_spec(
+    cell: Annotated[str, typer.Argument(help="What to locate, such as rasp.reverse/compiled/opposite.")],
+    method: Annotated[str, typer.Argument(help="How, such as plot_das.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the pairs and of the method.")] = 0,
+    detach: Detach = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Compute a finished run afresh; the old one is moved aside.")
+    ] = False,
+    as_json: AsJson = False,
+    folder: StoreFolder = None,
+) -> int:
+    """Run a method on a cell, or show the result if an equal run is finished.
+
+    \b
+    Examples:
+      workbench run rasp.reverse/compiled/opposite plot_das
+      workbench run rasp.sort/compiled/rank full_das --set steps=50 --set 'sizes=[1,2]' --seed 3
+    """
+    spec = Spec.parse(cell, method, settings=parse_assignments(settings or []), seed=seed)
+    return _start(_store(folder), spec, again=again, detach=detach, as_json=as_json)
+
+
+@app.command()
+def resume(name: RunName, detach: Detach = False, as_json: AsJson = False, folder: StoreFolder = None) -> int:
+    """Go on with a run that was stopped, killed or failed, from its finished pieces."""
+    store = _store(folder)
+    return _start(store, store.find(name).spec, again=False, detach=detach, as_json=as_json)
+
+
+def _start(store: Store, spec: Spec, *, again: bool, detach: bool, as_json: bool) -> int:
+    run = store.open(spec)
+    if run.done and not again:
+        _show_run(run, as_json)
+        _note("this was finished before; --again computes it afresh")
+        return OK
+    if not detach:
+        return _work(store, spec, again=again, as_json=as_json)
+    from workbench.worker import launch
+
+    if run.done:
+        with run.claim():
+            store.set_aside(run)
+        run = store.open(spec)
+    pid = launch(run)
+    _put({"id": run.id, "pid": pid}, run.id, as_json)
+    _note(f"process {pid} works on it, whatever happens to this terminal; follow it: workbench log -f {run.id}")
+    return OK
+
+
+def _work(store: Store, spec: Spec, *, again: bool, as_json: bool) -> int:
+    """Run in this process. What is told comes from the stored events, as ``log -f`` reads them."""
+    from workbench.narrate import Narrator
+    from workbench.session import Session
+
+    run, offset = store.open(spec), 0
+    with Narrator() as narrator:
+        heard = "stopping after the present step; Ctrl-C again stops at once"
+        with interruptible(lambda: narrator.say(heard)) as interrupted:
+            steps = Session(store).run(spec, again=again)
+            try:
+                for _ in steps:
+                    offset = narrator.tell(run, offset)
+                    if interrupted():
+                        break
+            finally:
+                steps.close()
+                narrator.tell(run, offset)
+    if run.done:
+        _show_run(run, as_json)
+        return OK
+    _note(f"run {run.id} is stopped; go on where it stopped: workbench resume {run.id}")
+    return INTERRUPTED
+
+
+@app.command()
+def log(
+    name: RunName,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    as_json: AsJson = False,
+    folder: StoreFolder = None,
+) -> int:
+    """What a run said, from its first event on; --json prints the events as they are stored, one a line."""
+    from workbench.narrate import Narrator, follow_run
+
+    run = _store(folder).find(name)
+    torn = 0
+    with Narrator(detailed=True, on_stdout=True) as narrator:
+        for tail in follow_run(run) if follow else [run.events()]:
+            torn += tail.torn
+            for record in tail.records:
+                if as_json:
+                    print(json.dumps(record, ensure_ascii=False), flush=True)
+                else:
+                    narrator.take(record)
+    if torn:
+        _note(f"{torn} torn line{'s' if torn > 1 else ''} of {run.folder / 'events.jsonl'} left out")
+    if run.state == "stale":
+        _note(f"nobody works on it any more; go on where it stopped: workbench resume {run.id}")
+    return FAILED if run.state in ("failed", "stale") and follow else OK
+
+
+@app.command()
+def stop(name: RunName, as_json: AsJson = False, folder: StoreFolder = None) -> None:
+    """Ask a run to stop at its next event; what is finished is kept."""
+    run = _store(folder).find(name)
+    state = run.state
+    if state in ACTIVE:
+        run.request_stop()
+        words = f"run {run.id} was asked to stop; go on later: workbench resume {run.id}"
+    else:
+        words = f"run {run.id} is {state}; there is nothing to stop"
+    _put({"id": run.id, "state": state, "asked": state in ACTIVE}, words, as_json)
+
+
+@app.command()
+def show(
+    address: Annotated[str, typer.Argument(help="A cell, a program, a method, or a run's id or its beginning.")],
+    as_json: AsJson = False,
+    folder: StoreFolder = None,
+) -> None:
+    """Show a cell with its runs, a program, a method with its settings, or a run with its result."""
+    if "/" in address:
+        _show_cell(Cell.parse(address), _store(folder), as_json)
+    elif address in catalog.program_names():
+        program = catalog.program(address)
+        _put(text.record(program), text.program(program), as_json)
+    elif address in catalog.method_names():
+        method = catalog.method(address)
+        _put(text.record(method), text.method(method), as_json)
+    else:
+        _show_run(_store(folder).find(address), as_json)
+
+
+def _show_cell(cell: Cell, store: Store, as_json: bool) -> None:
+    program = catalog.program(cell.task.removeprefix("rasp."))
+    listing = store.runs()
+    runs = [run for run in listing.runs if run.spec.cell == cell]
+    record = {"cell": str(cell), "program": text.record(program), "runs": [run.record for run in runs]}
+    words = text.program(program, cell=str(cell))
+    _put(
+        record,
+        f"{words}\n\n{text.runs(runs)}" if runs else f"{words}\nno runs yet: workbench run {cell} METHOD",
+        as_json,
+    )
+    if listing.damaged:
+        _note(text.damaged(listing.damaged))
+
+
+def _show_run(run: Run, as_json: bool) -> None:
+    if not run.done:
+        summary = Summary.of(run)
+        _put(summary.record, text.unfinished(summary), as_json)
+        return
+    result = run.result()
+    _put(result, text.result(result), as_json)
+    if result["source"] != provenance.source():
+        _note(f"other code computed this ({result['source']}, now {provenance.source()}); --again computes it afresh")
+
+
+@app.command()
+def exam(
+    programs: Annotated[str, typer.Option("--programs", help="all, or names with commas between.")] = "all",
+    methods: Annotated[str, typer.Option("--methods", help="all, or names with commas between.")] = "all",
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds for each cell, from 0 on.")] = 1,
+    as_json: AsJson = False,
+    folder: StoreFolder = None,
+) -> int:
+    """Put methods through the exam: find the true site of every variable, and reject every wrong variable.
+
+    \b
+    Examples:
+      workbench exam
+      workbench exam --programs reverse,sort --methods plot_das,full_das --seeds 3
+    """
+    chosen = _chosen(programs, catalog.program_names(), "program")
+    candidates = _chosen(methods, catalog.method_names(), "method")
+    sitting = importlib.import_module("workbench.exam")
+    from workbench.narrate import Narrator, tell_steps
+    from workbench.session import Session
+
+    with Narrator() as narrator:
+        report = tell_steps(narrator, sitting.run_exam(Session(_store(folder)), chosen, candidates, seeds=seeds))
+    _put(report.record, report.text, as_json)
+    return OK if report.passed else FAILED
+
+
+def _chosen(given: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]:
+    """Names with commas between, or ``all``; raises ``UnknownName``."""
+    if given == "all":
+        return known
+    names = tuple(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
+    for name in names or (given,):
+        if name not in known:
+            raise UnknownName(kind, name, known)
+    return names
+
+
+@programs_app.command("verify")
+def verify_programs(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all when none is named.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Check that compiled networks compute what their RASP says, on every input or on a large sample."""
+    chosen = _chosen(",".join(names or ["all"]), catalog.program_names(), "program")
+    records = []
+    for record, words in _verified(chosen):
+        records.append(record)
+        if not as_json:
+            print(words, flush=True)
+    if as_json:
+        _put(records, "", as_json)
+    return OK if all(record["verified"] for record in records) else FAILED
+
+
+def _verified(names: Sequence[str]) -> Iterator[tuple[dict[str, Any], str]]:
+    from workbench.verification import check
+
+    for name in names:
+        try:
+            certificate = check(name)
+        except WorkbenchError as error:
+            yield (
+                {"program": name, "verified": False, "error": str(error)},
+                f"FAILED    {name}: {text.safe(str(error))}",
+            )
+            continue
+        record = {**certificate.to_record(), "verified": certificate.verified}
+        yield record, f"{'verified ' if certificate.verified else 'UNCHECKED'} {text.certificate(record)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
