@@ -129,6 +129,21 @@ def weight_hash(decoder: Decoder) -> str:
     return digest.hexdigest()
 
 
+def identity(compiled: Compiled, decoder: Decoder) -> str:
+    """A key under which a certificate may be kept: everything that it depends on, as one SHA-256.
+
+    Weights alone are not enough: what a coordinate means, which inputs are admitted and which packages ran matter too.
+    """
+    program = compiled.program
+    parts = (
+        weight_hash(decoder),
+        [(one.owner, one.role, one.value) for one in compiled.residual],
+        (program.name, program.vocabulary, program.minimum, program.length, program.count()),
+        sorted(versions().items()),
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
 def versions() -> dict[str, str]:
     """Versions of the packages that a certificate depends on."""
     return {package: importlib.metadata.version(package) for package in PACKAGES}

@@ -37,7 +37,7 @@ from jaxtyping import Float
 
 from engines.errors import InvalidProgram
 from tracr_bridge.compiled import Array, Compiled, Coordinate, Feedforward, Head, Layer
-from tracr_bridge.expression import Encoding, Expression, Kind, Value
+from tracr_bridge.expression import Encoding, Expression, Value
 from tracr_bridge.inference import FAILURES, exactness, infer
 from tracr_bridge.program import BOS, PAD, Program, Tokens
 from tracr_bridge.refusals import refusals
@@ -189,11 +189,11 @@ def _expressions(nodes: Sequence[Any], tracr: SimpleNamespace) -> tuple[Expressi
         Expression(
             name=names[id(node)],
             label=node.label,
-            kind=cast(Kind, primitives.get(type(node), type(node).__name__)),
+            kind=primitives.get(type(node), type(node).__name__),
             encoding=cast(Encoding, rasp.get_encoding(node).value) if isinstance(node, rasp.SOp) else None,
             arguments=tuple(names[id(child)] for child in node.children),
             function=getattr(node, "predicate", None) or getattr(node, "f", None),
-            factors=(node.fst_fac, node.snd_fac) if isinstance(node, rasp.LinearSequenceMap) else None,
+            factors=(float(node.fst_fac), float(node.snd_fac)) if isinstance(node, rasp.LinearSequenceMap) else None,
         )
         for node in nodes
     )

@@ -6,12 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 Value: TypeAlias = Any
 """What one position of an expression holds: a token, a number, a truth value, or None where nothing was selected."""
-Kind: TypeAlias = Literal[
-    "tokens", "indices", "Map", "SequenceMap", "LinearSequenceMap", "Aggregate", "SelectorWidth", "Select"
-]
-KINDS: tuple[Kind, ...] = (
-    "tokens", "indices", "Map", "SequenceMap", "LinearSequenceMap", "Aggregate", "SelectorWidth", "Select",
-)  # fmt: skip
+KINDS = ("tokens", "indices", "Map", "SequenceMap", "LinearSequenceMap", "Aggregate", "SelectorWidth", "Select")
 """Every kind of expression that compiles."""
 Encoding: TypeAlias = Literal["categorical", "numerical"]
 """One residual dimension a value, holding 1 at the value; or one dimension that holds the number."""
@@ -21,15 +16,16 @@ Encoding: TypeAlias = Literal["categorical", "numerical"]
 class Expression:
     """One node of a program.
 
-    ``name`` is the name given with ``.named(...)``, else the compiler's label; ``arguments`` are names in the order of
-    the RASP constructor (Select: keys, queries; Aggregate: selector, values). ``function`` is the function of a Map or
-    SequenceMap or the predicate of a Select; ``factors`` belong to a LinearSequenceMap. ``encoding`` is None for a
-    Select. ``values`` are the values that it may take, an over-approximation.
+    ``kind`` is one of ``KINDS`` in everything that compiles. ``name`` is the name given with ``.named(...)``, else
+    the compiler's label; ``arguments`` are names in the order of the RASP constructor (Select: keys, queries;
+    Aggregate: selector, values). ``function`` is the function of a Map or SequenceMap or the predicate of a Select;
+    ``factors`` belong to a LinearSequenceMap. ``encoding`` is None for a Select. ``values`` are the values that it
+    may take, an over-approximation.
     """
 
     name: str
     label: str
-    kind: Kind
+    kind: str
     encoding: Encoding | None
     arguments: tuple[str, ...]
     function: Callable[..., Value] | None = None

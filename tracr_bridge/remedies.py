@@ -31,8 +31,8 @@ class Remedies:
 
 
 ALL = Remedies()
-GRAIN = 4096
-"""Parts of 1 to which the biases of thresholds are rounded."""
+MANTISSA = 23
+"""Bits that single precision holds of any number, with one to spare."""
 
 
 def separate(graph: Any, tracr: SimpleNamespace) -> None:
@@ -56,7 +56,7 @@ def separate(graph: Any, tracr: SimpleNamespace) -> None:
 
 
 def snap(graph: Any, tracr: SimpleNamespace) -> None:
-    """Round the biases of thresholds to multiples of 1/4096, which single precision holds exactly up to 2048 (D12).
+    """Round the biases of thresholds to a power of two that single precision holds exactly at their size (D12).
 
     A threshold is the difference of two neurons whose biases differ by 1; rounded apart, they differ by 1.000001.
     """
@@ -65,7 +65,9 @@ def snap(graph: Any, tracr: SimpleNamespace) -> None:
         mlp = block.blocks[1] if isinstance(block, tracr.transformers.SeriesWithResiduals) else block
         if isinstance(mlp, tracr.transformers.MLP) and one in mlp.fst.input_space:
             row = mlp.fst.input_space.index_by_direction[one]
-            mlp.fst.matrix[row] = np.round(mlp.fst.matrix[row] * GRAIN) / GRAIN
+            _, exponent = math.frexp(float(np.abs(mlp.fst.matrix[row]).max()))
+            grain = 2.0 ** (MANTISSA - exponent)
+            mlp.fst.matrix[row] = np.round(mlp.fst.matrix[row] * grain) / grain
 
 
 def split(graph: Any, tracr: SimpleNamespace) -> None:

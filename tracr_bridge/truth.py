@@ -22,7 +22,7 @@ from engines.networks import Decoder
 from engines.site import Port, Site
 from tracr_bridge.compile import compile
 from tracr_bridge.compiled import Compiled
-from tracr_bridge.expression import Encoding, Kind, Value
+from tracr_bridge.expression import Encoding, Value
 from tracr_bridge.lower import lower
 from tracr_bridge.program import Program, Tokens
 from tracr_bridge.semantics import mechanism
@@ -46,7 +46,7 @@ class VariableTruth:
     """
 
     name: str
-    kind: Kind
+    kind: str
     encoding: Encoding | None
     values: tuple[Value, ...]
     reachable: tuple[Value, ...]

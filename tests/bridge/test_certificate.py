@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from engines.errors import UnverifiedProgram
-from tracr_bridge.certificate import Certificate, verify, weight_hash
+from tracr_bridge.certificate import Certificate, identity, verify, weight_hash
 from tracr_bridge.compile import evaluate
 from tracr_bridge.lower import lower
 
@@ -86,6 +86,15 @@ def test_the_hash_is_of_the_weights(truth_of):
     reverse = truth_of("reverse")
     assert weight_hash(lower(reverse.compiled)) == weight_hash(reverse.decoder)
     assert weight_hash(lower(reverse.compiled, torch.float64)) != weight_hash(reverse.decoder)
+
+
+def test_a_certificate_is_kept_under_all_that_it_depends_on(truth_of):
+    compiled, decoder = truth_of("reverse").compiled, truth_of("reverse").decoder
+    restricted = replace(compiled, program=replace(compiled.program, admits=lambda tokens: len(tokens) > 1))
+    renamed = replace(compiled, residual=(replace(compiled.residual[0], value=9), *compiled.residual[1:]))
+    keys = {identity(one, decoder) for one in (compiled, restricted, renamed)}
+    assert len(keys) == 3
+    assert identity(compiled, lower(compiled)) == identity(compiled, decoder)
 
 
 def test_the_evaluator_agrees_on_a_sample(known):

@@ -44,6 +44,7 @@ def test_d1_thresholds_are_steep_enough_for_the_length():
     with pytest.raises(UnverifiedProgram, match=r"the encoding of length is off by 0\.107"):
         checked(counting, steep=False)
     assert checked(counting).mismatches == 0
+    assert checked(program(build, ("a",), 40)).encoding_deviation < 1e-6
 
 
 def test_d2_attention_is_as_cold_in_wide_heads():

@@ -121,5 +121,5 @@ def test_thresholds_know_their_numbers_only():
 
 
 def test_linear_maps_weigh_their_parents():
-    both = expression("LinearSequenceMap", ("x", "y"), "numerical", factors=(2, -1))
+    both = expression("LinearSequenceMap", ("x", "y"), "numerical", factors=(2.0, -1.0))
     assert apply(both, (1, 0.5), (0.5, 0.5)) == (1.5, 0.5)

@@ -49,6 +49,36 @@ def test_constants_are_read_apart(truth_of):
     assert fraction.readers == (Reader(1, "v", 0),)  # BOS is listed as an input of the values, but has no weight
 
 
+def neurons(matrix):
+    return tuple(torch.nonzero(matrix.any(0)).flatten().tolist())
+
+
+def test_wiring_is_what_the_weights_say(known):
+    """The same truth from the other side: the decoder's weights instead of the compiler's matrices."""
+    decoder = known.decoder
+    for variable in known.variables.values():
+        dims, written = list(variable.dims), [*variable.dims, *variable.widths]
+        if not dims:
+            continue
+        readers, writers = set(), set()
+        if decoder.W_E[:, written].any() or decoder.W_pos[:, written].any():
+            writers.add(("embed", None, None, ()))
+        for layer, block in enumerate(decoder.blocks):
+            for head in range(decoder.shape.n_heads):
+                qk = block.attn.W_Q[head] @ block.attn.W_K[head].T
+                ov = block.attn.W_V[head] @ block.attn.W_O[head]
+                parts = {"q": qk[dims], "k": qk.T[dims], "v": ov[dims]}
+                readers |= {(part, layer, head, ()) for part, rows in parts.items() if rows.any()}
+                writers |= {("head", layer, head, ())} if ov[:, written].any() else set()
+            if block.mlp.W_in[dims].any():
+                readers.add(("mlp", layer, None, neurons(block.mlp.W_in[dims])))
+            if block.mlp.W_out[:, written].any():
+                writers.add(("mlp", layer, None, neurons(block.mlp.W_out[:, written].T)))
+        readers |= {("unembed", None, None, ())} if decoder.W_U[dims].any() else set()
+        assert {(one.part, one.layer, one.head, one.neurons) for one in variable.readers} == readers
+        assert {(one.part, one.layer, one.head, one.neurons) for one in variable.writers} == writers
+
+
 def test_every_variable_has_a_place(known):
     for variable in known.variables.values():
         assert set(variable.reachable) <= {*variable.values, None}
