@@ -19,6 +19,7 @@ Tracr's silent defects, and what becomes of them here:
     D11 a head whose values are wider than its keys cannot be assembled      its key space is widened with zeros
     D12 biases of thresholds are rounded apart in single precision           rounded together beforehand
     D13 a Map from categories to a negative number gives 0                   one more neuron
+    D14 a predicate's number scales attention, where RASP takes its truth    refused
 """
 
 import functools
@@ -275,7 +276,10 @@ def _coordinate(direction: Any, expressions: Sequence[Expression], source: Simpl
             block = source.graph.nodes[expression.label][tracr.nodes.MODEL_BLOCK]
             if direction in block.blocks[0].w_ov.output_space:
                 return Coordinate(expression.name, "width", None, direction)
-    return Coordinate(None, "one", None, direction)
+    if direction == tracr.bases.BasisDirection("one"):
+        return Coordinate(None, "one", None, direction)
+    assert direction in source.spaces.indices, direction
+    return Coordinate(None, "unread", direction.value, direction)
 
 
 def _layers(craft: Any, residual: Any, tracr: SimpleNamespace) -> tuple[Layer, ...]:

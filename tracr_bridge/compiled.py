@@ -23,12 +23,12 @@ class Coordinate:
     """One dimension of the residual stream: the expression that owns it, and the value that it stands for.
 
     ``role`` is "value" (of ``owner``), "width" (the 1 / (1 + w) that a SelectorWidth's head leaves for its MLP),
-    "special" (BOS or PAD, owned by the tokens) or "one" (the constant 1, owned by nobody). ``direction`` is Tracr's
-    BasisDirection.
+    "special" (BOS or PAD, owned by the tokens), "one" (the constant 1, owned by nobody) or "unread" (a position, in
+    a program that does not read positions: it is written all the same). ``direction`` is Tracr's BasisDirection.
     """
 
     owner: str | None
-    role: Literal["value", "width", "special", "one"]
+    role: Literal["value", "width", "special", "one", "unread"]
     value: Value
     direction: Any
 

@@ -33,10 +33,12 @@ def infer(
     reasons: list[str] = []
     encodings = {expression.name: expression.encoding for expression in expressions}
     for expression in expressions:
-        unread = any(name not in values for name in _read(expression))
-        if expression.kind not in KINDS or expression.selector or unread:
+        if expression.kind not in KINDS or any(name not in values for name in _read(expression)):
             continue
         try:
+            if expression.selector:
+                _decided(expression, values)
+                continue
             found = _values(expression, values, vocabulary, length)
             values[expression.name] = _checked(expression, found, [encodings[name] for name in expression.arguments])
         except _Refused as refused:
@@ -102,6 +104,15 @@ def _values(
             return [_call(expression.function, *pair) for pair in _pairs(*sets)]
         case _:
             return [_call(expression.function, value) for value in sets[0]]
+
+
+def _decided(expression: Expression, values: Mapping[str, tuple[Value, ...]]) -> None:
+    """Refuse a predicate that is not true or false: the network scales attention by whatever it gives (D14)."""
+    keys, queries = (values[name] for name in expression.arguments)
+    for key, query in itertools.product(keys, queries):
+        answer = _call(expression.function, key, query)
+        if not isinstance(answer, bool):
+            raise _Refused(f"its predicate gives {answer!r} for key {key!r} and query {query!r}; write bool(...)")
 
 
 def _averages(values: tuple[Value, ...], length: int) -> list[float]:

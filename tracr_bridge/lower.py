@@ -27,7 +27,8 @@ def lower(compiled: Compiled, dtype: torch.dtype = torch.float32) -> Decoder:
         role = "special" if token in (BOS, PAD) and isinstance(token, str) else "value"
         decoder.W_E[row, [residual["tokens", role, token], *always]] = 1.0
     for index in range(compiled.program.length):
-        decoder.W_pos[index + 1, _position(compiled, index)] = 1.0
+        owner, role = ("indices", "value") if "indices" in compiled.by_name else (None, "unread")
+        decoder.W_pos[index + 1, residual[owner, role, index]] = 1.0
     for column, at in enumerate(compiled.coordinates(compiled.output.name)):
         decoder.W_U[at, column] = 1.0
     for layer, block in zip(compiled.layers, decoder.blocks, strict=True):
@@ -89,11 +90,6 @@ def decode(
     lengths = mask.sum(1).tolist()
     rows = (row[len(row) - length + 1 :] for row, length in zip(found, lengths, strict=True))
     return [tuple(row) if outputs is None else tuple(outputs[index] for index in row) for row in rows]
-
-
-def _position(compiled: Compiled, index: int) -> list[int]:
-    """Where position ``index`` is written; nowhere when the program does not read positions."""
-    return [at for at, one in enumerate(compiled.residual) if one.direction.name == "indices" and one.value == index]
 
 
 def _write_head(block: Block, index: int, head: Head) -> None:

@@ -237,6 +237,14 @@ def test_d12_biases_round_together():
     assert checked(example).encoding_deviation < 1e-7
 
 
+def test_d14_a_predicate_is_true_or_false():
+    def build(rasp):
+        return rasp.SelectorWidth(rasp.Select(rasp.tokens, rasp.tokens, lambda key, _: key).named("held")).named("n")
+
+    with pytest.raises(InvalidProgram, match=r"held: its predicate gives 0 for key 0 and query 0; write bool"):
+        compile(program(build, (0, 1, 2), 2))
+
+
 def test_d13_negative_numbers_pass_the_relu():
     def build(rasp):
         return rasp.numerical(rasp.Map(lambda token: -2 if token == "a" else 3, rasp.tokens)).named("number")

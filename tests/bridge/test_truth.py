@@ -99,12 +99,22 @@ def test_every_variable_has_a_place(known):
 def test_blocks_partition_the_residual_stream(known):
     places = Counter(itertools.chain.from_iterable(range(start, stop) for _, start, stop in known.blocks))
     auxiliary = {at for variable in known.variables.values() for at in variable.widths}
-    auxiliary |= {at for at, one in enumerate(known.compiled.residual) if one.role == "one"}
+    auxiliary |= {at for at, one in enumerate(known.compiled.residual) if one.role in ("one", "unread")}
     assert set(places.values()) == {1}
     assert set(places) | auxiliary == set(range(known.decoder.shape.d_model))
     assert not set(places) & auxiliary
     assert len(known.labels) == known.decoder.shape.d_model
     assert {name for name, _, _ in known.blocks} == {one.name for one in known.variables.values() if one.dims}
+
+
+def test_embeddings_write_one_hots(known):
+    roles = [one.role for one in known.compiled.residual]
+    assert roles.count("one") <= 1
+    constant = [float(role == "one") for role in roles]
+    weights = known.decoder.W_E - torch.tensor(constant)
+    torch.testing.assert_close(weights.sum(1), torch.ones(len(weights)))
+    assert not (weights.T @ weights - torch.diag((weights != 0).any(0).float())).any()
+    assert known.decoder.W_pos.sum(1).tolist() == [0.0] + [1.0] * known.program.length
 
 
 def test_a_basis_spans_the_differences_of_reachable_encodings(known):
