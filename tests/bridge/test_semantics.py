@@ -42,11 +42,13 @@ ANSWERS = {
         (tokens[:n].count("(") - tokens[:n].count(")")) / n for n in range(1, len(tokens) + 1)
     ],
     "most_frequent": everywhere(lambda tokens: min(tokens, key=lambda t: (-tokens.count(t), t))),
-    "palindrome": everywhere(lambda tokens: tokens == tokens[::-1]),
+    "palindrome": everywhere(
+        lambda tokens: ["palindrome", "near", "far"][sum(map(str.__ne__, tokens, reversed(tokens))) // 2]
+    ),
     "shift": lambda tokens: [None, None, *map(moved_on, tokens)][: len(tokens)],
     "count_less": everywhere(lambda tokens: list(Counter(tokens).values()).count(1)),
     "conditional": lambda tokens: [{"a": "b", "b": "a"}.get(t, t) if "x" in tokens else t for t in tokens],
-    "detect_pattern": lambda tokens: ["".join(tokens[max(0, n - 3) : n]) == "abc" for n in range(1, len(tokens) + 1)],
+    "detect_pattern": lambda tokens: ["".join(tokens[max(0, n - 3) : n]) == "aba" for n in range(1, len(tokens) + 1)],
     "modular_sum": lambda tokens: [(sum(tokens) + t) % 3 for t in tokens],
     "parity": lambda tokens: [t == 1 and sum(tokens[: n + 1]) % 2 == 1 for n, t in enumerate(tokens)],
     "rank": lambda tokens: [

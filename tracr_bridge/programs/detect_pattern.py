@@ -6,7 +6,7 @@ from tracr_bridge.program import Program
 
 
 def build(rasp: Any) -> Any:
-    """A position after an a that holds b completes ab; a position after that which holds c completes the pattern."""
+    """A position after an a that holds b completes ab; a position after that which holds a completes the pattern."""
     behind = rasp.Select(rasp.indices, rasp.indices, lambda key, query: key == query - 1).named("behind")
 
     def carried(flag: Any, name: str) -> Any:
@@ -17,14 +17,14 @@ def build(rasp: Any) -> Any:
     after_a = carried(rasp.Map(lambda token: token == "a", rasp.tokens).named("is_a"), "after_a")
     ab = rasp.SequenceMap(lambda after, token: after and token == "b", after_a, rasp.tokens).named("ab")
     after_ab = carried(ab, "after_ab")
-    return rasp.SequenceMap(lambda after, token: after and token == "c", after_ab, rasp.tokens).named("abc")
+    return rasp.SequenceMap(lambda after, token: after and token == "a", after_ab, rasp.tokens).named("aba")
 
 
 PROGRAM = Program(
     name="detect_pattern",
-    summary="Whether the pattern abc ends at each position.",
-    vocabulary=("a", "b", "c"),
-    length=5,
+    summary="Whether the pattern aba ends at each position.",
+    vocabulary=("a", "b"),
+    length=6,
     build=build,
     variables=("after_a", "ab", "after_ab"),
 )
