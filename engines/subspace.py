@@ -13,7 +13,7 @@ the full swap and needs no training.
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
@@ -32,8 +32,14 @@ from engines.site import Site
 from engines.task import Pairs, Problem
 
 
-PATIENCE = 20
-"""Steps after which a site none of whose jobs lowers the loss below that of doing nothing is trained no further."""
+STRETCH = 12
+"""After so many steps each job is looked at: hopeless and finished ones stop."""
+HOPELESS = 0.1
+"""A job that has not taken this share off the no-op's loss after a stretch is trained no further."""
+FINISHED = 0.01
+"""A job whose loss is below this share of the no-op's is trained no further."""
+PLATEAU = 0.95
+"""Nor is one whose loss, after a stretch, is still above this share of what it was before the stretch."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +81,47 @@ class Trials:
 
 @dataclass
 class _Bench:
-    """The jobs at one site: raw parameters [jobs, r, widest] and the size of each job; ``span`` is what may be swapped."""
+    """The jobs at one site: raw parameters [jobs, r, widest] and the size of each job; ``span`` is what may be swapped.
+
+    ``live`` are the jobs that still train, ``progress`` is each job's loss as a share of the no-op's, smoothed,
+    and ``before`` what that was a stretch ago.
+    """
 
     site: Site
     span: Float[Tensor, "width r"]
     sizes: tuple[int, ...]
     raw: Float[Tensor, "jobs r widest"]
+    live: Int[Tensor, " live"] = field(init=False)
+    progress: Float[Tensor, " jobs"] = field(init=False)
+    before: Float[Tensor, " jobs"] = field(init=False)
+    stopped: dict[int, Float[Tensor, "r widest"]] = field(init=False, default_factory=dict)
 
-    def rotations(self) -> Float[Tensor, "jobs width widest"]:
-        """Orthonormal columns in the width of the site; those beyond a job's size are zero."""
-        used = torch.arange(self.raw.shape[-1]) < torch.tensor(self.sizes)[:, None]
-        return self.span @ (torch.linalg.qr(self.raw).Q * used[:, None])
+    def __post_init__(self) -> None:
+        self.live = torch.arange(len(self.sizes))
+        self.progress = torch.ones(len(self.sizes))
+        self.before = torch.ones(len(self.sizes))
 
-    def jobs(self, rotations: Float[Tensor, "jobs width widest"]) -> Jobs:
+    def rotations(self, raw: Float[Tensor, "some r widest"], index: Int[Tensor, " some"]) -> Float[Tensor, "some width widest"]:
+        """Orthonormal columns in the width of the site for the jobs ``index``; those beyond a job's size are zero."""
+        used = torch.arange(raw.shape[-1]) < torch.tensor(self.sizes, dtype=torch.int64)[index, None]
+        return self.span @ (torch.linalg.qr(raw).Q * used[:, None])
+
+    def training(self) -> Jobs:
+        """The swaps of the live jobs, differentiable."""
+        return self.jobs(self.rotations(self.raw[self.live], self.live))
+
+    def final(self) -> Float[Tensor, "jobs width widest"]:
+        """Every job's rotation as it was when the job stopped."""
+        raw = self.raw.detach().clone()
+        for job, parameters in self.stopped.items():
+            raw[job] = parameters
+        return self.rotations(raw, torch.arange(len(self.sizes)))
+
+    def worthwhile(self) -> Int[Tensor, " kept"]:
+        """The jobs that took something off the no-op's loss; the others are not worth calibrating."""
+        return (self.progress < 1 - HOPELESS).nonzero()[:, 0]
+
+    def jobs(self, rotations: Float[Tensor, "some width any"]) -> Jobs:
         """The swaps along ``rotations``."""
 
         def exchange(base: Tensor, source: Tensor) -> Tensor:
@@ -95,6 +129,19 @@ class _Bench:
             return base + torch.einsum("jbnk,jwk->jbnw", features, rotations)
 
         return Jobs(self.site, len(rotations), exchange)
+
+    def note(self, shares: Float[Tensor, " live"]) -> None:
+        """Take one step's losses into account."""
+        self.progress[self.live] = 0.7 * self.progress[self.live] + 0.3 * shares
+
+    def review(self) -> None:
+        """Stop what is hopeless, finished or no longer improving."""
+        now, before = self.progress[self.live], self.before[self.live]
+        going = (now < 1 - HOPELESS) & (now > FINISHED) & (now < PLATEAU * before)
+        for job in self.live[~going].tolist():
+            self.stopped[job] = self.raw[job].detach().clone()
+        self.live = self.live[going]
+        self.before = self.progress.clone()
 
 
 def train(problem: Problem, sites: Sequence[Site], training: Training, finished: Pieces) -> Steps[Trials]:
@@ -105,7 +152,7 @@ def train(problem: Problem, sites: Sequence[Site], training: Training, finished:
     yield Stage("das", sum(map(len, by_layer.values())), "sites")
     trials: list[Trial] = []
     notes: list[str] = []
-    cost, done = Cost(), 0
+    cost, done, hopeless = Cost(), 0, 0
     for layer in sorted(by_layer):
         group = by_layer[layer]
         key = f"das {_key(problem, group, training)}"
@@ -118,12 +165,16 @@ def train(problem: Problem, sites: Sequence[Site], training: Training, finished:
             yield Measured(str(trial.handle.site), "iia", trial.quality.iia.value, trial.quality.iia.n)
             trials.append(trial)
         dead = [str(site) for place, site in enumerate(group) if not len(tensors[f"sizes {place}"])]
+        hopeless += sum(int(tensors[f"hopeless {place}"]) for place in range(len(group)))
         if dead:
             notes.append(f"{len(dead)} sites never differ between base and source and were not trained: {', '.join(dead)}")
             yield Notice(notes[-1])
         cost += Cost(*(int(count) for count in tensors["counts"]), float(tensors["seconds"]))
         done += len(group)
         yield Advance(done)
+    if hopeless:
+        notes.append(f"{hopeless} rotations stopped early, no better than a no-op, and were not calibrated")
+        yield Notice(notes[-1])
     return Trials(tuple(sorted(trials, key=_preference)), cost, tuple(notes))
 
 
@@ -161,13 +212,16 @@ def _train_layer(problem: Problem, sites: Sequence[Site], training: Training) ->
     outputs: list[Tensor] = []
     for place, bench in enumerate(benches):
         width, rank = bench.span.shape
-        rotations = torch.zeros(len(bench.sizes) + (rank > 0), width, max((*bench.sizes, rank)))
-        rotations[: len(bench.sizes), :, : bench.raw.shape[-1]] = bench.rotations()
+        kept = bench.worthwhile()
+        rotations = torch.zeros(len(kept) + (rank > 0), width, max((*bench.sizes, rank)))
+        rotations[: len(kept), :, : bench.raw.shape[-1]] = bench.final()[kept]
         if rank:
             rotations[-1, :, :rank] = bench.span
             outputs.append(swapped(meter, calibration, [bench.jobs(rotations)]))
         tensors[f"rotations {place}"] = rotations
-        tensors[f"sizes {place}"] = torch.tensor([*bench.sizes, *([rank] if rank else [])], dtype=torch.int64)
+        sizes = [bench.sizes[job] for job in kept.tolist()] + [rank] * (rank > 0)
+        tensors[f"sizes {place}"] = torch.tensor(sizes, dtype=torch.int64)
+        tensors[f"hopeless {place}"] = torch.tensor(len(bench.sizes) - len(kept))
     tensors["outputs"] = torch.cat(outputs) if outputs else torch.zeros(0)
     tensors["counts"] = torch.tensor([meter.forward_passes, meter.layer_evaluations])
     tensors["seconds"] = torch.tensor(time.perf_counter() - began, dtype=torch.float64)
@@ -191,35 +245,33 @@ def _bench(problem: Problem, fit: Activations, site: Site, training: Training) -
 def _optimise(
     problem: Problem, meter: Metered, fit: Activations, benches: Sequence[_Bench], training: Training
 ) -> Steps[None]:
-    """Adam on all jobs of a layer at once; after ``PATIENCE`` steps a job that is no better than a no-op stops."""
+    """Adam on all jobs of a layer at once; every stretch, jobs that are hopeless or finished stop."""
+    benches = [bench for bench in benches if bench.sizes]
+    if not benches:
+        return
     labels = problem.fit.labels[problem.target]
     idle = unpatched(meter, fit)
     generator = torch.Generator().manual_seed(problem.seed)
-    live = [bench for bench in benches if bench.sizes]
-    rest = training.steps
-    for steps in (min(PATIENCE, training.steps), training.steps - min(PATIENCE, training.steps)):
-        if not live or not steps:
-            return
-        optimiser = torch.optim.Adam([bench.raw.requires_grad_() for bench in live], lr=training.learning_rate)
-        below = {bench.site: torch.zeros(len(bench.sizes)) for bench in live}
-        for step in range(steps):
-            for group in optimiser.param_groups:
-                group["lr"] = training.learning_rate * max(0.05, rest / training.steps)
-            index = _minibatch(problem.fit, problem.target, training.batch, generator)
-            outputs = patched(meter, fit, [bench.jobs(bench.rotations()) for bench in live], index)
-            loss = problem.answer.loss(outputs, labels[index].expand(len(outputs), -1, -1)).mean(1)
-            optimiser.zero_grad()
-            loss.sum().backward()
-            optimiser.step()
-            gain = problem.answer.loss(idle[index], labels[index]).mean() - loss.detach()
-            for bench, part in zip(live, gain.split([len(bench.sizes) for bench in live]), strict=True):
-                below[bench.site] = 0.8 * below[bench.site] + 0.2 * part
-            rest -= 1
-            if step % 20 == 0 or rest == 0:
-                yield Trained(f"L{start_layer(live[0].site)}", training.steps - rest, float(loss.detach().min()))
-        for bench in live:
-            bench.raw = bench.raw.detach()
-        live = [bench for bench in live if bool((below[bench.site] > 0).any())]
+    optimiser = torch.optim.Adam([bench.raw.requires_grad_() for bench in benches], lr=training.learning_rate)
+    for step in range(training.steps):
+        live = [bench for bench in benches if len(bench.live)]
+        if not live:
+            break
+        for group in optimiser.param_groups:
+            group["lr"] = training.learning_rate * max(0.05, 1 - step / training.steps)
+        index = _minibatch(problem.fit, problem.target, training.batch, generator)
+        outputs = patched(meter, fit, [bench.training() for bench in live], index)
+        loss = problem.answer.loss(outputs, labels[index].expand(len(outputs), -1, -1)).mean(1)
+        optimiser.zero_grad()
+        loss.sum().backward()
+        optimiser.step()
+        shares = loss.detach() / problem.answer.loss(idle[index], labels[index]).mean()
+        for bench, part in zip(live, shares.split([len(bench.live) for bench in live]), strict=True):
+            bench.note(part)
+        if (step + 1) % STRETCH == 0 or step + 1 == training.steps:
+            yield Trained(f"L{start_layer(benches[0].site)}", step + 1, float(loss.detach().min()))
+            for bench in live:
+                bench.review()
 
 
 def _minibatch(pairs: Pairs, variable: str, size: int, generator: torch.Generator) -> Int[Tensor, " batch"]:

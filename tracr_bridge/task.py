@@ -9,7 +9,7 @@ part of the network computes. A method that finds it is wrong.
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from engines.errors import Undefined, UnknownName
 from engines.model import DecoderModel, Shape
 from engines.registry import load
 from engines.site import Site
-from engines.task import Pair, Problem, Task, draw_pairs
+from engines.task import Pair, Pairs, Problem, Task, draw_pairs
 from tracr_bridge.expression import Value
 from tracr_bridge.program import BOS
 from tracr_bridge.truth import Truth, VariableTruth, truth
@@ -144,16 +144,21 @@ def _spans(known: Truth, layer: int) -> list[tuple[int, int]]:
     return written
 
 
+@lru_cache(maxsize=32)
+def drawn(known: Truth, part: str, seed: int) -> Pairs:
+    """The pairs of a part, labelled for every variable and twin of the program, so that all its problems share them."""
+    return draw_pairs(compiled_task(known), part, quota=QUOTA[part], seed=seed)
+
+
 def problem(known: Truth, variable: str, seed: int) -> Problem:
     """The exam's question: where does the compiled network carry ``variable`` (or its wrong twin)?
 
     The rows of a transport problem are the variable and the program's others. Raises ``UnknownName`` for a variable that
     the program does not list, ``InsufficientData`` when no pair informs on it.
     """
-    task = compiled_task(known)
+    task, parts = compiled_task(known), {part: drawn(known, part, seed) for part in ("fit", "calibration", "test")}
     if variable not in task.variables:
         raise UnknownName(f"variable of rasp.{known.program.name}", variable, task.variables)
-    parts = {part: draw_pairs(task, part, quota=QUOTA[part], seed=seed) for part in ("fit", "calibration", "test")}
     informed = [name for name in known.program.variables if bool(parts["fit"].informative(name).any())]
     others = [name for name in informed if name != variable.removesuffix(WRONG)]
     name = f"rasp.{known.program.name}/compiled/{variable}"

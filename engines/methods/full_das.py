@@ -14,8 +14,8 @@ class FullDas:
     """Train rotations at every whole candidate site, in several sizes; keep the best on calibration pairs."""
 
     sizes: tuple[int, ...] = (1, 2, 4, 8)
-    steps: int = 60
-    batch: int = 32
+    steps: int = 48
+    batch: int = 16
     learning_rate: float = 0.05
     restarts: int = 1
 

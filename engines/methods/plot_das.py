@@ -26,8 +26,8 @@ class PlotDas:
     beta: float = 1.0
     top_k: tuple[int, ...] = (1, 2, 4)
     sizes: tuple[int, ...] = (1, 2, 4, 8)
-    steps: int = 60
-    batch: int = 32
+    steps: int = 48
+    batch: int = 16
     learning_rate: float = 0.05
     restarts: int = 1
     support: str = "native"
