@@ -51,6 +51,8 @@ class BridgeModel:
     name: str
     bridge: TransformerBridge
     components: frozenset[str] = field(init=False)
+    pads: bool = field(init=False, repr=False)
+    """Whether a padded row computes what it computes alone; otherwise padded batches are refused."""
     in_tuples: bool = field(init=False, repr=False)
     """Whether this architecture's blocks return tuples: what stands in for a skipped block must do the same."""
 
@@ -59,10 +61,11 @@ class BridgeModel:
         returned: list[object] = []
         handle = self.bridge.blocks[0].register_forward_hook(lambda *call: returned.append(call[2]))
         try:
-            components = _exact_components(self)
+            components, pads = _exact_components(self), _pads(self)
         finally:
             handle.remove()
         object.__setattr__(self, "components", components)
+        object.__setattr__(self, "pads", pads)
         object.__setattr__(self, "in_tuples", isinstance(returned[0], tuple))
 
     @property
@@ -84,6 +87,10 @@ class BridgeModel:
         """See ``Model.forward``. Layers below the start do not run; logits exist at the asked positions only."""
         call = Call(tuple(dict.fromkeys(reads)), edits)
         check_ports(self, (*call.reads, *edits), start)
+        if not (self.pads or bool(batch.mask.all())):
+            raise InvalidModel(
+                f"{self.name} does not compute a padded row as it computes it alone; run inputs of one length at a time"
+            )
         first = 0 if start is None else start.layer
         last = self.shape.n_layers
         if ask is None:
@@ -163,7 +170,7 @@ def _exact_components(model: BridgeModel) -> frozenset[str]:
     blocks = model.bridge.blocks
     names = [name for name in POINTS if all(points_of(block, name) for block in blocks)]
     call = Call(tuple(port for name in names for port in _ports(model, name)), {})
-    outputs = _look(model, call, 1)
+    outputs = _look(model, call)
     names = [name for name in names if all(_as_shaped(model, call, port) for port in _ports(model, name))]
     if not {"embed", "resid_pre", "resid_post"} <= set(names):
         raise InvalidModel(
@@ -175,6 +182,20 @@ def _exact_components(model: BridgeModel) -> frozenset[str]:
     return _heard(model, names, call.kept, outputs)
 
 
+@torch.no_grad()
+def _pads(model: BridgeModel) -> bool:
+    """Whether the residual stream of the probe stays what it is when padding stands before it."""
+    alone, padded = (Call(tuple(_ports(model, "resid_post")), {}) for _ in range(2))
+    _look(model, alone)
+    _look(model, padded, padding=2)
+    pairs = [(alone.kept[port], padded.kept[port][:, 2:]) for port in alone.reads]
+    # other sizes take other kernels: wider than rounding, far narrower than a shifted position
+    return all(
+        bool((left - right).abs().max() <= torch.finfo(left.dtype).eps ** 0.4 * left.abs().max())
+        for left, right in pairs
+    )
+
+
 def _ports(model: BridgeModel, component: str) -> list[Port]:
     return (
         [Port(None, "embed")]
@@ -183,13 +204,17 @@ def _ports(model: BridgeModel, component: str) -> list[Port]:
     )
 
 
-def _look(model: BridgeModel, call: Call, rows: int) -> Tensor:
-    """Run ``rows`` copies of the probe through the whole bridge."""
+def _look(model: BridgeModel, call: Call, *, rows: int = 1, padding: int = 0) -> Tensor:
+    """Run copies of the probe, perhaps padded, through the whole bridge."""
     device = next(model.bridge.parameters()).device
-    tokens = torch.tensor(PROBE, device=device).clamp(max=model.bridge.cfg.d_vocab - 1).expand(rows, -1)
-    batch = Batch(tokens, torch.ones_like(tokens, dtype=torch.bool))
-    everywhere = Ask(torch.arange(len(PROBE), device=device).expand(rows, -1), torch.tensor([0], device=device))
-    outputs = _run(model, batch, call, start=None, ask=everywhere, last=model.shape.n_layers)
+    tokens = (
+        torch.tensor((0,) * padding + PROBE, device=device).clamp(max=model.bridge.cfg.d_vocab - 1).expand(rows, -1)
+    )
+    columns = torch.arange(padding + len(PROBE), device=device).expand(rows, -1)
+    everywhere = Ask(columns[:, padding:], torch.tensor([0], device=device))
+    outputs = _run(
+        model, Batch(tokens, columns >= padding), call, start=None, ask=everywhere, last=model.shape.n_layers
+    )
     assert outputs is not None
     return outputs
 
@@ -232,7 +257,7 @@ def _heard(model: BridgeModel, names: list[str], clean: Mapping[Port, Tensor], o
 
     edits = {port: spoil(name) for name in names for port in _ports(model, name)}
     edits |= {port: heal(port) for port in _ports(model, "resid_pre")}
-    arrived.append(_differs(_look(model, Call((), edits), len(names)), outputs))
+    arrived.append(_differs(_look(model, Call((), edits), rows=len(names)), outputs))
     before, *after = (set(itertools.compress(names, rows.tolist())) for rows in arrived)
     return frozenset(set.intersection(*after) | (before & {"embed"}))
 

@@ -1,7 +1,8 @@
 """One protocol over every network: run a batch, read named ports, edit them, perhaps start from a cached layer input.
 
-``Batch`` is padded on the left, so that the last token of every row is in the last column. ``Hooked`` holds what both
-adapters share: hook functions live on the network inside one call only, also when that call raises.
+``Batch`` is padded on the left, so that the last token of every row is in the last column. Hook functions live on the
+network inside one call only, also when that call raises. Our own decoder is behind the protocol here, the bridges of
+TransformerLens in ``engines.bridge_model``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -164,11 +165,15 @@ def check_ports(model: Model, ports: Iterable[Port], start: Start | None) -> Non
 
 
 def edited(edit: Edit, port: Port, tensor: Tensor) -> Tensor:
-    """The port's value after ``edit``; raises ``InvalidSetting`` unless the edit returns a tensor of the same shape.
+    """The port's value after ``edit``; raises ``InvalidSetting`` unless that is a new tensor of the same shape.
 
-    An edit that works in place and returns nothing would otherwise pass as one that leaves everything as it is.
+    An edit that returns nothing would otherwise pass as one that leaves everything as it is, and one that works in
+    place would change what was already read at another port.
     """
+    version = None if tensor.is_inference() else tensor._version
     given: object = edit(tensor)
+    if version is not None and tensor._version != version:
+        raise InvalidSetting(f"the edit at {port} changed its argument in place; return a new tensor, as from clone()")
     if not isinstance(given, Tensor) or given.shape != tensor.shape:
         what = f"a tensor {tuple(given.shape)}" if isinstance(given, Tensor) else f"{type(given).__name__}"
         raise InvalidSetting(f"the edit at {port} returned {what}; return a new tensor {tuple(tensor.shape)}")

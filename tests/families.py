@@ -15,6 +15,7 @@ from tokenizers.models import WordLevel
 from torch import nn
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
+from transformer_lens.model_bridge.sources.native import boot as boot_native
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
@@ -36,7 +37,7 @@ from engines.networks import Decoder, DecoderShape
 
 VOCABULARY, LAYERS, CONTEXT = 20, 2, 12
 SHAPE = DecoderShape(LAYERS, 2, 16, 8, 24, VOCABULARY, VOCABULARY, CONTEXT, causal=True, layer_norm=True)
-GATED = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": CONTEXT}
+GATED: dict[str, Any] = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": CONTEXT}
 SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 16,
@@ -61,6 +62,33 @@ NATIVE = TransformerBridgeConfig(
     seed=0,
 )
 
+GPT2_SIZES = {
+    key: SIZES[key] for key in ("vocab_size", "initializer_range", "bos_token_id", "eos_token_id", "pad_token_id")
+}
+HUGGING: dict[str, tuple[PreTrainedConfig, type[Any]]] = {
+    "gpt2": (
+        GPT2Config(**GPT2_SIZES, n_embd=16, n_inner=24, n_layer=LAYERS, n_head=2, n_positions=CONTEXT),
+        GPT2LMHeadModel,
+    ),
+    "qwen2": (Qwen2Config(**SIZES, **GATED), Qwen2ForCausalLM),
+    "llama": (LlamaConfig(**SIZES, **GATED), LlamaForCausalLM),
+    # the window is on every other layer; d_head is not d_model / heads
+    "gemma2": (
+        Gemma2Config(**SIZES, **GATED, head_dim=8, sliding_window=3, query_pre_attn_scalar=8),
+        Gemma2ForCausalLM,
+    ),
+    "neox": (
+        GPTNeoXConfig(**SIZES, num_attention_heads=2, max_position_embeddings=CONTEXT),
+        GPTNeoXForCausalLM,
+    ),
+    "neox-sequential": (
+        GPTNeoXConfig(**SIZES, num_attention_heads=2, max_position_embeddings=CONTEXT, use_parallel_residual=False),
+        GPTNeoXForCausalLM,
+    ),
+}
+"""Models of transformers: their settings and their class."""
+
+
 Made = Callable[[], DecoderModel | BridgeModel]
 
 
@@ -80,7 +108,7 @@ def decoder(shape: DecoderShape) -> DecoderModel:
 
 def native(config: TransformerBridgeConfig) -> BridgeModel:
     """A bridge around TransformerLens's own network."""
-    bridge = TransformerBridge.boot_native(config)
+    bridge = boot_native(config)
     randomise(bridge)
     return BridgeModel("native", bridge)
 
@@ -112,30 +140,9 @@ def hugging(config: PreTrainedConfig, kind: type[Any]) -> BridgeModel:
 
 def folded() -> BridgeModel:
     """GPT-2 as TransformerLens rewrites it in compatibility mode: norms folded into weights, weights centred."""
-    bridge = boot(*gpt2())
+    bridge = boot(*HUGGING["gpt2"])
     bridge.enable_compatibility_mode()
     return BridgeModel("folded", bridge)
-
-
-def gpt2() -> tuple[PreTrainedConfig, type[Any]]:
-    """GPT-2: fused query, key and value, learned positions."""
-    own = {
-        name: value
-        for name, value in SIZES.items()
-        if name not in ("hidden_size", "intermediate_size", "num_hidden_layers")
-    }
-    return GPT2Config(**own, n_embd=16, n_inner=24, n_layer=LAYERS, n_head=2, n_positions=CONTEXT), GPT2LMHeadModel
-
-
-def gemma2() -> tuple[PreTrainedConfig, type[Any]]:
-    """Gemma-2: post-norms, capped scores and logits, a window on every other layer, d_head unlike d_model / heads."""
-    return Gemma2Config(**SIZES, **GATED, head_dim=8, sliding_window=3, query_pre_attn_scalar=8), Gemma2ForCausalLM
-
-
-def neox(parallel: bool = True) -> tuple[PreTrainedConfig, type[Any]]:
-    """GPT-NeoX: attention and MLP read the same input, part of each head is rotated."""
-    own = {"num_attention_heads": 2, "max_position_embeddings": CONTEXT, "use_parallel_residual": parallel}
-    return GPTNeoXConfig(**SIZES, **own), GPTNeoXForCausalLM
 
 
 ROTARY = replace(
@@ -152,13 +159,8 @@ MADE: dict[str, Made] = {
     "native": lambda: native(NATIVE),
     "native-bidirectional": lambda: native(replace(NATIVE, attention_dir="bidirectional", normalization_type=None)),
     "native-rotary": lambda: native(ROTARY),
-    "gpt2": lambda: hugging(*gpt2()),
     "gpt2-folded": folded,
-    "qwen2": lambda: hugging(Qwen2Config(**SIZES, **GATED), Qwen2ForCausalLM),
-    "llama": lambda: hugging(LlamaConfig(**SIZES, **GATED), LlamaForCausalLM),
-    "gemma2": lambda: hugging(*gemma2()),
-    "neox": lambda: hugging(*neox()),
-    "neox-sequential": lambda: hugging(*neox(parallel=False)),
+    **{name: functools.partial(hugging, *kind) for name, kind in HUGGING.items()},
 }
 FAMILIES = tuple(MADE)
 BRIDGES = tuple(name for name in FAMILIES if not name.startswith("decoder"))
