@@ -173,3 +173,28 @@ def test_a_bridge_that_pads_wrongly_takes_one_length_at_a_time() -> None:
 def test_a_bridge_without_mlps_serves_the_rest() -> None:
     model = native(replace(NATIVE, attn_only=True))
     assert family("native").components - model.components == {"mlp.pre", "mlp.post", "mlp_out", "resid_mid"}
+
+
+def test_weights_of_zero_hide_no_component() -> None:
+    """Compiled networks are full of them; a site that carries nothing is still a site."""
+    bridge = native(NATIVE).bridge
+    for parameter in bridge.parameters():
+        parameter.data.zero_()
+    assert BridgeModel("zero", bridge).components == family("native").components
+
+
+@pytest.mark.parametrize("n_ctx", [1, 2, 3])
+def test_a_bridge_may_have_a_context_of_any_length(n_ctx: int) -> None:
+    model = native(replace(NATIVE, n_ctx=n_ctx))
+    assert model.components == family("native").components
+    batch = pad([(3,), tuple(range(n_ctx))])
+    ask = Ask(torch.full((2, 1), n_ctx - 1), COLUMNS)
+    alone = model.forward(pad([(3,)]), ask=Ask(torch.tensor([[0]]), COLUMNS))
+    assert_close(outputs(model.forward(batch, ask=ask))[:1], outputs(alone), **CLOSE)
+
+
+@pytest.mark.parametrize("name", HUGGING)
+def test_half_precision_changes_nothing_in_what_is_served(name: str) -> None:
+    model = BridgeModel("half", boot(*HUGGING[name]).bfloat16())
+    assert model.components == family(name).components
+    assert model.pads
