@@ -15,7 +15,9 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--golden-update`` writes the golden files instead of comparing with them."""
-    parser.addoption("--golden-update", action="store_true", help="write the golden files instead of comparing with them")
+    parser.addoption(
+        "--golden-update", action="store_true", help="write the golden files instead of comparing with them"
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")

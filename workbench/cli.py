@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from engines.errors import InvalidSetting, InvalidSite, StoreError, UnknownName, WorkbenchError
@@ -42,8 +41,6 @@ Examples:
 {CODES}"""
 
 app = typer.Typer(
-    help="Put localization methods to the test on compiled programs whose circuit is known.",
-    epilog=EXAMPLES,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -70,11 +67,12 @@ Detach = Annotated[bool, typer.Option("--detach", help="Run in a process of its 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. Errors of the user become one line, others keep their traceback."""
     try:
-        return app(args=arguments, prog_name="workbench", standalone_mode=False) or OK
-    except click.ClickException as error:
-        error.show()
-        return USAGE
-    except (click.Abort, KeyboardInterrupt):
+        code = app(args=arguments, prog_name="workbench", standalone_mode=False) or OK
+        sys.stdout.flush()
+        return code
+    except typer.TyperException as error:
+        return _misused(error.format_message())
+    except (typer.Abort, KeyboardInterrupt):
         return _complain("interrupted", INTERRUPTED)
     except StoreError as error:
         return _complain(str(error), STORE)
@@ -92,6 +90,13 @@ def _complain(sentence: str, code: int) -> int:
     return code
 
 
+def _misused(message: str) -> int:
+    if message.startswith("Usage:"):  # a group without a command answers with its help
+        print(message, file=sys.stderr)
+        return USAGE
+    return _complain(f"{message.rstrip('.')}; see 'workbench --help'", USAGE)
+
+
 def _note(sentence: str) -> None:
     print(text.safe(sentence), file=sys.stderr)
 
@@ -106,6 +111,21 @@ def _store(folder: Path | None) -> Store:
 
 def _names(rows: list[tuple[str, str]], as_json: bool) -> None:
     _put([{"name": name, "summary": summary} for name, summary in rows], text.columns(rows), as_json)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"workbench {provenance.versions()['causal-workbench']}")
+        raise typer.Exit
+
+
+@app.callback(epilog=EXAMPLES)
+def workbench(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Put localization methods to the test on compiled programs whose circuit is known."""
 
 
 @lists.command("cells")

@@ -18,8 +18,8 @@ from workbench.store import ACTIVE, Run
 
 POLL = 0.25
 """Seconds between two looks at a run that another process works on."""
-BRIEF = ("Measured", "Trained")
-"""Events that come by the hundred: left out of a live narration, kept in a log."""
+DETAILS = ("Measured", "Trained", "Failed")
+"""Events that a log tells and a live narration leaves out: they come by the hundred, or the command says them last."""
 
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Narrator:
         """Tell one event."""
         self._move(record)
         line = text.event(record)
-        if line is not None and (self._detailed or record.get("event") not in BRIEF):
+        if line is not None and (self._detailed or record.get("event") not in DETAILS):
             self._console.print(line)
 
     def tell(self, run: Run, offset: int) -> int:

@@ -151,7 +151,7 @@ def complete(known: tuple[catalog.Setting, ...], given: Mapping[str, Any], owner
                 entry = setting.nested[0]
                 raise InvalidSetting(
                     f"{key} is {inner!r}, but it holds settings of its own; "
-                    f"write {setting.name}.{entry.name}={entry.default}"
+                    f"write {setting.name}.{entry.name}={json.dumps(entry.default)}"
                 )
             values[setting.name] = complete(setting.nested, inner, key)
         else:

@@ -1,0 +1,1 @@
+"""A program whose catalogue entry is never compiled."""
