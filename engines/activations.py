@@ -79,8 +79,12 @@ def capture(model: Model, pairs: Pairs, sites: Sequence[Site], layers: Iterable[
 
     Raises ``InvalidSite`` when a site at ``all`` positions meets a pair of unequal lengths: they do not align.
     """
-    if any(site.position == "all" for site in sites) and not torch.equal(pairs.bases.mask.sum(1), pairs.sources.mask.sum(1)):
-        raise InvalidSite("a swap at 'all' positions needs base and source of equal length in every pair; name one position")
+    if any(site.position == "all" for site in sites) and not torch.equal(
+        pairs.bases.mask.sum(1), pairs.sources.mask.sum(1)
+    ):
+        raise InvalidSite(
+            "a swap at 'all' positions needs base and source of equal length in every pair; name one position"
+        )
     last = model.shape.n_layers
     wanted = sorted(set(layers))
     streams = {layer: Port(layer, "resid_pre") if layer < last else Port(last - 1, "resid_post") for layer in wanted}
@@ -112,4 +116,3 @@ def _distinct(batch: Batch) -> tuple[Batch, Int[Tensor, " rows"]]:
     marked = torch.where(batch.mask, batch.tokens, -1)
     rows, index = torch.unique(marked, dim=0, return_inverse=True)
     return Batch(rows.clamp(min=0), rows >= 0), index
-

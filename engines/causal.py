@@ -85,7 +85,9 @@ class CausalModel:
         known: dict[str, Any] = {}
         for variable in self.inputs:
             if variable.name not in setting and variable.name not in values:
-                raise InvalidModel(f"the setting lacks input {variable.name!r}; it has {', '.join(setting) or 'nothing'}")
+                raise InvalidModel(
+                    f"the setting lacks input {variable.name!r}; it has {', '.join(setting) or 'nothing'}"
+                )
             known[variable.name] = values[variable.name] if variable.name in values else setting[variable.name]
         for name, mechanism in self.mechanisms.items():
             if name in values:
@@ -131,5 +133,7 @@ class CausalModel:
         listed = [(variable.name, variable.values) for variable in self.inputs if variable.values is not None]
         if len(listed) != len(self.inputs):
             unlisted = [variable.name for variable in self.inputs if variable.values is None]
-            raise InvalidModel(f"inputs {', '.join(unlisted)} have no listed values; give them values, a sampler and an enumerator")
+            raise InvalidModel(
+                f"inputs {', '.join(unlisted)} have no listed values; give them values, a sampler and an enumerator"
+            )
         return listed

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from engines.activations import Activations, capture
+from engines.activations import capture
 from engines.events import Advance, Piece, Pieces, Stage, Steps
 from engines.featurize import Whole
 from engines.hypothesis import Handle
@@ -75,7 +75,7 @@ def sweep(model: Model, pairs: Pairs, sites: Sequence[Site], finished: Pieces) -
             yield Piece(key, tensors)
         found.update(zip(group, tensors["outputs"], strict=True))
         base = tensors["base"]
-        cost += Cost(*(int(count) for count in tensors["counts"]), float(tensors["seconds"]))
+        cost += Cost(int(tensors["counts"][0]), int(tensors["counts"][1]), float(tensors["seconds"]))
         done += len(group)
         yield Advance(done)
     assert base is not None  # a problem has sites
@@ -164,4 +164,3 @@ def _chance(pairs: Pairs, variable: str, outputs: Float[Tensor, "pairs answers c
 def full_swap_handle(variable: str, site: Site, model: Model, calibration: float | None) -> Handle:
     """The handle that claims a site's whole vector."""
     return Handle(variable, site, Whole(model.shape.width(site)), calibration)
-

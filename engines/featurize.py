@@ -48,7 +48,9 @@ class Coordinates:
 
     def __post_init__(self) -> None:
         if len(set(self.index)) != len(self.index) or any(not 0 <= entry < self.width for entry in self.index):
-            raise InvalidModel(f"coordinates {self.index} of a vector of {self.width}: each once, from 0 to {self.width - 1}")
+            raise InvalidModel(
+                f"coordinates {self.index} of a vector of {self.width}: each once, from 0 to {self.width - 1}"
+            )
 
     @property
     def rank(self) -> int:
@@ -85,7 +87,9 @@ class Rotation:
         gram = self.columns.T @ self.columns
         off = float((gram - torch.eye(self.rank, dtype=gram.dtype)).abs().max()) if self.rank else 0.0
         if not off <= 1e-4:
-            raise InvalidModel(f"directions are off orthonormal by {off:.1e}; orthonormalise them first (torch.linalg.qr)")
+            raise InvalidModel(
+                f"directions are off orthonormal by {off:.1e}; orthonormalise them first (torch.linalg.qr)"
+            )
 
     @property
     def width(self) -> int:

@@ -95,7 +95,9 @@ def patched(
     """Outputs of the pairs ``index`` under each job; all jobs must start at one layer. Differentiable in the exchanges."""
     layers = {start_layer(job.site) for job in jobs}
     if len(layers) != 1:
-        raise InvalidSite(f"patches that start at layers {sorted(layers)} cannot share a batch; run them layer by layer")
+        raise InvalidSite(
+            f"patches that start at layers {sorted(layers)} cannot share a batch; run them layer by layer"
+        )
     layer = layers.pop()
     pairs, total, size = activations.pairs, sum(job.count for job in jobs), len(index)
     bases = pairs.bases.take(index)
@@ -153,9 +155,7 @@ def replace(base: Tensor, source: Tensor) -> Tensor:  # noqa: ARG001 - an exchan
     return source
 
 
-def swapped(
-    model: Model, activations: Activations, jobs: Sequence[Jobs]
-) -> Float[Tensor, "jobs pairs answers codes"]:
+def swapped(model: Model, activations: Activations, jobs: Sequence[Jobs]) -> Float[Tensor, "jobs pairs answers codes"]:
     """Outputs of every pair under each job, without gradient, at most ``ROWS`` patched rows at once."""
     size = activations.pairs.n
     whole = torch.arange(size)

@@ -126,7 +126,10 @@ class Decoder(HookedRootModule):
     def __init__(self, shape: DecoderShape, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.shape = shape
-        self.W_E, self.W_pos = _zeros((shape.d_vocab, shape.d_model), dtype), _zeros((shape.n_ctx, shape.d_model), dtype)
+        self.W_E, self.W_pos = (
+            _zeros((shape.d_vocab, shape.d_model), dtype),
+            _zeros((shape.n_ctx, shape.d_model), dtype),
+        )
         self.W_U, self.b_U = _zeros((shape.d_model, shape.d_vocab_out), dtype), _zeros((shape.d_vocab_out,), dtype)
         self.hook_embed = HookPoint()
         self.blocks = nn.ModuleList([Block(shape, dtype) for _ in range(shape.n_layers)])

@@ -9,7 +9,6 @@ from torch import Tensor
 from engines.errors import InsufficientData
 from engines.evaluation import hold_out
 from engines.events import Measured, Notice, Stage, Steps
-from engines.featurize import Rotation
 from engines.hypothesis import Handle
 from engines.intervene import Metered
 from engines.score import Cost, Fit
@@ -41,10 +40,6 @@ def report(problem: Problem, claims: Claims) -> Steps[Fit]:
     began, meter = time.perf_counter(), Metered(problem.model)
     found, controls = hold_out(problem, claims.handles[0], meter)
     yield Measured(str(claims.handles[0].site), "held-out iia", found.iia.value, found.iia.n)
-    tensors = dict(claims.tensors)
-    for place, handle in enumerate(claims.handles):
-        if isinstance(handle.featurizer, Rotation):
-            tensors[f"rotation {place}"] = handle.featurizer.columns.contiguous()
     return Fit(
         problem.target,
         claims.handles,
@@ -53,5 +48,5 @@ def report(problem: Problem, claims: Claims) -> Steps[Fit]:
         claims.cost + meter.cost(time.perf_counter() - began),
         claims.ranking,
         tuple(notes),
-        tensors,
+        claims.tensors,
     )

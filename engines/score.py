@@ -125,7 +125,9 @@ def wilson(successes: float | int, n: int) -> Score:
     Raises ``InsufficientData`` when ``n`` is 0.
     """
     if n < 1:
-        raise InsufficientData("a score needs at least one pair; draw more pairs, or choose a variable that they inform on")
+        raise InsufficientData(
+            "a score needs at least one pair; draw more pairs, or choose a variable that they inform on"
+        )
     share = successes / n
     centre = share + Z95**2 / (2 * n)
     spread = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))

@@ -37,7 +37,9 @@ class Rule:
         if self.coupling not in COUPLINGS:
             raise UnknownName("coupling", self.coupling, COUPLINGS)
         if not self.epsilons or min(self.epsilons) <= 0:
-            raise InvalidSetting(f"epsilons {self.epsilons}: give at least one, in units of the median cost, each above 0")
+            raise InvalidSetting(
+                f"epsilons {self.epsilons}: give at least one, in units of the median cost, each above 0"
+            )
         if not self.top_k or min(self.top_k) < 1:
             raise InvalidSetting(f"top_k {self.top_k}: give at least one count of picks, each 1 or more")
 
@@ -70,7 +72,9 @@ def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
     live = [place for place in range(len(problem.sites)) if not bool(table.silent[place])]
     if not live:
         raise InsufficientData(f"{problem.name}: no candidate site changes any answer on {problem.fit.n} fit pairs")
-    notes = [f"{len(problem.sites) - len(live)} of {len(problem.sites)} candidate sites change no answer and were left out"]
+    notes = [
+        f"{len(problem.sites) - len(live)} of {len(problem.sites)} candidate sites change no answer and were left out"
+    ]
     sites = tuple(problem.sites[place] for place in live)
     couplings = _couplings(problem, rule, table, live)
     if couplings[0][0] is None:
@@ -144,5 +148,3 @@ def ranking(selection: Selection) -> tuple[tuple[str, float], ...]:
     coupling = selection.coupling
     values = coupling.rows[0] if isinstance(coupling, Coupling) else -coupling.cost[0]
     return tuple((str(selection.sites[column]), float(values[column])) for column in coupling.ranking[0])
-
-

@@ -58,7 +58,11 @@ def mean(abstract: Float[Tensor, "pairs answers codes"], neural: Effects) -> Flo
     Kept to compare with published numbers. A site whose mean effect is zero keeps a zero signature (cost 1).
     """
     mine, theirs = abstract.mean(0).flatten(), neural.mean(1).flatten(1)
-    return (torch.nn.functional.normalize(mine, dim=0)[None] - torch.nn.functional.normalize(theirs, dim=1)).square().sum(1)
+    return (
+        (torch.nn.functional.normalize(mine, dim=0)[None] - torch.nn.functional.normalize(theirs, dim=1))
+        .square()
+        .sum(1)
+    )
 
 
 SIGNATURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"per_example": per_example, "mean": mean}
@@ -77,7 +81,9 @@ def costs(sweep: Sweep, variables: tuple[str, ...], signature: str) -> Costs:
         valid = sweep.pairs.valid[variable]
         abstract = variable_effect(sweep, variable)[valid]
         if not bool(abstract.any()):
-            raise InsufficientData(f"interchanging {variable!r} changes no answer on {int(valid.sum())} pairs; it has no signature")
+            raise InsufficientData(
+                f"interchanging {variable!r} changes no answer on {int(valid.sum())} pairs; it has no signature"
+            )
         rows.append(SIGNATURES[signature](abstract, neural[:, valid]))
         counts.append(int(valid.sum()))
     return Costs(torch.stack(rows).double(), tuple(counts), neural.abs().amax((1, 2, 3)) < 1e-6)

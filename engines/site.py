@@ -61,9 +61,13 @@ class Site:
         if (self.component == "embed") != (self.layer is None):
             raise InvalidSite(f"{self.component!r} with layer {self.layer}: only 'embed' has no layer; {HINT}")
         if (self.component in HEAD) != (self.head is not None):
-            raise InvalidSite(f"{self.component!r} with head {self.head}: exactly {', '.join(HEAD)} need a head; {HINT}")
+            raise InvalidSite(
+                f"{self.component!r} with head {self.head}: exactly {', '.join(HEAD)} need a head; {HINT}"
+            )
         if self.span is not None and not 0 <= self.span[0] < self.span[1]:
-            raise InvalidSite(f"span {self.span} of {self.component!r} is empty or negative; a span is [start:stop] with start < stop")
+            raise InvalidSite(
+                f"span {self.span} of {self.component!r} is empty or negative; a span is [start:stop] with start < stop"
+            )
         if not re.fullmatch(r"[A-Za-z_]\w*", self.position):
             raise InvalidSite(f"position {self.position!r} is no name; {HINT}")
 
@@ -116,4 +120,10 @@ class Site:
         stage = ("embed", "resid_pre", "q_in", "k_in", "v_in", "q", "k", "v", "z", "result", "attn_out")
         stage += ("resid_mid", "mlp.pre", "mlp.post", "mlp_out", "resid_post", "state")
         layer = -1 if self.layer is None else self.layer
-        return (layer, stage.index(self.component), -1 if self.head is None else self.head, self.span or (-1, -1), self.position)
+        return (
+            layer,
+            stage.index(self.component),
+            -1 if self.head is None else self.head,
+            self.span or (-1, -1),
+            self.position,
+        )

@@ -8,6 +8,13 @@ the causal model does when the variable is interchanged (Geiger et al. 2024, sec
 Base and source vectors are cached, and only the layers above the site run. Q lives in the span of the differences
 h_source - h_base that occur on the fit pairs (rank r): directions outside it would never be swapped. k = r is therefore
 the full swap and needs no training.
+
+Saturated attention and threshold MLPs leave almost no gradient, so that training from a random start often stays where
+it began. The first restart therefore starts from the discriminant directions of the variable's values (Fisher 1936),
+
+    maximise  u^T S_between u / u^T S_within u,
+
+and that start is a trial of its own: calibration decides between it, the trained rotations and the full span.
 """
 
 import hashlib
@@ -31,8 +38,7 @@ from engines.score import Cost, Quality
 from engines.site import Site
 from engines.task import Pairs, Problem
 
-
-STRETCH = 12
+STRETCH = 8
 """After so many steps each job is looked at: hopeless and finished ones stop."""
 HOPELESS = 0.1
 """A job that has not taken this share off the no-op's loss after a stretch is trained no further."""
@@ -83,14 +89,15 @@ class Trials:
 class _Bench:
     """The jobs at one site: raw parameters [jobs, r, widest] and the size of each job; ``span`` is what may be swapped.
 
-    ``live`` are the jobs that still train, ``progress`` is each job's loss as a share of the no-op's, smoothed,
-    and ``before`` what that was a stretch ago.
+    ``live`` are the jobs that still train, ``progress`` is each job's loss as a share of the no-op's, smoothed, and
+    ``before`` what that was a stretch ago. ``starts`` are untrained rotations that are trials of their own.
     """
 
     site: Site
     span: Float[Tensor, "width r"]
     sizes: tuple[int, ...]
     raw: Float[Tensor, "jobs r widest"]
+    starts: tuple[Float[Tensor, "width any"], ...]
     live: Int[Tensor, " live"] = field(init=False)
     progress: Float[Tensor, " jobs"] = field(init=False)
     before: Float[Tensor, " jobs"] = field(init=False)
@@ -101,7 +108,9 @@ class _Bench:
         self.progress = torch.ones(len(self.sizes))
         self.before = torch.ones(len(self.sizes))
 
-    def rotations(self, raw: Float[Tensor, "some r widest"], index: Int[Tensor, " some"]) -> Float[Tensor, "some width widest"]:
+    def rotations(
+        self, raw: Float[Tensor, "some r widest"], index: Int[Tensor, " some"]
+    ) -> Float[Tensor, "some width widest"]:
         """Orthonormal columns in the width of the site for the jobs ``index``; those beyond a job's size are zero."""
         used = torch.arange(raw.shape[-1]) < torch.tensor(self.sizes, dtype=torch.int64)[index, None]
         return self.span @ (torch.linalg.qr(raw).Q * used[:, None])
@@ -110,16 +119,14 @@ class _Bench:
         """The swaps of the live jobs, differentiable."""
         return self.jobs(self.rotations(self.raw[self.live], self.live))
 
-    def final(self) -> Float[Tensor, "jobs width widest"]:
-        """Every job's rotation as it was when the job stopped."""
+    def found(self) -> list[Float[Tensor, "width any"]]:
+        """The rotations worth calibrating: the starts, and every job that took something off the no-op's loss."""
         raw = self.raw.detach().clone()
         for job, parameters in self.stopped.items():
             raw[job] = parameters
-        return self.rotations(raw, torch.arange(len(self.sizes)))
-
-    def worthwhile(self) -> Int[Tensor, " kept"]:
-        """The jobs that took something off the no-op's loss; the others are not worth calibrating."""
-        return (self.progress < 1 - HOPELESS).nonzero()[:, 0]
+        trained = self.rotations(raw, torch.arange(len(self.sizes)))
+        worth = (self.progress < 1 - HOPELESS).nonzero()[:, 0].tolist()
+        return [*self.starts, *(trained[job, :, : self.sizes[job]] for job in worth)]
 
     def jobs(self, rotations: Float[Tensor, "some width any"]) -> Jobs:
         """The swaps along ``rotations``."""
@@ -167,9 +174,11 @@ def train(problem: Problem, sites: Sequence[Site], training: Training, finished:
         dead = [str(site) for place, site in enumerate(group) if not len(tensors[f"sizes {place}"])]
         hopeless += sum(int(tensors[f"hopeless {place}"]) for place in range(len(group)))
         if dead:
-            notes.append(f"{len(dead)} sites never differ between base and source and were not trained: {', '.join(dead)}")
+            notes.append(
+                f"{len(dead)} sites never differ between base and source and were not trained: {', '.join(dead)}"
+            )
             yield Notice(notes[-1])
-        cost += Cost(*(int(count) for count in tensors["counts"]), float(tensors["seconds"]))
+        cost += Cost(int(tensors["counts"][0]), int(tensors["counts"][1]), float(tensors["seconds"]))
         done += len(group)
         yield Advance(done)
     if hopeless:
@@ -211,17 +220,15 @@ def _train_layer(problem: Problem, sites: Sequence[Site], training: Training) ->
     tensors: dict[str, Tensor] = {}
     outputs: list[Tensor] = []
     for place, bench in enumerate(benches):
-        width, rank = bench.span.shape
-        kept = bench.worthwhile()
-        rotations = torch.zeros(len(kept) + (rank > 0), width, max((*bench.sizes, rank)))
-        rotations[: len(kept), :, : bench.raw.shape[-1]] = bench.final()[kept]
-        if rank:
-            rotations[-1, :, :rank] = bench.span
+        found = bench.found()
+        rotations = torch.zeros(len(found), bench.span.shape[0], max((one.shape[1] for one in found), default=0))
+        for job, one in enumerate(found):
+            rotations[job, :, : one.shape[1]] = one
+        if found:
             outputs.append(swapped(meter, calibration, [bench.jobs(rotations)]))
         tensors[f"rotations {place}"] = rotations
-        sizes = [bench.sizes[job] for job in kept.tolist()] + [rank] * (rank > 0)
-        tensors[f"sizes {place}"] = torch.tensor(sizes, dtype=torch.int64)
-        tensors[f"hopeless {place}"] = torch.tensor(len(bench.sizes) - len(kept))
+        tensors[f"sizes {place}"] = torch.tensor([one.shape[1] for one in found], dtype=torch.int64)
+        tensors[f"hopeless {place}"] = torch.tensor(len(bench.sizes) + len(bench.starts) - len(found))
     tensors["outputs"] = torch.cat(outputs) if outputs else torch.zeros(0)
     tensors["counts"] = torch.tensor([meter.forward_passes, meter.layer_evaluations])
     tensors["seconds"] = torch.tensor(time.perf_counter() - began, dtype=torch.float64)
@@ -234,12 +241,46 @@ def _bench(problem: Problem, fit: Activations, site: Site, training: Training) -
     differences = (source - base).flatten(0, 1).double()
     _, values, rows = torch.linalg.svd(differences, full_matrices=False)
     scale = max(float(base.abs().max()), float(source.abs().max())) * differences.shape[0] ** 0.5
-    span = rows[values > 1e-6 * scale].T.to(base.dtype)
+    span = rows[values > 1e-6 * scale].T.contiguous()
     rank = span.shape[1]
     sizes = tuple(size for _ in range(training.restarts) for size in training.sizes if size < rank)
-    seed = int.from_bytes(hashlib.sha256(f"{problem.seed} {site}".encode()).digest()[:7], "big")
-    raw = torch.randn(len(sizes), rank, max(sizes, default=0), generator=torch.Generator().manual_seed(seed))
-    return _Bench(site, span.contiguous(), sizes, raw.to(base.dtype))
+    seed = int.from_bytes(hashlib.sha256(f"{problem.seed} {site} {training}".encode()).digest()[:7], "big")
+    raw = torch.randn(len(sizes), rank, max(sizes, default=0), generator=torch.Generator().manual_seed(seed)).double()
+    starts = []
+    if rank:
+        directions = discriminants(
+            base @ span.to(base.dtype), source @ span.to(base.dtype), problem.fit.values[problem.target]
+        )
+        for job in range(len(sizes) // training.restarts):
+            known = min(sizes[job], directions.shape[1])
+            raw[job, :, :known] = directions[:, :known]
+            starts.append(span @ directions[:, :known])
+        starts.append(span)
+    kept = {one.shape[1]: one.to(base.dtype).contiguous() for one in starts}  # one of each size
+    return _Bench(site, span.to(base.dtype), sizes, raw.to(base.dtype), tuple(kept.values()))
+
+
+def discriminants(
+    base: Float[Tensor, "pairs positions r"], source: Float[Tensor, "pairs positions r"], values: Int[Tensor, "pairs 2"]
+) -> Float[Tensor, "r directions"]:
+    """Orthonormal directions that tell the variable's values apart, best first (Fisher's linear discriminants).
+
+    As many as the means of the values span, computed from both sides of the pairs; ridge 1e-6 of the total variance.
+    """
+    points = torch.cat([base, source]).flatten(0, 1).double()
+    classes = values.T.flatten().repeat_interleave(base.shape[1])
+    centre = points.mean(0)
+    means = torch.stack([points[classes == value].mean(0) for value in classes.unique()])
+    counts = torch.tensor([float((classes == value).sum()) for value in classes.unique()], dtype=torch.float64)
+    within = points - means[torch.searchsorted(classes.unique(), classes)]
+    spread = within.T @ within / len(points)
+    ridge = 1e-6 * float((points - centre).square().mean()) + 1e-30
+    between = (means - centre).T @ ((means - centre) * counts[:, None]) / len(points)
+    factor = torch.linalg.cholesky(spread + ridge * torch.eye(len(spread), dtype=torch.float64))
+    inverse = torch.linalg.inv(factor)
+    strength, vectors = torch.linalg.eigh(inverse @ between @ inverse.T)
+    kept = strength.flip(0) > 1e-9 * strength.max()
+    return torch.linalg.qr(inverse.T @ vectors.flip(1)[:, kept]).Q
 
 
 def _optimise(
@@ -291,8 +332,21 @@ def claims(trials: Trials) -> Claims:
     for trial in trials.trials:
         best.setdefault(trial.handle.site, trial)
     if not best:
-        raise InsufficientData("base and source differ at none of the sites, so that no subspace can be swapped; name other sites")
+        raise InsufficientData(
+            "base and source differ at none of the sites, so that no subspace can be swapped; name other sites"
+        )
     first = trials.trials[0].quality
     handles = tuple(trial.handle for trial in best.values() if trial.quality.matches(first))
     ranking = tuple((str(site), trial.quality.value) for site, trial in best.items())
     return Claims(handles, ranking, trials.cost, trials.notes)
+
+
+def refine(problem: Problem, trials: Trials, count: int, training: Training, finished: Pieces) -> Steps[Trials]:
+    """Train the best ``count`` sites again with a finer ``training``, unless the best trial is right on every pair already."""
+    leaders = list(dict.fromkeys(trial.handle.site for trial in trials.trials))[:count]
+    if not leaders or trials.trials[0].quality.value == 1.0:
+        return trials
+    finer = yield from train(problem, leaders, training, finished)
+    notes = (*trials.notes, f"{len(leaders)} sites refined in {training.steps} steps", *finer.notes)
+    together = sorted((*trials.trials, *finer.trials), key=_preference)
+    return Trials(tuple(together), trials.cost + finer.cost, notes)

@@ -25,6 +25,8 @@ from engines.site import Site
 PARTS = {"fit": (0.0, 0.4), "calibration": (0.4, 0.65), "test": (0.65, 1.0), "audit": (0.0, 1.0)}
 """Shares of base inputs by part. Fit, calibration and test share no base input; ``audit`` is for establishing truth only."""
 
+GIVE_UP = 30
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -40,7 +42,8 @@ class Pair:
 class Task:
     """What the network is asked, in terms of a causal model.
 
-    ``draw`` gives one random counterfactual pair. ``counterfactual(variable, pair, base_run, source_run)`` is the full
+    ``draw`` gives one random counterfactual pair. ``value(variable, run, at)`` is the value that an interchange takes from
+    a run whose named positions are ``at``. ``counterfactual(variable, pair, base_run, source_run)`` is the full
     run of the causal model in which the variable is interchanged; it raises ``Undefined`` where there is none.
     ``answers`` and ``answer_positions`` give a run's answer values and where the network gives them (unpadded).
     """
@@ -52,6 +55,7 @@ class Task:
     positions: tuple[str, ...]
     tokens: Callable[[Setting], Sequence[int]]
     draw: Callable[[np.random.Generator], Pair]
+    value: Callable[[str, Setting, Mapping[str, int]], Value]
     counterfactual: Callable[[str, Pair, Setting, Setting], Setting]
     answers: Callable[[Setting], Sequence[Value | None]]
     answer_positions: Callable[[Setting], Sequence[int]]
@@ -61,7 +65,8 @@ class Task:
 class Pairs:
     """Counterfactual pairs as tensors; positions are columns of the padded batches, -1 where there is no answer.
 
-    ``labels`` and ``valid`` are by variable; ``skipped`` counts, by variable, why pairs have no label.
+    ``labels``, ``valid`` and ``values`` are by variable; ``values`` numbers the variable's values in base and source, alike
+    for alike values. ``skipped`` counts, by variable, why pairs have no label.
     """
 
     bases: Batch
@@ -72,6 +77,7 @@ class Pairs:
     base_labels: Labels
     labels: Mapping[str, Labels]
     valid: Mapping[str, Bool[Tensor, " pairs"]]
+    values: Mapping[str, Int[Tensor, "pairs 2"]]
     answer: AnswerCode
     skipped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
@@ -108,7 +114,9 @@ class Pairs:
     @property
     def labels_digest(self) -> str:
         """A hash of the labels of every variable."""
-        return _hash([table[name].double().nan_to_num(-1.0) for table in (self.labels, self.valid) for name in sorted(table)])
+        return _hash(
+            [table[name].double().nan_to_num(-1.0) for table in (self.labels, self.valid) for name in sorted(table)]
+        )
 
 
 def _hash(tensors: Iterable[Tensor]) -> str:
@@ -155,7 +163,7 @@ class Problem:
 def draw_pairs(task: Task, part: str, *, quota: int, seed: int, attempts: int = 400) -> Pairs:
     """Draw pairs until every variable of the task has ``quota`` informative ones, or ``attempts * quota`` draws are made.
 
-    A pair is kept when it informs on a variable that still lacks some; besides, the first ``quota // 2`` pairs are kept
+    A variable on which none of the first ``GIVE_UP * quota`` draws inform is given up. A pair is kept when it informs on a variable that still lacks some; besides, the first ``quota // 2`` pairs are kept
     as they come, so that patches which should change nothing are tested too. Pairs are distinct. Which base inputs belong
     to a part depends on the input alone, so that parts are disjoint for every seed. Raises ``UnknownName`` for a wrong part.
     """
@@ -166,8 +174,9 @@ def draw_pairs(task: Task, part: str, *, quota: int, seed: int, attempts: int = 
     kept: list[_Drawn] = []
     seen: set[Value] = set()
     have: Counter[str] = Counter()
-    for _ in range(attempts * quota):
-        lacking = [name for name in task.variables if have[name] < quota]
+    for attempt in range(attempts * quota):
+        hopeless = 0 if attempt >= GIVE_UP * quota else -1
+        lacking = [name for name in task.variables if hopeless < have[name] < quota]
         if not lacking and len(kept) >= quota // 2:
             break
         pair = task.draw(rng)
@@ -181,7 +190,9 @@ def draw_pairs(task: Task, part: str, *, quota: int, seed: int, attempts: int = 
         kept.append(_label(task, pair, base_run, source_run))
         have.update(kept[-1].informs)
     if not kept:
-        raise InsufficientData(f"{task.name}: no pair could be drawn for {part!r}; the task has too few inputs to split")
+        raise InsufficientData(
+            f"{task.name}: no pair could be drawn for {part!r}; the task has too few inputs to split"
+        )
     return _stack(task, kept)
 
 
@@ -189,6 +200,7 @@ def draw_pairs(task: Task, part: str, *, quota: int, seed: int, attempts: int = 
 class _Drawn:
     pair: Pair
     base_run: Setting
+    source_run: Setting
     runs: Mapping[str, Setting | str]
     """The counterfactual run of each variable, or why there is none."""
     informs: tuple[str, ...]
@@ -228,7 +240,7 @@ def _label(task: Task, pair: Pair, base_run: Setting, source_run: Setting) -> _D
         runs[name] = run
         if _differ(task.answers(base_run), task.answers(run)):
             informs.append(name)
-    return _Drawn(pair, base_run, runs, tuple(informs))
+    return _Drawn(pair, base_run, source_run, runs, tuple(informs))
 
 
 def _cached(task: Task, setting: Setting, runs: dict[Value, Setting]) -> Setting:
@@ -245,12 +257,15 @@ def _stack(task: Task, drawn: Sequence[_Drawn]) -> Pairs:
     width = max(len(positions) for positions in where)
     answers_at = torch.tensor([[*positions, *[-1] * (width - len(positions))] for positions in where])
     base_answers = [task.answers(one.base_run) for one in drawn]
-    labels, valid, skipped = {}, {}, {}
+    labels, valid, values, skipped = {}, {}, {}, {}
     for name in task.variables:
         runs = [one.runs[name] for one in drawn]
-        answers = [own if isinstance(run, str) else task.answers(run) for run, own in zip(runs, base_answers, strict=True)]
+        answers = [
+            own if isinstance(run, str) else task.answers(run) for run, own in zip(runs, base_answers, strict=True)
+        ]
         labels[name] = task.answer.encode(answers, width)
         valid[name] = torch.tensor([not isinstance(run, str) for run in runs])
+        values[name] = _numbered(task, name, drawn)
         skipped[name] = dict(Counter(run for run in runs if isinstance(run, str)))
     return Pairs(
         bases,
@@ -261,6 +276,16 @@ def _stack(task: Task, drawn: Sequence[_Drawn]) -> Pairs:
         task.answer.encode(base_answers, width),
         labels,
         valid,
+        values,
         task.answer,
         skipped,
     )
+
+
+def _numbered(task: Task, name: str, drawn: Sequence[_Drawn]) -> Int[Tensor, "pairs 2"]:
+    taken = [
+        (task.value(name, one.base_run, one.pair.base_at), task.value(name, one.source_run, one.pair.source_at))
+        for one in drawn
+    ]
+    order = {value: number for number, value in enumerate(dict.fromkeys(value for pair in taken for value in pair))}
+    return torch.tensor([[order[base], order[source]] for base, source in taken])

@@ -25,7 +25,9 @@ BIT, ONE, FIRST, SECOND, COPIED, BOTH = range(6)
 
 def conjunction_decoder() -> Decoder:
     """The weights, each set by hand."""
-    decoder = Decoder(DecoderShape(n_layers=1, n_heads=1, d_model=6, d_head=1, d_mlp=1, d_vocab=2, d_vocab_out=2, n_ctx=2))
+    decoder = Decoder(
+        DecoderShape(n_layers=1, n_heads=1, d_model=6, d_head=1, d_mlp=1, d_vocab=2, d_vocab_out=2, n_ctx=2)
+    )
     decoder.W_E.data[1, BIT] = 1.0
     decoder.W_E.data[:, ONE] = 1.0
     decoder.W_pos.data[0, FIRST] = decoder.W_pos.data[1, SECOND] = 1.0
@@ -66,6 +68,7 @@ def conjunction() -> tuple[DecoderModel, Task]:
         ("first", "last"),
         tokens,
         draw,
+        lambda variable, run, at: run[variable],
         counterfactual,
         lambda run: [run["answer"]],
         lambda run: [1],
@@ -76,7 +79,9 @@ def conjunction() -> tuple[DecoderModel, Task]:
 def conjunction_problem(target: str = "copied", seed: int = 0) -> Problem:
     """All sites of the conjunction. Its four inputs cannot be split in three, so every part draws from all of them."""
     model, task = conjunction()
-    places = [f"L0.{name}@{at}" for name in ("resid_pre", "attn_out", "mlp_out", "resid_post") for at in ("first", "last")]
+    places = [
+        f"L0.{name}@{at}" for name in ("resid_pre", "attn_out", "mlp_out", "resid_post") for at in ("first", "last")
+    ]
     places += [f"L0.resid_post[{dim}:{dim + 1}]@last" for dim in range(6)]
     parts = [draw_pairs(task, "audit", quota=6, seed=seed + part) for part in range(3)]
     others = tuple(name for name in task.variables if name != target)

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 

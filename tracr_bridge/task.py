@@ -8,14 +8,13 @@ Beside every variable stands its wrong twin ``<name>.permuted``: the same variab
 part of the network computes. A method that finds it is wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 
 import numpy as np
 
 from engines.answer import AnswerCode, Choice, Number
 from engines.causal import Setting
-from engines.causal import Value as CausalValue
 from engines.errors import Undefined, UnknownName
 from engines.model import DecoderModel, Shape
 from engines.registry import load
@@ -25,13 +24,13 @@ from tracr_bridge.expression import Value
 from tracr_bridge.program import BOS
 from tracr_bridge.truth import Truth, VariableTruth, truth
 
-POSITIONS = ("first", "target", "last")
-"""Named positions: the first and last token, and the one at which the pair interchanges the variable."""
+POSITIONS = ("target", "last")
+"""Named positions: the one at which the pair interchanges the variable, and the last token, where it usually is not."""
 WRONG = ".permuted"
 """Suffix of a wrong twin."""
 SHARPNESS = 10.0
 """Compiled logits are 0 or 1; ten times that are log-odds."""
-QUOTA = {"fit": 64, "calibration": 48, "test": 64, "audit": 64}
+QUOTA = {"fit": 48, "calibration": 40, "test": 64, "audit": 48}
 """Informative pairs that are drawn for each variable."""
 
 
@@ -46,8 +45,8 @@ def model(known: Truth) -> DecoderModel:
     return DecoderModel(f"rasp.{known.program.name}/compiled", known.decoder)
 
 
-def compiled_task(known: Truth) -> Task:
-    """The program as a task; its variables are those that the program names, each followed by its wrong twin."""
+def compiled_task(known: Truth, *twins: str) -> Task:
+    """The program as a task for the variables that it names, the wrong twin of the first one, and any other ``twins``."""
     causal, output = known.causal, known.compiled.output.name
     ids = {value: index for index, value in enumerate(known.compiled.tokens)}
     names = known.program.variables
@@ -57,25 +56,29 @@ def compiled_task(known: Truth) -> Task:
         places = [_positions(tokens, int(rng.integers(len(tokens)))) for tokens in (base, source)]
         return Pair({"tokens": base}, {"tokens": source}, places[0], places[1])
 
+    def value(variable: str, run: Setting, at: Mapping[str, int]) -> Value:
+        values: Sequence[Value] = run[variable.removesuffix(WRONG)]  # type: ignore[assignment]
+        return values[at["target"] - 1]
+
     def counterfactual(variable: str, pair: Pair, base_run: Setting, source_run: Setting) -> Setting:
-        name = variable.removesuffix(WRONG)
-        value = _at(source_run[name], pair.source_at["target"])
-        if value is None:
+        name, theirs = variable.removesuffix(WRONG), value(variable, source_run, pair.source_at)
+        if theirs is None:
             raise Undefined("the source has no value there")
         if variable.endswith(WRONG):
-            value = permuted(known.variable(name), value)
+            theirs = permuted(known.variable(name), theirs)
         values = list(base_run[name])  # type: ignore[arg-type]
-        values[pair.base_at["target"] - 1] = value
+        values[pair.base_at["target"] - 1] = theirs
         return causal.revise(base_run, {name: tuple(values)})
 
     return Task(
         name=f"rasp.{known.program.name}",
         causal=causal,
         answer=answer_code(known),
-        variables=(*names, *(name + WRONG for name in names)),
+        variables=tuple(dict.fromkeys((*names, names[0] + WRONG, *twins))),
         positions=POSITIONS,
         tokens=lambda setting: [ids[BOS], *(ids[token] for token in setting["tokens"])],  # type: ignore[union-attr]
         draw=draw,
+        value=value,
         counterfactual=counterfactual,
         answers=lambda run: run[output],  # type: ignore[return-value]
         answer_positions=lambda run: range(1, len(run["tokens"]) + 1),  # type: ignore[arg-type]
@@ -83,11 +86,7 @@ def compiled_task(known: Truth) -> Task:
 
 
 def _positions(tokens: Sequence[Value], at: int) -> dict[str, int]:
-    return {"first": 1, "target": at + 1, "last": len(tokens)}
-
-
-def _at(values: CausalValue, position: int) -> Value:
-    return values[position - 1]  # type: ignore[index]
+    return {"target": at + 1, "last": len(tokens)}
 
 
 def permuted(variable: VariableTruth, value: Value) -> Value:
@@ -97,7 +96,9 @@ def permuted(variable: VariableTruth, value: Value) -> Value:
     """
     values = [one for one in variable.reachable if one is not None]
     if len(values) < 2:
-        raise Undefined(f"{variable.name} has one value and no permutation", "a variable with one value has no permutation")
+        raise Undefined(
+            f"{variable.name} has one value and no permutation", "a variable with one value has no permutation"
+        )
     return values[(values.index(value) + 1) % len(values)]
 
 
@@ -145,9 +146,9 @@ def _spans(known: Truth, layer: int) -> list[tuple[int, int]]:
 
 
 @lru_cache(maxsize=32)
-def drawn(known: Truth, part: str, seed: int) -> Pairs:
-    """The pairs of a part, labelled for every variable and twin of the program, so that all its problems share them."""
-    return draw_pairs(compiled_task(known), part, quota=QUOTA[part], seed=seed)
+def drawn(known: Truth, part: str, seed: int, *twins: str) -> Pairs:
+    """The pairs of a part, labelled for every variable of the program, so that its problems share them and their sweeps."""
+    return draw_pairs(compiled_task(known, *twins), part, quota=QUOTA[part], seed=seed)
 
 
 def problem(known: Truth, variable: str, seed: int) -> Problem:
@@ -156,11 +157,14 @@ def problem(known: Truth, variable: str, seed: int) -> Problem:
     The rows of a transport problem are the variable and the program's others. Raises ``UnknownName`` for a variable that
     the program does not list, ``InsufficientData`` when no pair informs on it.
     """
-    task, parts = compiled_task(known), {part: drawn(known, part, seed) for part in ("fit", "calibration", "test")}
-    if variable not in task.variables:
-        raise UnknownName(f"variable of rasp.{known.program.name}", variable, task.variables)
-    informed = [name for name in known.program.variables if bool(parts["fit"].informative(name).any())]
+    names = known.program.variables
+    if variable.removesuffix(WRONG) not in names:
+        raise UnknownName(
+            f"variable of rasp.{known.program.name}", variable, (*names, *(name + WRONG for name in names))
+        )
+    twins = () if variable in (*names, names[0] + WRONG) else (variable,)
+    parts = {part: drawn(known, part, seed, *twins) for part in ("fit", "calibration", "test")}
+    informed = [name for name in names if bool(parts["fit"].informative(name).any())]
     others = [name for name in informed if name != variable.removesuffix(WRONG)]
-    name = f"rasp.{known.program.name}/compiled/{variable}"
-    rows = (variable, *others)
-    return Problem(name, model(known), task.answer, variable, rows, candidate_sites(known), **parts, seed=seed)
+    title, rows = f"rasp.{known.program.name}/compiled/{variable}", (variable, *others)
+    return Problem(title, model(known), answer_code(known), variable, rows, candidate_sites(known), **parts, seed=seed)

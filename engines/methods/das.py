@@ -25,7 +25,9 @@ class Das:
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Train, choose, score on test pairs; raises ``InvalidSetting`` when no site is named."""
         if not self.sites:
-            raise InvalidSetting("das needs sites: --set sites='[\"L1.resid_post@last\"]', or use full_das for all sites")
+            raise InvalidSetting(
+                "das needs sites: --set sites='[\"L1.resid_post@last\"]', or use full_das for all sites"
+            )
         training = Training(self.sizes, self.steps, self.batch, self.learning_rate, self.restarts)
         trials = yield from train(problem, [Site.parse(site) for site in self.sites], training, finished)
         return (yield from report(problem, claims(trials)))

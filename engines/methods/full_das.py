@@ -5,25 +5,33 @@ from dataclasses import dataclass
 from engines.events import Pieces, Steps
 from engines.report import report
 from engines.score import Fit
-from engines.subspace import Training, claims, train
+from engines.subspace import Training, claims, refine, train
 from engines.task import Problem
 
 
 @dataclass(frozen=True)
 class FullDas:
-    """Train rotations at every whole candidate site, in several sizes; keep the best on calibration pairs."""
+    """Train rotations at every whole candidate site, in several sizes; keep the best on calibration pairs.
+
+    A short first pass visits all sites; the best ``finalists`` are then trained again, longer, from other seeds too.
+    """
 
     sizes: tuple[int, ...] = (1, 2, 4, 8)
-    steps: int = 48
+    steps: int = 24
     batch: int = 16
     learning_rate: float = 0.05
-    restarts: int = 1
+    finalists: int = 4
+    final_steps: int = 120
+    final_batch: int = 32
+    final_restarts: int = 2
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Train, choose, score on test pairs. Sites with a span are left out: DAS finds its own subspaces."""
-        training = Training(self.sizes, self.steps, self.batch, self.learning_rate, self.restarts)
+        coarse = Training(self.sizes, self.steps, self.batch, self.learning_rate, 1)
+        fine = Training(self.sizes, self.final_steps, self.final_batch, self.learning_rate, self.final_restarts)
         sites = [site for site in problem.sites if site.span is None]
-        trials = yield from train(problem, sites, training, finished)
+        trials = yield from train(problem, sites, coarse, finished)
+        trials = yield from refine(problem, trials, self.finalists, fine, finished)
         return (yield from report(problem, claims(trials)))
 
 

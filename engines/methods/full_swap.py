@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from engines.events import Measured, Pieces, Steps
 from engines.evaluation import full_swap_handle, sweep
+from engines.events import Measured, Pieces, Steps
 from engines.report import Claims, report
 from engines.score import Fit
 from engines.task import Problem

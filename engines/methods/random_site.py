@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from engines.events import Pieces, Steps
 from engines.evaluation import full_swap_handle
+from engines.events import Pieces, Steps
 from engines.report import Claims, report
 from engines.score import Cost, Fit
 from engines.task import Problem

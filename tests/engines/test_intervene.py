@@ -59,6 +59,7 @@ def random_pairs(count: int = 5, same_length: bool = False) -> Pairs:
         labels,
         {"v": labels},
         {"v": torch.ones(count, dtype=torch.bool)},
+        {"v": torch.zeros(count, 2, dtype=torch.int64)},
         Choice(tuple(range(5)), tuple(range(5))),
     )
 
@@ -129,7 +130,9 @@ def test_a_swap_with_itself_changes_nothing() -> None:
     same = replace(pairs, sources=pairs.bases, source_at=pairs.base_at)
     for site in SITES:
         activations = capture(model, same, [site], [start_layer(site)])
-        torch.testing.assert_close(swapped(model, activations, [Jobs(site, 1, full_swap)])[0], unpatched(model, activations))
+        torch.testing.assert_close(
+            swapped(model, activations, [Jobs(site, 1, full_swap)])[0], unpatched(model, activations)
+        )
 
 
 def test_swaps_at_all_positions_need_equal_lengths() -> None:

@@ -29,7 +29,14 @@ def test_order_and_text_tell_the_same_sites_apart(one: Site, other: Site) -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["L12.resid_post@last", "L9.head11.z@all", "L3.mlp.neuron17@last", "L0.state@t2", "L1.resid_post[4:10]@target", "embed@last"],
+    [
+        "L12.resid_post@last",
+        "L9.head11.z@all",
+        "L3.mlp.neuron17@last",
+        "L0.state@t2",
+        "L1.resid_post[4:10]@target",
+        "embed@last",
+    ],
 )
 def test_the_documented_forms(text: str) -> None:
     assert str(Site.parse(text)) == text

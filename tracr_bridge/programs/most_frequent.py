@@ -22,5 +22,5 @@ PROGRAM = Program(
     vocabulary=(0, 1, 2),
     length=5,
     build=build,
-    variables=("count", "score", "beaten"),
+    variables=("score", "count"),
 )

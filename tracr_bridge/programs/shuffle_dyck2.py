@@ -6,7 +6,7 @@ from tracr_bridge.program import Program
 
 
 def build(rasp: Any) -> Any:
-    """Both balances are never negative and end at zero."""
+    """A position is wrong when a balance is negative there, or not zero at the end; nothing may be wrong."""
     before = rasp.Select(rasp.indices, rasp.indices, rasp.Comparison.LEQ).named("before")
     everywhere = rasp.Select(rasp.indices, rasp.indices, rasp.Comparison.TRUE).named("everywhere")
 
@@ -19,14 +19,12 @@ def build(rasp: Any) -> Any:
         return rasp.Map(lambda x: -1 if x < 0 else int(x > 0), number, simplify=False).named(f"{name}_sign")
 
     round_sign, square_sign = balance("(", ")", "round"), balance("[", "]", "square")
-    lowest = rasp.SequenceMap(min, round_sign, square_sign).named("lowest")
-    negative = rasp.numerical(rasp.Map(lambda sign: 1 if sign < 0 else 0, lowest, simplify=False)).named("negative")
-    violations = rasp.numerical(rasp.Aggregate(everywhere, negative, default=0)).named("violations")
-    legal = rasp.Map(lambda share: share == 0, violations, simplify=False).named("legal")
-    even = rasp.SequenceMap(lambda x, y: x == 0 and y == 0, round_sign, square_sign).named("even")
-    last = rasp.Map(lambda total: total - 1, rasp.SelectorWidth(everywhere).named("length")).named("last")
-    closed = rasp.Aggregate(rasp.Select(rasp.indices, last, rasp.Comparison.EQ).named("end"), even).named("closed")
-    return rasp.SequenceMap(lambda fine, done: fine and done, legal, closed).named("balanced")
+    state = rasp.SequenceMap(lambda x, y: -1 if min(x, y) < 0 else max(x, y), round_sign, square_sign).named("state")
+    length = rasp.SelectorWidth(everywhere).named("length")
+    end = rasp.SequenceMap(lambda total, index: index == total - 1, length, rasp.indices).named("end")
+    wrong = rasp.SequenceMap(lambda x, final: x < 0 or (final and x > 0), state, end).named("wrong")
+    faults = rasp.SelectorWidth(rasp.Select(wrong, rasp.tokens, lambda key, _: key).named("faulty")).named("faults")
+    return rasp.Map(lambda n: n == 0, faults, simplify=False).named("balanced")
 
 
 PROGRAM = Program(
@@ -35,5 +33,5 @@ PROGRAM = Program(
     vocabulary=("(", ")", "[", "]"),
     length=4,
     build=build,
-    variables=("round_sign", "square_sign", "even", "legal", "closed"),
+    variables=("wrong", "round_sign", "square_sign", "state", "faults"),
 )

@@ -25,6 +25,6 @@ PROGRAM = Program(
     vocabulary=(0, 1, 2, 3, 4),
     length=4,
     build=build,
-    variables=("above", "moved"),
+    variables=("moved", "above"),
     admits=distinct,
 )
