@@ -4,8 +4,7 @@ A pair takes the variable's value at a random position q of a random source and 
 random base; lengths vary too. This is the CROSS-POSITION, VARIABLE-LENGTH regime: what counts as truth depends on it,
 since at equal length and equal position a variable that only depends on position never changes.
 
-Beside every variable stands its wrong twin ``<name>.permuted``: the same variable with its values permuted, which no
-part of the network computes. A method that finds it is wrong.
+Beside every variable stands its wrong twin ``<name>.wrong`` (``tracr_bridge.twin``): a method that finds it is wrong.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,12 +21,11 @@ from engines.site import Site
 from engines.task import Pair, Pairs, Problem, Task, draw_pairs
 from tracr_bridge.expression import Value
 from tracr_bridge.program import BOS
-from tracr_bridge.truth import Truth, VariableTruth, truth
+from tracr_bridge.truth import Truth, truth
+from tracr_bridge.twin import WRONG, exchanged
 
 POSITIONS = ("target", "last")
 """Named positions: the one at which the pair interchanges the variable, and the last token, where it usually is not."""
-WRONG = ".permuted"
-"""Suffix of a wrong twin."""
 SHARPNESS = 10.0
 """Compiled logits are 0 or 1; ten times that are log-odds."""
 QUOTA = {"fit": 48, "calibration": 40, "test": 64, "audit": 48}
@@ -65,7 +63,7 @@ def compiled_task(known: Truth, *twins: str) -> Task:
         if theirs is None:
             raise Undefined("the source has no value there")
         if variable.endswith(WRONG):
-            theirs = permuted(known.variable(name), theirs)
+            theirs = exchanged(known, name)[theirs]
         values = list(base_run[name])  # type: ignore[arg-type]
         values[pair.base_at["target"] - 1] = theirs
         return causal.revise(base_run, {name: tuple(values)})
@@ -87,19 +85,6 @@ def compiled_task(known: Truth, *twins: str) -> Task:
 
 def _positions(tokens: Sequence[Value], at: int) -> dict[str, int]:
     return {"target": at + 1, "last": len(tokens)}
-
-
-def permuted(variable: VariableTruth, value: Value) -> Value:
-    """The value's image under the wrong twin: the next reachable value, the first after the last.
-
-    Raises ``Undefined`` for a variable with a single value, which has no wrong twin.
-    """
-    values = [one for one in variable.reachable if one is not None]
-    if len(values) < 2:
-        raise Undefined(
-            f"{variable.name} has one value and no permutation", "a variable with one value has no permutation"
-        )
-    return values[(values.index(value) + 1) % len(values)]
 
 
 def answer_code(known: Truth) -> AnswerCode:

@@ -23,8 +23,8 @@ MODELS: Mapping[str, str] = MappingProxyType(
     {"compiled": "the transformer that Tracr compiles from the program, exact"}
 )
 """Models by name, with what they are."""
-PERMUTED = ".permuted"
-"""Suffix of a wrong variable: the true one with its values permuted between inputs, which no site carries."""
+WRONG = ".wrong"
+"""Suffix of a wrong twin: the variable with its values exchanged for others, which no site carries."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def task_names() -> tuple[str, ...]:
 
 
 def cell_names(wrong: bool = False) -> tuple[str, ...]:
-    """Every cell as ``task/model/variable``; ``wrong`` adds the cells of permuted variables, which must be rejected."""
-    suffixes = ("", PERMUTED) if wrong else ("",)
+    """Every cell as ``task/model/variable``; ``wrong`` adds the cells of wrong twins, which must be rejected."""
+    suffixes = ("", WRONG) if wrong else ("",)
     return tuple(
         f"rasp.{name}/{model}/{variable}{suffix}"
         for name in program_names()
@@ -88,11 +88,11 @@ def cell_names(wrong: bool = False) -> tuple[str, ...]:
 
 
 def variables(task: str) -> tuple[str, ...]:
-    """The variables of a task's cells, permuted ones included; raises ``UnknownName``."""
+    """The variables of a task's cells, wrong twins included; raises ``UnknownName``."""
     name = task.removeprefix("rasp.")
     if task == name or name not in program_names():
         raise UnknownName("task", task, task_names())
-    return tuple(f"{variable}{suffix}" for variable in program(name).variables for suffix in ("", PERMUTED))
+    return tuple(f"{variable}{suffix}" for variable in program(name).variables for suffix in ("", WRONG))
 
 
 def method(name: str) -> MethodCard:

@@ -4,7 +4,6 @@ No command has logic of its own: it parses, calls, prints. Whatever needs torch 
 needs it, so that ``--help`` and ``ls`` answer at once.
 """
 
-import importlib
 import json
 import os
 import sys
@@ -360,12 +359,12 @@ def exam(
     """
     chosen = _chosen(programs, catalog.program_names(), "program")
     candidates = _chosen(methods, catalog.method_names(), "method")
-    sitting = importlib.import_module("workbench.exam")
+    from workbench.exam import run_exam
     from workbench.narrate import Narrator, tell_steps
     from workbench.session import Session
 
     with Narrator() as narrator:
-        report = tell_steps(narrator, sitting.run_exam(Session(_store(folder)), chosen, candidates, seeds=seeds))
+        report = tell_steps(narrator, run_exam(Session(_store(folder)), chosen, candidates, seeds=seeds))
     _put(report.record, report.text, as_json)
     return OK if report.passed else FAILED
 

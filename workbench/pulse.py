@@ -59,8 +59,10 @@ class Pulse:
         self._still()
         self._end("Stopped", "stopped")
 
-    def done(self, result: Mapping[str, Any], headline: Mapping[str, Any]) -> None:
+    def done(self, result: Mapping[str, Any], headline: Mapping[str, Any], *, method_seconds: float) -> None:
         """Write the result, with what differs between equal runs under the one key ``run``.
+
+        ``method_seconds`` is what the method says it cost, with that of the pieces that it took over from other runs.
 
         The status gets its headline before, and its last state after: a process that dies in between leaves a run
         that is either not done, or done with its headline.
@@ -70,6 +72,7 @@ class Pulse:
         self._write("Done")
         times = _attempts(self._run)
         clock = {"started": self._began, "finished": process.now(), "seconds": sum(times), "attempts": len(times)}
+        clock["method_seconds"] = round(method_seconds, 3)
         self._run.finish({**result, "run": {**clock, "host": process.HOST}})
         self._end(None, "done", headline=headline)
 

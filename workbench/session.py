@@ -109,7 +109,7 @@ class Session:
                 "versions": provenance.versions(),
                 "source": source,
             }
-            pulse.done(result, headline(result["fit"]))
+            pulse.done(result, headline(result["fit"]), method_seconds=fit.cost.seconds)
 
     def _drive(self, run: Run, steps: Steps[Fit], pulse: Pulse) -> Generator[Event, None, Fit | None]:
         """Pass on what the method says until it returns its fit, or None when somebody asked for a stop."""

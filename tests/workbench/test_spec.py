@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("fakes")
 
 def test_a_cell_is_its_text() -> None:
     assert str(Cell.parse(CELL)) == CELL
-    assert Cell.parse("rasp.toy/compiled/right.permuted").variable == "right.permuted"
+    assert Cell.parse("rasp.toy/compiled/right.wrong").variable == "right.wrong"
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_a_cell_is_its_text() -> None:
         ("rasp.toi/compiled/left", "unknown task 'rasp.toi'. Did you mean 'rasp.toy'?"),
         ("toy/compiled/left", "unknown task 'toy'"),
         ("rasp.toy/compile/left", "unknown model 'compile'. Did you mean 'compiled'?"),
-        ("rasp.toy/compiled/lift", "Did you mean 'left'? Known: left, left.permuted, right, right.permuted"),
+        ("rasp.toy/compiled/lift", "Did you mean 'left'? Known: left, left.wrong, right, right.wrong"),
     ],
 )
 def test_a_wrong_cell_is_refused(text: str, sentence: str) -> None:

@@ -1,0 +1,230 @@
+"""The exam: every method on every variable of every compiled program, graded against the brute-force truth.
+
+Programs are sat side by side in processes of their own; within one, all methods share the pairs and the sweeps. Every
+run goes through the session and the store, so that an exam that was interrupted goes on where it stopped.
+"""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event as Flag
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from engines.errors import InsufficientData, UnverifiedProgram
+from engines.events import Advance, Event, Notice, Stage
+from engines.site import Site
+from tracr_bridge.equivalence import Equivalence, equivalence, overlap
+from tracr_bridge.task import known
+from tracr_bridge.truth import Truth
+from workbench import catalog
+from workbench.report_card import UNINFORMATIVE, Report, Row
+from workbench.session import Session
+from workbench.spec import Spec
+from workbench.store import Run, Store
+from workbench.verification import certified
+
+POLL = 0.2
+"""Seconds between two looks at what the processes have done."""
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One program's part of the exam, for one process."""
+
+    program: str
+    methods: tuple[str, ...]
+    seeds: int
+    root: Path
+
+
+def run_exam(
+    session: Session, programs: tuple[str, ...], methods: tuple[str, ...], *, seeds: int
+) -> Generator[Event, None, Report]:
+    """Examine ``methods`` on ``programs`` with seeds 0 to ``seeds - 1``; yields progress, returns the report card."""
+    began, notes = time.perf_counter(), []
+    told = tuple(name for name in methods if _must_be_told(name))
+    examined = tuple(name for name in methods if name not in told)
+    if told:
+        notes.append(f"{', '.join(told)} must be told its sites, so that there is nothing to find; not examined")
+    sittings = [Sitting(program, examined, seeds, session.store.root) for program in sorted(programs, key=_weight)]
+    total = sum(seeds * len(examined) * (len(_variables(program)) + 1) for program in programs)
+    for note in notes:
+        yield Notice(note)
+    yield Stage("exam", total, "runs")
+    rows: list[Row] = []
+    if len(sittings) == 1 or _processes() == 1:
+        for sitting in sittings:
+            for row in sit(sitting):
+                rows.append(row)
+                yield Advance(len(rows))
+    else:
+        rows = yield from _side_by_side(sittings)
+    order = {name: place for place, name in enumerate(programs)}
+    rows.sort(key=lambda row: (order[row.program], row.wrong, row.seed))
+    return Report(tuple(rows), tuple(notes), round(time.perf_counter() - began, 1))
+
+
+def sit(sitting: Sitting, stop: Flag | None = None) -> Generator[Row, None, None]:
+    """Examine all methods on one program; yields a row a run. A program that is not verified yields failures only."""
+    session = Session(Store(sitting.root))
+    variables = _variables(sitting.program)
+    refused = _refusal(sitting)
+    for seed in range(sitting.seeds):
+        for variable in (*variables, variables[0] + catalog.WRONG):
+            for method in sitting.methods:
+                if stop is not None and stop.is_set():
+                    return
+                row = Row(sitting.program, variable, method, seed, variable.endswith(catalog.WRONG))
+                yield _failed(row, refused) if refused else _examined(session, row)
+
+
+def _refusal(sitting: Sitting) -> str | None:
+    try:
+        certified(sitting.program, sitting.root.parent / "certificates")
+    except UnverifiedProgram as error:
+        return str(error)
+    return None
+
+
+def _examined(session: Session, row: Row) -> Row:
+    spec = Spec.parse(f"rasp.{row.program}/compiled/{row.variable}", row.method, seed=row.seed)
+    steps = session.run(spec)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return grade(known(row.program), row, end.value)
+        except InsufficientData as error:
+            return _failed(row, f"{UNINFORMATIVE}: {error}")
+
+
+def _failed(row: Row, reason: str) -> Row:
+    return Row(row.program, row.variable, row.method, row.seed, row.wrong, failure=reason)
+
+
+def grade(truth: Truth, row: Row, run: Run) -> Row:
+    """The row of a finished run: its claims against the equivalence class of the variable."""
+    result = run.result()
+    fit, clock = result["fit"], result["run"]
+    tensors = load_file(run.folder / "tensors.safetensors")
+    known_class = equivalence(truth)[row.variable]
+    claims = [_Claim(Site.parse(handle["site"]), handle["featurizer"] == "Whole") for handle in fit["handles"]]
+    right = [_right(claim, known_class) for claim in claims]
+    precision, recall = (None, None) if row.wrong else (sum(right) / len(right), _recall(claims, right, known_class))
+    columns = tensors.get("handles.0.columns")
+    return Row(
+        program=row.program,
+        variable=row.variable,
+        method=row.method,
+        seed=row.seed,
+        wrong=row.wrong,
+        run=run.id,
+        site=fit["handles"][0]["site"],
+        rank=fit["handles"][0]["rank"],
+        claims=len(claims),
+        found=None if row.wrong else right[0],
+        precision=precision,
+        recall=recall,
+        iia=fit["iia"],
+        invariance=fit["invariance"],
+        controls=fit["controls"],
+        overlap=None if row.wrong else _overlap(truth, row.variable, claims[0], columns),
+        believed=fit["believed"],
+        forward_passes=fit["cost"]["forward_passes"],
+        layer_evaluations=fit["cost"]["layer_evaluations"],
+        seconds=clock["method_seconds"],
+    )
+
+
+@dataclass(frozen=True)
+class _Claim:
+    site: Site
+    whole: bool
+
+
+def _right(claim: _Claim, known_class: Equivalence) -> bool:
+    """A full swap must be at a site that carries the variable as a whole; a rotation where some subspace does."""
+    if claim.whole or claim.site.span is not None:
+        return claim.site in known_class.whole
+    return claim.site in known_class.subspace
+
+
+def _recall(claims: Sequence[_Claim], right: Sequence[bool], known_class: Equivalence) -> float | None:
+    """The share of the class that is claimed; rotations are counted by the whole vectors that they lie in."""
+    whole = all(claim.whole for claim in claims)
+    members = known_class.whole if whole else known_class.subspace
+    hits = {claim.site if whole else claim.site.whole for claim, hit in zip(claims, right, strict=True) if hit}
+    return len(hits & members) / len(members) if members else None
+
+
+def _overlap(truth: Truth, variable: str, claim: _Claim, columns: torch.Tensor | None) -> float | None:
+    if columns is None and claim.site.span is not None:
+        columns = torch.eye(claim.site.span[1] - claim.site.span[0])
+    return None if columns is None else overlap(truth, variable, claim.site, columns)
+
+
+def _variables(program: str) -> tuple[str, ...]:
+    return catalog.program(program).variables
+
+
+def _weight(program: str) -> float:
+    """A guess at how long a program takes, longest first: the last process should not end long after the others."""
+    card = catalog.program(program)
+    return -len(card.variables) * float(card.facts.get("length", 1))
+
+
+def _must_be_told(method: str) -> bool:
+    return any(setting.name == "sites" and not setting.default for setting in catalog.method(method).settings)
+
+
+def _processes() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_channel: Any = None
+"""In a process of the exam: the queue for progress and the flag that says to stop."""
+
+
+def _join(queue: "Queue[int]", stop: Flag) -> None:
+    global _channel
+    _channel = (queue, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and says to stop
+
+
+def _sit_apart(sitting: Sitting) -> list[Row]:
+    queue, stop = _channel
+    rows = []
+    for row in sit(sitting, stop):
+        rows.append(row)
+        queue.put(1)
+    return rows
+
+
+def _side_by_side(sittings: Sequence[Sitting]) -> Generator[Event, None, list[Row]]:
+    context = multiprocessing.get_context("spawn")
+    queue, stop = context.Queue(), context.Event()
+    pool = ProcessPoolExecutor(_processes(), mp_context=context, initializer=_join, initargs=(queue, stop))
+    done, rows = 0, []
+    try:
+        waiting: set[Future[list[Row]]] = {pool.submit(_sit_apart, sitting) for sitting in sittings}
+        while waiting:
+            finished, waiting = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
+            for future in finished:
+                rows += future.result()
+            while not queue.empty():
+                done += queue.get()
+                yield Advance(done)
+        yield Advance(len(rows))
+        return rows
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
