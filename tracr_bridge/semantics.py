@@ -78,7 +78,10 @@ def _linear(mechanism: Mechanism, first: tuple[Value, ...], second: tuple[Value,
 def _select(mechanism: Mechanism, keys: tuple[Value, ...], queries: tuple[Value, ...]) -> tuple[Value, ...]:
     """Rows are queries: ``pattern[q][k]`` says whether position q sees position k."""
     if None in keys or None in queries:
-        raise Undefined(f"{mechanism.expression.name}: compares None; the network sees neither key nor query there")
+        raise Undefined(
+            f"{mechanism.expression.name}: compares None; the network sees neither key nor query there",
+            "a selector compares a missing value",
+        )
     predicate = _function(mechanism)
     return tuple(
         tuple(bool(predicate(key, query)) and (at <= row or not mechanism.causal) for at, key in enumerate(keys))
@@ -100,7 +103,10 @@ def _move(mechanism: Mechanism, chosen: list[Value]) -> Value:
     """The one value that is selected, None if there is none."""
     distinct = set(chosen)
     if len(distinct) > 1:
-        raise Undefined(f"{mechanism.expression.name}: moves one value but {sorted(map(repr, distinct))} are selected")
+        raise Undefined(
+            f"{mechanism.expression.name}: moves one value but {sorted(map(repr, distinct))} are selected",
+            "several values are selected where one is moved",
+        )
     return chosen[0] if chosen else None
 
 
@@ -112,7 +118,10 @@ def _elementwise(mechanism: Mechanism, function: Callable[..., Value], *values: 
     if None not in values:
         return function(*values)
     if mechanism.expression.encoding == "numerical":
-        raise Undefined(f"{mechanism.expression.name}: makes a number of None; the network holds 0 there")
+        raise Undefined(
+            f"{mechanism.expression.name}: makes a number of None; the network holds 0 there",
+            "a number is made of a missing value",
+        )
     return None
 
 
@@ -120,7 +129,10 @@ def _nearest(mechanism: Mechanism, value: Value) -> Value:
     assert mechanism.numbers is not None
     near = min(mechanism.numbers, key=lambda number: abs(number - value))
     if abs(near - value) > CLOSE:
-        raise Undefined(f"{mechanism.expression.name}: {value} is outside the values that its layer tells apart")
+        raise Undefined(
+            f"{mechanism.expression.name}: {value} is outside the values that its layer tells apart",
+            "a number is outside the values that its layer tells apart",
+        )
     return near
 
 

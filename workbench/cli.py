@@ -300,11 +300,17 @@ def stop(name: RunName, as_json: AsJson = False, folder: StoreFolder = None) -> 
 @app.command()
 def show(
     address: Annotated[str, typer.Argument(help="A cell, a program, a method, or a run's id or its beginning.")],
+    truth: Annotated[
+        bool, typer.Option("--truth", help="Of a program: what is known about its circuit, and the certificate.")
+    ] = False,
     as_json: AsJson = False,
     folder: StoreFolder = None,
 ) -> None:
     """Show a cell with its runs, a program, a method with its settings, or a run with its result."""
-    if "/" in address:
+    if truth:
+        name = Cell.parse(address).task.removeprefix("rasp.") if "/" in address else address
+        _show_truth(_chosen(name, catalog.program_names(), "program")[0], _store(folder), as_json)
+    elif "/" in address:
         _show_cell(Cell.parse(address), _store(folder), as_json)
     elif address in catalog.program_names():
         program = catalog.program(address)
@@ -314,6 +320,13 @@ def show(
         _put(text.record(method), text.method(method), as_json)
     else:
         _show_run(_store(folder).find(address), as_json)
+
+
+def _show_truth(program: str, store: Store, as_json: bool) -> None:
+    from workbench.truth_card import truth_card
+
+    card = truth_card(program, store.certificates)
+    _put(card.record, card.text, as_json)
 
 
 def _show_cell(cell: Cell, store: Store, as_json: bool) -> None:
@@ -385,12 +398,17 @@ def verify_programs(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all when none is named.")
     ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Check also what has a certificate.")] = False,
     as_json: AsJson = False,
+    folder: StoreFolder = None,
 ) -> int:
-    """Check that compiled networks compute what their RASP says, on every input or on a large sample."""
+    """Check that compiled networks compute what their RASP says, on every input or on a large sample.
+
+    A certificate is kept for each, until its weights, its inputs or the packages change.
+    """
     chosen = _chosen(",".join(names or ["all"]), catalog.program_names(), "program")
     records = []
-    for record, words in _verified(chosen):
+    for record, words in _verified(chosen, _store(folder), again):
         records.append(record)
         if not as_json:
             print(words, flush=True)
@@ -399,20 +417,16 @@ def verify_programs(
     return OK if all(record["verified"] for record in records) else FAILED
 
 
-def _verified(names: Sequence[str]) -> Iterator[tuple[dict[str, Any], str]]:
-    from workbench.verification import check
+def _verified(names: Sequence[str], store: Store, again: bool) -> Iterator[tuple[dict[str, Any], str]]:
+    from workbench.verification import certify
 
-    for name in names:
-        try:
-            certificate = check(name)
-        except WorkbenchError as error:
-            yield (
-                {"program": name, "verified": False, "error": str(error)},
-                f"FAILED    {name}: {text.safe(str(error))}",
-            )
-            continue
-        record = {**certificate.to_record(), "verified": certificate.verified}
-        yield record, f"{'verified ' if certificate.verified else 'UNCHECKED'} {text.certificate(record)}"
+    for name, outcome in zip(names, certify(names, store.certificates, again=again), strict=True):
+        if isinstance(outcome, str):
+            record = {"program": name, "verified": False, "error": outcome}
+            yield record, f"FAILED    {name}: {text.safe(outcome)}"
+        else:
+            record = {**outcome.to_record(), "verified": outcome.verified}
+            yield record, f"verified  {text.certificate(record)}"
 
 
 if __name__ == "__main__":

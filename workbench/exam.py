@@ -5,7 +5,6 @@ run goes through the session and the store, so that an exam that was interrupted
 """
 
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Generator, Sequence
@@ -26,6 +25,7 @@ from tracr_bridge.equivalence import Equivalence, equivalence, overlap
 from tracr_bridge.task import known
 from tracr_bridge.truth import Truth
 from workbench import catalog
+from workbench.process import cores
 from workbench.report_card import UNINFORMATIVE, Report, Row
 from workbench.session import Session
 from workbench.spec import Spec
@@ -61,7 +61,7 @@ def run_exam(
         yield Notice(note)
     yield Stage("exam", total, "runs")
     rows: list[Row] = []
-    if len(sittings) == 1 or _processes() == 1:
+    if len(sittings) == 1 or cores() == 1:
         for sitting in sittings:
             for row in sit(sitting):
                 rows.append(row)
@@ -89,7 +89,7 @@ def sit(sitting: Sitting, stop: Flag | None = None) -> Generator[Row, None, None
 
 def _refusal(sitting: Sitting) -> str | None:
     try:
-        certified(sitting.program, sitting.root.parent / "certificates")
+        certified(sitting.program, Store(sitting.root).certificates)
     except UnverifiedProgram as error:
         return str(error)
     return None
@@ -186,10 +186,6 @@ def _must_be_told(method: str) -> bool:
     return any(setting.name == "sites" and not setting.default for setting in catalog.method(method).settings)
 
 
-def _processes() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 _channel: Any = None
 """In a process of the exam: the queue for progress and the flag that says to stop."""
 
@@ -212,7 +208,7 @@ def _sit_apart(sitting: Sitting) -> list[Row]:
 def _side_by_side(sittings: Sequence[Sitting]) -> Generator[Event, None, list[Row]]:
     context = multiprocessing.get_context("spawn")
     queue, stop = context.Queue(), context.Event()
-    pool = ProcessPoolExecutor(_processes(), mp_context=context, initializer=_join, initargs=(queue, stop))
+    pool = ProcessPoolExecutor(cores(), mp_context=context, initializer=_join, initargs=(queue, stop))
     done, rows = 0, []
     try:
         waiting: set[Future[list[Row]]] = {pool.submit(_sit_apart, sitting) for sitting in sittings}

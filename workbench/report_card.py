@@ -126,8 +126,8 @@ UNINFORMATIVE = "no informative pairs"
 """How the failure of a variable begins on which no valid intervention changes an answer."""
 LEGEND = (
     f"regime: {REGIME}; scores are on informative pairs that chose nothing, intervals are 95 % (Wilson)",
-    "prec, rec: claimed sites against the brute-force class; inv: pairs rightly left alone; ovl: share of the true subspace",
-    "that is swapped; runs: sequences run, whole or in part; layers: layers computed for one sequence",
+    "prec, rec: claimed sites against the brute-force class; inv: pairs rightly left alone; ovl: share of the true",
+    "subspace that is swapped; runs: sequences run, whole or in part; layers: layers computed for one sequence",
 )
 HEADER = (
     f"{'variable':18} {'method':11} {'verdict':8} {'best claim/rank':28} {'prec':>4} {'rec':>4} {'IIA':>4} "

@@ -185,6 +185,11 @@ class Store:
         home = os.environ.get(HOME)
         return Store((Path(home) if home else Path(platformdirs.user_data_dir("causal-workbench"))) / "runs")
 
+    @property
+    def certificates(self) -> Path:
+        """Where the certificates of compiled programs are kept: beside the runs."""
+        return self.root.parent / "certificates"
+
     def open(self, spec: Spec) -> Run:
         """The run of ``spec``, made when it is new; raises ``StoreUnwritable``, or ``CorruptRun`` for a damaged one."""
         run = Run(self.root / spec.id)

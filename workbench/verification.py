@@ -5,14 +5,19 @@ inputs, packages), so that a program is checked once on a machine, and again whe
 """
 
 import json
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engines.errors import UnverifiedProgram
+from engines.errors import InvalidProgram, UnverifiedProgram
 from tracr_bridge.certificate import Certificate, identity, verify
 from tracr_bridge.task import known
 from workbench import disk
+from workbench.process import cores
 
 
 def check(program: str) -> Certificate:
@@ -39,6 +44,23 @@ def certified(program: str, folder: Path, *, again: bool = False) -> Certificate
             f"program {program!r} is not verified: {_missing(certificate)}; it is no ground truth until it is"
         )
     return certificate
+
+
+def certify(programs: Sequence[str], folder: Path, *, again: bool = False) -> Iterator[Certificate | str]:
+    """The certificates of many programs in their order, or why there is none; checked side by side, a process a core."""
+    if len(programs) == 1:
+        yield _outcome(programs[0], folder, again)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(cores(), len(programs)), mp_context=context) as pool:
+        yield from pool.map(partial(_outcome, folder=folder, again=again), programs)
+
+
+def _outcome(program: str, folder: Path, again: bool) -> Certificate | str:
+    try:
+        return certified(program, folder, again=again)
+    except InvalidProgram as error:
+        return str(error)
 
 
 def _kept(file: Path) -> Certificate | None:

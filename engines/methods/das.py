@@ -16,11 +16,17 @@ class Das:
     """Train rotations at the sites that you name, in several sizes; keep the best on calibration pairs."""
 
     sites: tuple[str, ...] = ()
+    """Where to train, such as ["L1.resid_post@last"]."""
     sizes: tuple[int, ...] = (1, 2, 4, 8)
+    """Ranks of the rotations to train; the full rank is always tried."""
     steps: int = 100
+    """Training steps at most; hopeless and finished rotations stop earlier."""
     batch: int = 32
+    """Pairs in a training step."""
     learning_rate: float = 0.05
+    """Adam's, falling to a twentieth."""
     restarts: int = 1
+    """Starts of each size: the first from the variable's discriminants, the others random."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Train, choose, score on test pairs; raises ``InvalidSetting`` when no site is named."""

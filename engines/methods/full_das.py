@@ -17,13 +17,21 @@ class FullDas:
     """
 
     sizes: tuple[int, ...] = (1, 2, 4, 8)
+    """Ranks of the rotations to train; the full rank is always tried."""
     steps: int = 24
+    """Training steps at most; hopeless and finished rotations stop earlier."""
     batch: int = 16
+    """Pairs in a training step."""
     learning_rate: float = 0.05
+    """Adam's, falling to a twentieth."""
     finalists: int = 4
+    """How many of the best sites are trained again, longer."""
     final_steps: int = 120
+    """Training steps for those."""
     final_batch: int = 32
+    """Pairs in a training step for those."""
     final_restarts: int = 2
+    """Starts of each size for those."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Train, choose, score on test pairs. Sites with a span are left out: DAS finds its own subspaces."""

@@ -15,10 +15,15 @@ class Plot:
     """Couple variables with sites by their effects on the answers; claim the target's top sites, as full swaps."""
 
     signature: str = "per_example"
+    """How effects are compared: per_example, or mean as published."""
     coupling: str = "one_sided"
+    """balanced, one_sided (sites may refuse mass at the price beta) or row_softmax."""
     epsilons: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
+    """Entropies to calibrate, in units of the median cost."""
     beta: float = 1.0
+    """What it costs that a site gets more or less than its share, in units of the median cost."""
     top_k: tuple[int, ...] = (1, 2, 4)
+    """Counts of picks to calibrate."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Select on fit and calibration pairs, score on test pairs."""

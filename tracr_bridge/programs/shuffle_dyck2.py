@@ -6,7 +6,7 @@ from tracr_bridge.program import Program
 
 
 def build(rasp: Any) -> Any:
-    """A position is wrong when a balance is negative there, or not zero at the end; nothing may be wrong."""
+    """A position is at fault when a balance is negative there, or not zero at the end; no position may be."""
     before = rasp.Select(rasp.indices, rasp.indices, rasp.Comparison.LEQ).named("before")
     everywhere = rasp.Select(rasp.indices, rasp.indices, rasp.Comparison.TRUE).named("everywhere")
 
@@ -22,8 +22,8 @@ def build(rasp: Any) -> Any:
     state = rasp.SequenceMap(lambda x, y: -1 if min(x, y) < 0 else max(x, y), round_sign, square_sign).named("state")
     length = rasp.SelectorWidth(everywhere).named("length")
     end = rasp.SequenceMap(lambda total, index: index == total - 1, length, rasp.indices).named("end")
-    wrong = rasp.SequenceMap(lambda x, final: x < 0 or (final and x > 0), state, end).named("wrong")
-    faults = rasp.SelectorWidth(rasp.Select(wrong, rasp.tokens, lambda key, _: key).named("faulty")).named("faults")
+    fault = rasp.SequenceMap(lambda x, final: x < 0 or (final and x > 0), state, end).named("fault")
+    faults = rasp.SelectorWidth(rasp.Select(fault, rasp.tokens, lambda key, _: key).named("faulty")).named("faults")
     return rasp.Map(lambda n: n == 0, faults, simplify=False).named("balanced")
 
 
@@ -33,5 +33,5 @@ PROGRAM = Program(
     vocabulary=("(", ")", "[", "]"),
     length=4,
     build=build,
-    variables=("wrong", "round_sign", "square_sign", "state", "faults"),
+    variables=("fault", "round_sign", "square_sign", "state", "faults"),
 )
