@@ -24,8 +24,8 @@ CHUNK = 2048
 class Activations:
     """Cached activations of some pairs.
 
-    ``sources[site]`` and ``bases[site]`` are [pairs, positions, width]: each side's vectors there. ``inputs[layer]`` is the
-    base's residual stream before ``layer`` (and after the last one, at ``n_layers``), [pairs, pos, d_model].
+    ``sources[site]`` and ``bases[site]`` are [pairs, positions, width]: each side's vectors there. ``inputs[layer]`` is
+    the base's residual stream before ``layer`` (and after the last one, at ``n_layers``), [pairs, pos, d_model].
     """
 
     pairs: Pairs
@@ -75,7 +75,7 @@ def write(
 
 
 def capture(model: Model, pairs: Pairs, sites: Sequence[Site], layers: Iterable[int]) -> Activations:
-    """Run every distinct source and base once; keep both sides' vectors at ``sites`` and the bases' inputs to ``layers``.
+    """Run every distinct input once; keep both sides' vectors at ``sites`` and the bases' inputs to ``layers``.
 
     Raises ``InvalidSite`` when a site at ``all`` positions meets a pair of unequal lengths: they do not align.
     """

@@ -39,7 +39,7 @@ class Choice:
             )
 
     def encode(self, answers: Sequence[Sequence[Value | None]], width: int) -> Int[Tensor, "pairs answers"]:
-        """Labels of answers, padded to ``width``; None becomes ``NOTHING``. Raises ``InvalidModel`` for an unknown value."""
+        """Labels padded to ``width``; None becomes ``NOTHING``. Raises ``InvalidModel`` for an unknown value."""
         code = {value: index for index, value in enumerate(self.values)}
         rows = []
         for answer in answers:
@@ -112,7 +112,7 @@ class Number:
     def loss(
         self, outputs: Float[Tensor, "*pairs answers codes"], labels: Float[Tensor, "*pairs answers"]
     ) -> Float[Tensor, "*pairs"]:
-        """Squared error in units of the tolerance, compressed by log(1 + .), averaged over the positions with an answer."""
+        """log(1 + squared error in units of the tolerance), averaged over the positions with an answer."""
         some = ~labels.isnan()
         error = torch.where(some, outputs[..., 0] - labels.nan_to_num(), 0.0) / self.tolerance
         return (error.square().log1p().sum(-1) / some.sum(-1).clamp(min=1)).to(outputs.dtype)

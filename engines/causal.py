@@ -97,7 +97,7 @@ class CausalModel:
         return known
 
     def revise(self, run: Setting, values: Setting) -> dict[str, Value]:
-        """A full ``run`` with the variables of ``values`` held there: equal to ``intervene``, but only what changes is rerun."""
+        """Equal to ``intervene`` with ``values`` on the inputs of a full ``run``, but only what changes is rerun."""
         for name in values:
             if name not in self.variables:
                 raise UnknownName("variable", name, self.variables)

@@ -48,7 +48,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something the reader of the result must know: skipped pairs with their count, ties, a fallback that was refused."""
+    """Something the reader of the result must know: skipped pairs with their count, ties, a refused fallback."""
 
     text: str
 

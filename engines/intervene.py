@@ -92,7 +92,10 @@ def unpatched(model: Model, activations: Activations) -> Float[Tensor, "pairs an
 def patched(
     model: Model, activations: Activations, jobs: Sequence[Jobs], index: Int[Tensor, " batch"]
 ) -> Float[Tensor, "jobs batch answers codes"]:
-    """Outputs of the pairs ``index`` under each job; all jobs must start at one layer. Differentiable in the exchanges."""
+    """Outputs of the pairs ``index`` under each job, differentiable in the exchanges.
+
+    Raises ``InvalidSite`` unless all jobs start at one layer.
+    """
     layers = {start_layer(job.site) for job in jobs}
     if len(layers) != 1:
         raise InvalidSite(

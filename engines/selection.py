@@ -25,7 +25,7 @@ COUPLINGS = ("balanced", "one_sided", "row_softmax")
 
 @dataclass(frozen=True)
 class Rule:
-    """How to select: the signature, the coupling, relative epsilons and pick counts to calibrate, the price ``beta``."""
+    """How to select: signature, coupling, relative epsilons and pick counts to calibrate, the price ``beta``."""
 
     signature: str
     coupling: str
@@ -124,7 +124,7 @@ def _best(
     sites: Sequence[Site],
     qualities: dict[Site, Quality],
 ) -> tuple[float, int, float | None, Coupling | Ranking]:
-    """The choice with the best mean quality of its picks; of equals the one with most picks, then the smallest epsilon."""
+    """The choice with the best mean quality of its picks; of equals that with most picks, then the first epsilon."""
     choices = []
     for place, (epsilon, coupling) in enumerate(couplings):
         for count in counts:

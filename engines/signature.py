@@ -71,7 +71,7 @@ SIGNATURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"per_example": per_
 def costs(sweep: Sweep, variables: tuple[str, ...], signature: str) -> Costs:
     """Costs between variables (rows) and the swept sites (columns), each row on the pairs that are valid for it.
 
-    Raises ``UnknownName`` for a signature that is none, ``InsufficientData`` when a variable's effect is zero on all pairs.
+    Raises ``UnknownName`` for a wrong signature, ``InsufficientData`` when a variable's effect is zero on all pairs.
     """
     if signature not in SIGNATURES:
         raise UnknownName("signature", signature, SIGNATURES)

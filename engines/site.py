@@ -27,7 +27,10 @@ PATTERN = re.compile(
     r"(?:L(?P<layer>\d+)\.)?(?P<component>[a-z_]+)?(?:(?<=head)(?P<head>\d+)\.(?P<part>[a-z_]+))?"
     r"(?P<mlp>\.(?:pre|post|neuron\d+))?(?:\[(?P<start>\d+):(?P<stop>\d+)\])?@(?P<position>[A-Za-z_]\w*)"
 )
-HINT = "write for example 'L3.resid_post@last', 'L9.head11.z@all', 'L3.mlp.neuron17@last', 'L1.mlp_out[4:10]@t2', 'embed@last'"
+HINT = (
+    "write for example 'L3.resid_post@last', 'L9.head11.z@all', 'L3.mlp.neuron17@last', 'L1.mlp_out[4:10]@t2', "
+    "'embed@last'"
+)
 
 
 @dataclass(frozen=True)

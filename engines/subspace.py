@@ -342,7 +342,7 @@ def claims(trials: Trials) -> Claims:
 
 
 def refine(problem: Problem, trials: Trials, count: int, training: Training, finished: Pieces) -> Steps[Trials]:
-    """Train the best ``count`` sites again with a finer ``training``, unless the best trial is right on every pair already."""
+    """Train the best ``count`` sites again with a finer ``training``, unless the best trial is right on every pair."""
     leaders = list(dict.fromkeys(trial.handle.site for trial in trials.trials))[:count]
     if not leaders or trials.trials[0].quality.value == 1.0:
         return trials

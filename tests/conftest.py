@@ -9,6 +9,11 @@ os.environ.setdefault("POT_BACKEND_DISABLE_JAX", "1")
 
 import pytest
 import torch
+from hypothesis import settings
+
+# A busy machine makes no law false: how long an example takes says nothing about it.
+settings.register_profile("workbench", deadline=None)
+settings.load_profile("workbench")
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -16,7 +16,7 @@ import torch
 from engines.answer import Choice
 from engines.causal import CausalModel, Setting, Variable
 from engines.model import DecoderModel
-from engines.networks import Decoder, DecoderShape
+from engines.networks import Block, Decoder, DecoderShape
 from engines.site import Site
 from engines.task import Pair, Problem, Task, draw_pairs
 
@@ -32,6 +32,7 @@ def conjunction_decoder() -> Decoder:
     decoder.W_E.data[:, ONE] = 1.0
     decoder.W_pos.data[0, FIRST] = decoder.W_pos.data[1, SECOND] = 1.0
     block = decoder.blocks[0]
+    assert isinstance(block, Block)
     block.attn.W_Q.data[0, ONE, 0] = 100.0  # every query looks at the first position
     block.attn.W_K.data[0, FIRST, 0] = 1.0
     block.attn.W_V.data[0, BIT, 0] = 1.0
@@ -54,7 +55,7 @@ def conjunction() -> tuple[DecoderModel, Task]:
     def draw(rng: np.random.Generator) -> Pair:
         return Pair(causal.sample(rng), causal.sample(rng), {"first": 0, "last": 1}, {"first": 0, "last": 1})
 
-    def counterfactual(variable: str, pair: Pair, base: Setting, source: Setting) -> Setting:
+    def counterfactual(variable: str, pair: Pair, _base: Setting, source: Setting) -> Setting:
         return causal.intervene(pair.base, {variable: source[variable]})
 
     def tokens(setting: Setting) -> Sequence[int]:
@@ -68,10 +69,10 @@ def conjunction() -> tuple[DecoderModel, Task]:
         ("first", "last"),
         tokens,
         draw,
-        lambda variable, run, at: run[variable],
+        lambda variable, run, _at: run[variable],
         counterfactual,
         lambda run: [run["answer"]],
-        lambda run: [1],
+        lambda _run: [1],
     )
     return DecoderModel("conjunction", conjunction_decoder()), task
 
@@ -83,7 +84,7 @@ def conjunction_problem(target: str = "copied", seed: int = 0) -> Problem:
         f"L0.{name}@{at}" for name in ("resid_pre", "attn_out", "mlp_out", "resid_post") for at in ("first", "last")
     ]
     places += [f"L0.resid_post[{dim}:{dim + 1}]@last" for dim in range(6)]
-    parts = [draw_pairs(task, "audit", quota=6, seed=seed + part) for part in range(3)]
+    fit, calibration, test = (draw_pairs(task, "audit", quota=6, seed=seed + part) for part in range(3))
     others = tuple(name for name in task.variables if name != target)
     sites = tuple(Site.parse(place) for place in places)
-    return Problem("conjunction", model, task.answer, target, (target, *others), sites, *parts, seed)
+    return Problem("conjunction", model, task.answer, target, (target, *others), sites, fit, calibration, test, seed)

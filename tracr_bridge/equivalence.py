@@ -1,8 +1,8 @@
 """Which sites carry a variable: the equivalence class, by brute force.
 
-At component level a site is not unique: ``opposite`` and ``opposite - 1`` are the same information, and what is written
-in layer 1 still stands in the stream after layer 2. So truth is what interchanges right on EVERY audit pair, informative
-or not, never one label:
+At component level a site is not unique: ``opposite`` and ``opposite - 1`` are the same information, and what is
+written in layer 1 still stands in the stream after layer 2. So truth is what interchanges right on EVERY audit pair,
+informative or not, never one label:
 
     whole      sites whose full vector may be swapped
     subspace   sites of which some compiled block of coordinates may be swapped: what a rotation can find there

@@ -44,7 +44,7 @@ def model(known: Truth) -> DecoderModel:
 
 
 def compiled_task(known: Truth, *twins: str) -> Task:
-    """The program as a task for the variables that it names, the wrong twin of the first one, and any other ``twins``."""
+    """The program as a task for the variables that it names, the first one's wrong twin, and any other ``twins``."""
     causal, output = known.causal, known.compiled.output.name
     ids = {value: index for index, value in enumerate(known.compiled.tokens)}
     names = known.program.variables
@@ -88,7 +88,7 @@ def _positions(tokens: Sequence[Value], at: int) -> dict[str, int]:
 
 
 def answer_code(known: Truth) -> AnswerCode:
-    """How the network answers: one of the output's values at every position, or a number within a quarter of the least gap."""
+    """How the network answers at every position: one value, or a number within a quarter of the least gap."""
     outputs = known.compiled.outputs
     if outputs is None:
         length = known.program.length
@@ -100,8 +100,8 @@ def candidate_sites(known: Truth) -> tuple[Site, ...]:
     """Where a variable may be looked for, at each named position.
 
     The embedding; attention's and the MLP's output and the residual stream after each layer; each head's result where a
-    layer has several heads; and the blocks of consecutive residual coordinates that the compiler gave to one expression,
-    from the layer on in which it is written (before, they are zero on every input).
+    layer has several heads; and the blocks of consecutive residual coordinates that the compiler gave to one
+    expression, from the layer on in which it is written (before, they are zero on every input).
     """
     shape = model(known).shape
     sites: list[Site] = []
@@ -132,15 +132,15 @@ def _spans(known: Truth, layer: int) -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=32)
 def drawn(known: Truth, part: str, seed: int, *twins: str) -> Pairs:
-    """The pairs of a part, labelled for every variable of the program, so that its problems share them and their sweeps."""
+    """The pairs of a part, labelled for every variable of the program: its problems share them and their sweeps."""
     return draw_pairs(compiled_task(known, *twins), part, quota=QUOTA[part], seed=seed)
 
 
 def problem(known: Truth, variable: str, seed: int) -> Problem:
     """The exam's question: where does the compiled network carry ``variable`` (or its wrong twin)?
 
-    The rows of a transport problem are the variable and the program's others. Raises ``UnknownName`` for a variable that
-    the program does not list, ``InsufficientData`` when no pair informs on it.
+    The rows of a transport problem are the variable and the program's others. Raises ``UnknownName`` for a variable
+    that the program does not list, ``InsufficientData`` when no pair informs on it.
     """
     names = known.program.variables
     if variable.removesuffix(WRONG) not in names:

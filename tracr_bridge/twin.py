@@ -1,9 +1,9 @@
 """Wrong twins: variables that a network certainly does not carry, for counting false positives.
 
 The twin of a variable is the variable with every value exchanged for the reachable one whose effect on the answers
-differs most. A network that carries the variable answers wrongly wherever the two effects differ, so that a method which
-believes the twin believes something false. (A mere permutation would not do: where answers depend on order, or on one
-value against all others, most permuted values have the effect of the true ones.)
+differs most. A network that carries the variable answers wrongly wherever the two effects differ, so that a method
+which believes the twin believes something false. (A mere permutation would not do: where answers depend on order, or on
+one value against all others, most permuted values have the effect of the true ones.)
 """
 
 from collections.abc import Mapping, Sequence

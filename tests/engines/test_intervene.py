@@ -65,7 +65,7 @@ def random_pairs(count: int = 5, same_length: bool = False) -> Pairs:
 
 
 def naive(model: DecoderModel, pairs: Pairs, site: Site, row: int) -> torch.Tensor:
-    """One pair alone, without padding, cache or restart: read the source's vector, write it in a plain run of the base."""
+    """One pair alone, without padding, cache or restart: read the source's vector, write it in a plain base run."""
 
     def alone(batch: object, index: int) -> list[int]:
         return batch.tokens[index][batch.mask[index]].tolist()  # type: ignore[attr-defined]
@@ -149,9 +149,9 @@ def test_swaps_at_all_positions_need_equal_lengths() -> None:
 
 def test_positions_that_no_input_has_are_refused() -> None:
     model, pairs = random_model(False), random_pairs()
-    with pytest.raises(UnknownName, match="unknown position 'targe'. Did you mean 'target'"):
+    with pytest.raises(UnknownName, match=r"unknown position 'targe'\. Did you mean 'target'"):
         capture(model, pairs, [Site.parse("L1.attn_out@targe")], [1])
-    with pytest.raises(InvalidSite, match="some input has only . tokens; count from t0"):
+    with pytest.raises(InvalidSite, match=r"some input has only \d tokens; count from t0"):
         capture(model, pairs, [Site.parse("L1.attn_out@t5")], [1])
 
 

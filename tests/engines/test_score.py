@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from engines.errors import InsufficientData
-from engines.score import Controls, Cost, Fit, Score, wilson
+from engines.score import Controls, Cost, Fit, Quality, Score, wilson
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -24,19 +24,49 @@ def test_no_pairs_is_no_score() -> None:
         wilson(0, 0)
 
 
-def fit(iia: Score, **rivals: Score) -> Fit:
-    nothing = wilson(0, 100)
-    controls = {"no_op": nothing, "full_swap": nothing, "random_site": nothing, "chance": nothing, **rivals}
-    return Fit("v", (), iia, None, Controls(**controls), Cost())
+def patch(right: int, n: int = 100, kept: Score | None = None) -> Quality:
+    return Quality(wilson(right, n), kept)
+
+
+def fit(found: Quality, **rivals: Quality) -> Fit:
+    names = ("no_op", "full_swap", "random_site", "chance")
+    controls = {name: patch(0) for name in names} | rivals
+    return Fit("v", (), found, Controls(**controls), Cost())
 
 
 def test_believed_needs_more_than_half_and_more_than_every_control() -> None:
-    assert fit(wilson(95, 100)).believed
-    assert not fit(wilson(55, 100)).believed  # the interval reaches below one half
-    assert not fit(wilson(95, 100), random_site=wilson(85, 100)).believed  # its interval reaches into ours
-    assert not fit(wilson(95, 100), chance=wilson(99, 100)).believed
-    assert not fit(wilson(3, 3)).believed  # three of three prove nothing
-    assert fit(wilson(95, 100), full_swap=wilson(100, 100)).believed  # a better full swap is no reason for doubt
+    assert fit(patch(95)).believed
+    assert not fit(patch(55)).believed  # the interval reaches below one half
+    assert not fit(patch(95), random_site=patch(85)).believed  # its interval reaches into ours
+    assert not fit(patch(95), chance=patch(99)).believed
+    assert not fit(patch(95), no_op=patch(92)).believed
+    assert not fit(patch(3, 3)).believed  # three of three prove nothing
+    assert fit(patch(95), full_swap=patch(100)).believed  # a better full swap is no reason for doubt
+
+
+def test_a_patch_that_breaks_other_pairs_is_not_believed() -> None:
+    assert fit(patch(95, kept=wilson(95, 100))).believed
+    assert not fit(patch(100, kept=wilson(55, 100))).believed
+    # the rivals are compared by the product: .8 x 1 beats 1 x .5, although its IIA is lower
+    loud = patch(100, kept=wilson(50, 100))
+    assert fit(patch(80, kept=wilson(100, 100)), random_site=loud).believed
+
+
+def test_a_value_is_the_product_and_one_only_for_a_right_patch() -> None:
+    assert patch(100, kept=wilson(100, 100)).value == 1.0
+    assert patch(50, kept=wilson(50, 100)).value == 0.25
+    assert patch(50).value == 0.5  # every valid pair is informative: nothing to leave alone
+    both = patch(90, kept=wilson(80, 100))
+    assert both.low == pytest.approx(wilson(90, 100).low * wilson(80, 100).low)
+    assert both.high == pytest.approx(wilson(90, 100).high * wilson(80, 100).high)
+
+
+def test_a_patch_matches_the_best_when_both_shares_do() -> None:
+    best = patch(100, kept=wilson(100, 100))
+    assert patch(97, kept=wilson(97, 100)).matches(best)  # 97 lies above the lower end .963 of 100 in 100
+    assert not patch(96, kept=wilson(100, 100)).matches(best)
+    assert not patch(100, kept=wilson(96, 100)).matches(best)
+    assert patch(97).matches(best)
 
 
 def test_costs_add() -> None:

@@ -49,6 +49,7 @@ def test_the_output_interchanged_is_the_source_output(base: dict[str, int], sour
 def test_several_variables_from_several_sources(base: dict[str, int], one: dict[str, int], two: dict[str, int]) -> None:
     run = ADDITION.interchange(base, {"ones_carry": one, "ones_out": two})
     carry, ones = ADDITION.run(one)["ones_carry"], ADDITION.run(two)["ones_out"]
+    assert isinstance(carry, int)
     total = base["a1"] + base["b1"] + carry
     assert run["answer"] == f"{int(total > 9)}{total % 10}{ones}"
 
@@ -79,7 +80,7 @@ def test_a_parent_that_is_not_defined_before_is_refused() -> None:
 
 
 def test_an_unknown_variable_answers_with_the_nearest() -> None:
-    with pytest.raises(UnknownName, match="unknown variable 'ones_cary'. Did you mean 'ones_carry'"):
+    with pytest.raises(UnknownName, match=r"unknown variable 'ones_cary'\. Did you mean 'ones_carry'"):
         ADDITION.intervene({"a1": 0, "a0": 0, "b1": 0, "b0": 0}, {"ones_cary": 1})
 
 

@@ -84,7 +84,7 @@ def test_basis_of_nothing_is_empty() -> None:
 
 
 def test_directions_that_are_not_orthonormal_are_refused() -> None:
-    with pytest.raises(InvalidModel, match="off orthonormal by 1.0e\\+00; orthonormalise them first"):
+    with pytest.raises(InvalidModel, match=r"off orthonormal by 2\.0e\+00; orthonormalise them first"):
         Rotation(torch.ones(2, 2) * 1.0)
 
 

@@ -92,8 +92,8 @@ def test_the_unit_of_the_cost_does_not_matter(seed: int, power: float, epsilon: 
 
 
 @few
-@given(SEEDS, st.sampled_from((50, 1e7)))
-def test_a_constant_on_a_row_moves_no_mass_of_it(seed: int, size: float) -> None:
+@given(SEEDS, st.sampled_from((50, 10**7)))
+def test_a_constant_on_a_row_moves_no_mass_of_it(seed: int, size: int) -> None:
     cost = np.round(draw(seed) * 2**20) / 2**20
     shifted = cost + np.random.default_rng(seed + 1).integers(0, size, (4, 1))
     for solve in (

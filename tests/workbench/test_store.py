@@ -249,5 +249,5 @@ def test_five_thousand_runs_are_listed_in_half_a_second(store: Store, spec: Spec
         began = time.process_time()
         listing = store.runs()
         took.append(time.process_time() - began)
-    assert len(listing.runs) == 5000
+        assert len(listing.runs) == 5000
     assert min(took) < 0.5
