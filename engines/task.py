@@ -23,7 +23,7 @@ from engines.model import Batch, Model, pad
 from engines.site import Site
 
 PARTS = {"fit": (0.0, 0.4), "calibration": (0.4, 0.65), "test": (0.65, 1.0), "audit": (0.0, 1.0)}
-"""Shares of base inputs by part. Fit, calibration and test share no base input; ``audit`` is for establishing truth only."""
+"""Shares of base inputs by part. Fit, calibration and test share none; ``audit`` is for establishing truth only."""
 
 GIVE_UP = 30
 
@@ -42,8 +42,8 @@ class Pair:
 class Task:
     """What the network is asked, in terms of a causal model.
 
-    ``draw`` gives one random counterfactual pair. ``value(variable, run, at)`` is the value that an interchange takes from
-    a run whose named positions are ``at``. ``counterfactual(variable, pair, base_run, source_run)`` is the full
+    ``draw`` gives one random counterfactual pair. ``value(variable, run, at)`` is the value that an interchange takes
+    from a run whose named positions are ``at``. ``counterfactual(variable, pair, base_run, source_run)`` is the full
     run of the causal model in which the variable is interchanged; it raises ``Undefined`` where there is none.
     ``answers`` and ``answer_positions`` give a run's answer values and where the network gives them (unpadded).
     """
@@ -65,8 +65,8 @@ class Task:
 class Pairs:
     """Counterfactual pairs as tensors; positions are columns of the padded batches, -1 where there is no answer.
 
-    ``labels``, ``valid`` and ``values`` are by variable; ``values`` numbers the variable's values in base and source, alike
-    for alike values. ``skipped`` counts, by variable, why pairs have no label.
+    ``labels``, ``valid`` and ``values`` are by variable; ``values`` numbers the variable's values in base and source,
+    alike for alike values. ``skipped`` counts, by variable, why pairs have no label.
     """
 
     bases: Batch
@@ -148,12 +148,15 @@ class Problem:
     def __post_init__(self) -> None:
         if self.target not in self.variables or self.variables[0] != self.target:
             raise InvalidModel(f"target {self.target!r} must be the first of the variables {self.variables}")
+        if not self.sites:
+            raise InvalidModel(f"{self.name} has no candidate site; give at least one, such as 'L0.resid_post@last'")
         for site in self.sites:
             self.model.shape.width(site)  # raises for a site out of range
         for part in ("fit", "calibration", "test"):
             pairs: Pairs = getattr(self, part)
             if not bool(pairs.informative(self.target).any()):
-                reasons = dict(pairs.skipped.get(self.target, {}))
+                skipped = pairs.skipped.get(self.target, {})
+                reasons = ", ".join(f"{count} because {reason}" for reason, count in sorted(skipped.items()))
                 raise InsufficientData(
                     f"{self.name}: none of {pairs.n} {part} pairs informs on {self.target!r}"
                     f"{f' (without a label: {reasons})' if reasons else ''}; a score would only measure doing nothing"
@@ -161,11 +164,13 @@ class Problem:
 
 
 def draw_pairs(task: Task, part: str, *, quota: int, seed: int, attempts: int = 400) -> Pairs:
-    """Draw pairs until every variable of the task has ``quota`` informative ones, or ``attempts * quota`` draws are made.
+    """Draw pairs until every variable has ``quota`` informative ones, or ``attempts * quota`` draws are made.
 
-    A variable on which none of the first ``GIVE_UP * quota`` draws inform is given up. A pair is kept when it informs on a variable that still lacks some; besides, the first ``quota // 2`` pairs are kept
-    as they come, so that patches which should change nothing are tested too. Pairs are distinct. Which base inputs belong
-    to a part depends on the input alone, so that parts are disjoint for every seed. Raises ``UnknownName`` for a wrong part.
+    A variable on which none of the first ``GIVE_UP * quota`` draws inform is given up. A pair is kept when it informs
+    on a variable that still lacks some; besides, the first ``quota // 2`` pairs are kept as they come, so that patches
+    which should change nothing are tested too. Pairs are distinct. Which base inputs belong to a part depends on the
+    input alone, so that parts are disjoint for every seed. Raises ``UnknownName`` for a wrong part,
+    ``InsufficientData`` when not one pair is found.
     """
     if part not in PARTS:
         raise UnknownName("part", part, PARTS)
