@@ -1,0 +1,163 @@
+"""The product's claim: every method sits the exam on every program, and the two that must find everything do.
+
+The other methods are graded too; whatever they miss is in the report card, not in an assertion.
+"""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines import registry
+from engines.errors import UnverifiedProgram
+from engines.events import Advance, Stage, drain
+from workbench import catalog, exam
+from workbench.exam import Sitting, run_exam, sit
+from workbench.report_card import MUST_FIND, UNINFORMATIVE, Report, Row
+from workbench.session import Session
+from workbench.store import Store
+
+PROGRAMS = registry.names("tracr_bridge.programs")
+METHODS = tuple(name for name in registry.names("engines.methods") if not exam._must_be_told(name))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all exams of this file, so that a program is verified once."""
+    return tmp_path_factory.mktemp("exam") / "runs"
+
+
+@pytest.fixture(scope="module")
+def card(shared: Path) -> dict[str, Any]:
+    """The whole exam as a user takes it: the command, its processes, its JSON (and no type checks at run time)."""
+    command = [sys.executable, "-m", "workbench", "exam", "--json", "--store", str(shared)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ}, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_true_site_is_found_and_the_wrong_variable_rejected(program: str, card: dict[str, Any]) -> None:
+    rows = [Row(**row) for row in card["rows"] if row["program"] == program]
+    variables = catalog.program(program).variables
+    assert len(rows) == len(METHODS) * (len(variables) + 1)
+    scored = [row for row in rows if row.failure is None]
+    assert all(row.failure.startswith(UNINFORMATIVE) for row in rows if row.failure is not None)
+    assert any(not row.wrong for row in scored), f"no variable of {program} can be asked for"
+    for row in scored:
+        assert row.iia is not None
+        assert row.controls is not None
+        assert row.iia["n"] >= 30, f"{row.variable}: {row.iia['n']} informative test pairs are too few to tell anything"
+        assert row.iia["low"] <= row.iia["value"] <= row.iia["high"]
+        assert row.controls["no_op"]["iia"]["value"] == 0.0  # doing nothing is never right on an informative pair
+        assert row.forward_passes > 0
+        assert row.wrong or row.method not in MUST_FIND or row.found, f"{row.method} missed {row.variable}: {row.site}"
+        assert not (row.wrong and row.believed), f"{row.method} believed {row.variable}"
+
+
+def test_random_sites_are_not_enough(card: dict[str, Any]) -> None:
+    """If a site drawn at random passed as well, the exam would examine nothing."""
+    summary = {entry["method"]: entry for entry in card["summary"]}
+    assert summary["random_site"]["found"]["high"] < 0.5
+    for method in MUST_FIND:
+        assert summary[method]["found"]["value"] == 1.0
+        assert summary[method]["found"]["low"] > summary["random_site"]["found"]["high"]
+
+
+def test_an_exam_goes_on_where_it_stopped(card: dict[str, Any], shared: Path) -> None:
+    before = {file: file.stat().st_mtime_ns for file in shared.glob("*/result.json")}
+    again = list(sit(Sitting("histogram", METHODS, 1, shared)))
+    stored = [Row(**row) for row in card["rows"] if row["program"] == "histogram"]
+    assert sorted(again, key=str) == sorted(stored, key=str)
+    assert {file: file.stat().st_mtime_ns for file in shared.glob("*/result.json")} == before
+
+
+@pytest.mark.usefixtures("card")
+def test_a_stop_is_heard_between_two_runs(shared: Path) -> None:
+    stop = multiprocessing.get_context("spawn").Event()
+    rows = sit(Sitting("histogram", METHODS, 1, shared), stop)
+    next(rows)
+    stop.set()
+    assert list(rows) == []
+
+
+@pytest.mark.usefixtures("card")
+def test_two_programs_sit_side_by_side(shared: Path) -> None:
+    session = Session(Store(shared))
+    events, report = drain(run_exam(session, ("reverse", "histogram"), ("full_swap", "das"), seeds=1))
+    stages = [event for event in events if isinstance(event, Stage)]
+    assert [(stage.name, stage.total) for stage in stages] == [("exam", 6)]
+    assert [event.done for event in events if isinstance(event, Advance)][-1] == 6
+    assert [row.program for row in report.rows] == ["reverse"] * 3 + ["histogram"] * 3
+    assert report.notes == ("das must be told its sites, so that there is nothing to find; not examined",)
+    assert report.passed
+
+
+def test_an_unverified_program_is_no_ground_truth(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(program: str, _: Path) -> None:
+        raise UnverifiedProgram(f"program {program!r} answers 1 where RASP says 2")
+
+    monkeypatch.setattr(exam, "certified", refuse)
+    rows = tuple(sit(Sitting("histogram", ("full_swap",), 1, shared)))
+    assert {row.failure for row in rows} == {"program 'histogram' answers 1 where RASP says 2"}
+    report = Report(rows, (), 0.0)
+    assert not report.passed
+    assert report.faults[0] == (
+        "full_swap on rasp.histogram/compiled/count failed: program 'histogram' answers 1 where RASP says 2"
+    )
+
+
+def score(value: float, n: int = 50) -> dict[str, float | int]:
+    return {"value": value, "n": n, "low": value - 0.1, "high": value + 0.1}
+
+
+def row(method: str, variable: str = "v", **facts: object) -> Row:
+    known = {"site": "L1.mlp_out@target", "rank": 2, "claims": 1, "precision": 1.0, "recall": 0.5, "iia": score(0.9)}
+    known |= {"found": True, "believed": True, "invariance": score(0.8), "forward_passes": 1500, "seconds": 0.25}
+    return Row("toy", variable, method, 0, variable.endswith(catalog.WRONG), **{**known, **facts})
+
+
+@pytest.mark.parametrize("method", MUST_FIND)
+def test_a_missed_variable_fails_the_methods_that_must_find(method: str) -> None:
+    report = Report((row(method, found=False),), (), 1.0)
+    assert report.faults == (f"{method} on rasp.toy/compiled/v did not find the variable; it claims L1.mlp_out@target",)
+
+
+def test_a_method_that_need_not_find_may_miss_but_the_card_shows_it() -> None:
+    report = Report((row("plot", found=False),), (), 1.0)
+    assert report.passed
+    assert "v                  plot        MISSED" in report.text
+    assert report.summaries[0].found is not None
+    assert report.summaries[0].found.value == 0.0
+
+
+def test_nobody_may_believe_a_wrong_variable() -> None:
+    report = Report((row("plot", "v.wrong", found=None), row("plot", "w.wrong", found=None, believed=False)), (), 1.0)
+    assert report.faults == ("plot on rasp.toy/compiled/v.wrong believed a wrong variable",)
+    assert report.summaries[0].rejected is not None
+    assert (report.summaries[0].rejected.value, report.summaries[0].rejected.n) == (0.5, 2)
+    assert "NOT PASSED" in report.text
+
+
+def test_an_uninformative_variable_is_shown_and_counts_for_nobody() -> None:
+    report = Report((row("full_das"), row("full_das", "w", failure=f"{UNINFORMATIVE}: none informs")), (), 1.0)
+    assert report.passed
+    assert "no informative pairs: none informs" in report.text
+    assert report.summaries[0].found is not None
+    assert report.summaries[0].found.n == 1
+
+
+def test_the_card_is_json_and_fits_its_columns() -> None:
+    report = Report(
+        (row("full_das", overlap=0.5), row("plot", "v.wrong", found=None, believed=False)), ("a note",), 2.0
+    )
+    record = json.loads(json.dumps(report.record, allow_nan=False))
+    assert record["passed"] is True
+    assert record["rows"][0]["overlap"] == 0.5
+    assert record["summary"][1]["method"] == "plot"
+    assert max(map(len, report.text.split("\n"))) <= 132
