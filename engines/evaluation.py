@@ -46,11 +46,10 @@ class Sweep:
 
 
 def quality(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variable: str) -> Quality:
-    """Score one patch's outputs for a variable; raises ``InsufficientData`` without informative pairs."""
+    """Score one patch's outputs; raises ``UnknownName``, and ``InsufficientData`` without informative pairs."""
+    some, rest = pairs.informative(variable), pairs.invariant(variable)
     right = pairs.answer.correct(outputs, pairs.labels[variable])
-    rest = pairs.invariant(variable)
-    kept = _share(right, rest) if bool(rest.any()) else None
-    return Quality(_share(right, pairs.informative(variable)), kept)
+    return Quality(_share(right, some), _share(right, rest) if bool(rest.any()) else None)
 
 
 def _share(right: Bool[Tensor, " pairs"], among: Bool[Tensor, " pairs"]) -> Score:

@@ -8,6 +8,7 @@
 so that ``copied`` is carried by L0.attn_out@last and by nothing else as a whole, and ``both`` by L0.mlp_out@last.
 """
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -77,6 +78,7 @@ def conjunction() -> tuple[DecoderModel, Task]:
     return DecoderModel("conjunction", conjunction_decoder()), task
 
 
+@functools.cache
 def conjunction_problem(target: str = "copied", seed: int = 0) -> Problem:
     """All sites of the conjunction. Its four inputs cannot be split in three, so every part draws from all of them."""
     model, task = conjunction()
