@@ -49,11 +49,15 @@ class Choice:
             rows.append(row + [NOTHING] * (width - len(row)))
         return torch.tensor(rows, dtype=torch.int64).reshape(len(rows), width)
 
+    def given(self, labels: Int[Tensor, "*pairs answers"]) -> Bool[Tensor, "*pairs answers"]:
+        """Where there is an answer."""
+        return labels != NOTHING
+
     def differs(
         self, first: Int[Tensor, "*pairs answers"], second: Int[Tensor, "*pairs answers"]
     ) -> Bool[Tensor, "*pairs"]:
         """Whether two labels disagree at a position where both have an answer."""
-        return ((first != second) & (first != NOTHING) & (second != NOTHING)).any(-1)
+        return ((first != second) & self.given(first) & self.given(second)).any(-1)
 
     def correct(
         self, outputs: Float[Tensor, "*pairs answers codes"], labels: Int[Tensor, "*pairs answers"]
@@ -96,6 +100,10 @@ class Number:
         rows = [[float("nan") if value is None else float(value) for value in answer] for answer in answers]  # type: ignore[arg-type]
         padded = [row + [float("nan")] * (width - len(row)) for row in rows]
         return torch.tensor(padded, dtype=torch.float64).reshape(len(rows), width)
+
+    def given(self, labels: Float[Tensor, "*pairs answers"]) -> Bool[Tensor, "*pairs answers"]:
+        """Where there is an answer."""
+        return ~labels.isnan()
 
     def differs(
         self, first: Float[Tensor, "*pairs answers"], second: Float[Tensor, "*pairs answers"]

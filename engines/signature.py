@@ -37,9 +37,16 @@ def site_effects(sweep: Sweep) -> Effects:
 
 
 def variable_effect(sweep: Sweep, variable: str) -> Float[Tensor, "pairs answers codes"]:
-    """What interchanging the variable should do to the answers."""
+    """What interchanging the variable should do to the answers, zero where either answer is open."""
     pairs = sweep.pairs
-    return pairs.answer.ideal(pairs.labels[variable]) - pairs.answer.ideal(pairs.base_labels)
+    effect = pairs.answer.ideal(pairs.labels[variable]) - pairs.answer.ideal(pairs.base_labels)
+    return effect * _comparable(sweep, variable)
+
+
+def _comparable(sweep: Sweep, variable: str) -> Bool[Tensor, "pairs answers 1"]:
+    """Where both the base's answer and the label are given: an open one asks nothing of a site."""
+    pairs = sweep.pairs
+    return (pairs.answer.given(pairs.labels[variable]) & pairs.answer.given(pairs.base_labels))[..., None]
 
 
 def per_example(abstract: Float[Tensor, "pairs answers codes"], neural: Effects) -> Float[Tensor, " sites"]:
@@ -84,6 +91,6 @@ def costs(sweep: Sweep, variables: tuple[str, ...], signature: str) -> Costs:
             raise InsufficientData(
                 f"interchanging {variable!r} changes no answer on {int(valid.sum())} pairs; it has no signature"
             )
-        rows.append(SIGNATURES[signature](abstract, neural[:, valid]))
+        rows.append(SIGNATURES[signature](abstract, (neural * _comparable(sweep, variable))[:, valid]))
         counts.append(int(valid.sum()))
     return Costs(torch.stack(rows).double(), tuple(counts), neural.abs().amax((1, 2, 3)) < 1e-6)
