@@ -6,6 +6,7 @@ Source: PLOT (arXiv 2605.06979). With a single row balanced transport is always 
 cost instead, and said so.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from engines.errors import InsufficientData, InvalidSetting, UnknownName
 from engines.evaluation import sweep
 from engines.events import Measured, Notice, Pieces, Stage, Steps
 from engines.score import Cost, Quality
-from engines.signature import Costs, costs
+from engines.signature import SIGNATURES, Costs, costs
 from engines.site import Site
 from engines.task import Problem
 from engines.transport import Coupling, Ranking, balanced, one_sided, ranked, require, row_softmax
@@ -34,14 +35,20 @@ class Rule:
     top_k: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        if self.signature not in SIGNATURES:
+            raise UnknownName("signature", self.signature, SIGNATURES)
         if self.coupling not in COUPLINGS:
             raise UnknownName("coupling", self.coupling, COUPLINGS)
-        if not self.epsilons or min(self.epsilons) <= 0:
+        if not self.epsilons or not all(0 < epsilon < math.inf for epsilon in self.epsilons):
             raise InvalidSetting(
                 f"epsilons {self.epsilons}: give at least one, in units of the median cost, each above 0"
             )
         if not self.top_k or min(self.top_k) < 1:
             raise InvalidSetting(f"top_k {self.top_k}: give at least one count of picks, each 1 or more")
+        if not 0 < self.beta < math.inf:
+            raise InvalidSetting(
+                f"beta is {self.beta}: give a positive number, such as 1.0, in units of the median cost"
+            )
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,10 @@ def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
     ]
     sites = tuple(problem.sites[place] for place in live)
     couplings = _couplings(problem, rule, table, live)
-    if couplings[0][0] is None:
+    if len(problem.variables) == 1:
         notes.append("one variable only: sites are ranked by cost, since transport with one row is uniform")
+    elif isinstance(couplings[0][1], Ranking):
+        notes.append("every site costs every variable 0: there is nothing to transport, and all sites tie")
     yield Stage("calibration", len(couplings) * len(rule.top_k), "choices")
     counts = [min(count, len(sites)) for count in rule.top_k]
     looked = _shortlist(couplings, sites, max(counts))
@@ -98,6 +107,8 @@ def _couplings(
     problem: Problem, rule: Rule, table: Costs, live: Sequence[int]
 ) -> list[tuple[float | None, Coupling | Ranking]]:
     cost = table.cost[:, live].numpy()
+    if not cost.any():  # every site is perfect, and epsilon has no unit
+        return [(None, Ranking(cost, 1.0))]
     if len(problem.variables) == 1:
         return [(None, ranked(cost))]
     found: list[tuple[float | None, Coupling | Ranking]] = []
