@@ -18,6 +18,7 @@ and that start is a trial of its own: calibration decides between it, the traine
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ class Training:
         for name in ("steps", "batch", "restarts"):
             if getattr(self, name) < 1:
                 raise InvalidSetting(f"{name} is {getattr(self, name)}: give 1 or more")
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise InvalidSetting(f"learning_rate is {self.learning_rate}: give a positive number, such as 0.05")
 
 
@@ -97,7 +98,7 @@ class _Bench:
     span: Float[Tensor, "width r"]
     sizes: tuple[int, ...]
     raw: Float[Tensor, "jobs r widest"]
-    starts: tuple[Float[Tensor, "width any"], ...]
+    starts: tuple[Float[Tensor, "width _"], ...]
     live: Int[Tensor, " live"] = field(init=False)
     progress: Float[Tensor, " jobs"] = field(init=False)
     before: Float[Tensor, " jobs"] = field(init=False)
@@ -119,7 +120,7 @@ class _Bench:
         """The swaps of the live jobs, differentiable."""
         return self.jobs(self.rotations(self.raw[self.live], self.live))
 
-    def found(self) -> list[Float[Tensor, "width any"]]:
+    def found(self) -> list[Float[Tensor, "width _"]]:
         """The rotations worth calibrating: the starts, and every job that took something off the no-op's loss."""
         raw = self.raw.detach().clone()
         for job, parameters in self.stopped.items():
@@ -128,7 +129,7 @@ class _Bench:
         worth = (self.progress < 1 - HOPELESS).nonzero()[:, 0].tolist()
         return [*self.starts, *(trained[job, :, : self.sizes[job]] for job in worth)]
 
-    def jobs(self, rotations: Float[Tensor, "some width any"]) -> Jobs:
+    def jobs(self, rotations: Float[Tensor, "some width _"]) -> Jobs:
         """The swaps along ``rotations``."""
 
         def exchange(base: Tensor, source: Tensor) -> Tensor:
@@ -139,7 +140,7 @@ class _Bench:
 
     def note(self, shares: Float[Tensor, " live"]) -> None:
         """Take one step's losses into account."""
-        self.progress[self.live] = 0.7 * self.progress[self.live] + 0.3 * shares
+        self.progress[self.live] = 0.7 * self.progress[self.live] + 0.3 * shares.to(self.progress.dtype)
 
     def review(self) -> None:
         """Stop what is hopeless, finished or no longer improving."""
@@ -221,7 +222,8 @@ def _train_layer(problem: Problem, sites: Sequence[Site], training: Training) ->
     outputs: list[Tensor] = []
     for place, bench in enumerate(benches):
         found = bench.found()
-        rotations = torch.zeros(len(found), bench.span.shape[0], max((one.shape[1] for one in found), default=0))
+        widest = max((one.shape[1] for one in found), default=0)
+        rotations = torch.zeros(len(found), bench.span.shape[0], widest, dtype=bench.span.dtype)
         for job, one in enumerate(found):
             rotations[job, :, : one.shape[1]] = one
         if found:
