@@ -7,14 +7,14 @@ scores 0 and 1, doing everything at most 1 and something low.
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from engines.activations import capture
+from engines.activations import Activations, capture
 from engines.events import Advance, Piece, Pieces, Stage, Steps
 from engines.featurize import Whole
 from engines.hypothesis import Handle
@@ -57,41 +57,65 @@ def _share(right: Bool[Tensor, " pairs"], among: Bool[Tensor, " pairs"]) -> Scor
 
 
 def sweep(model: Model, pairs: Pairs, sites: Sequence[Site], finished: Pieces) -> Steps[Sweep]:
-    """Full swap at every site on every pair, one piece of work a start layer; finished pieces are not run again."""
+    """Full swap at every site on every pair, one piece of work a start layer; finished pieces are not run again.
+
+    Sources and bases are run once for all layers. Their cost stands in every piece and is counted once.
+    """
     by_layer: dict[int, list[Site]] = {}
     for site in sites:
         by_layer.setdefault(start_layer(site), []).append(site)
     yield Stage("sweep", len(sites), "sites")
     found: dict[Site, Tensor] = {}
-    base, cost, done = None, Cost(), 0
+    ready, shared, base, cost = None, Cost(), None, Cost()
     for layer in sorted(by_layer):
-        group = by_layer[layer]
-        key = f"sweep {model.name} {pairs.digest} L{layer} {_digest(group)}"
+        key = f"sweep {model.name} {pairs.digest} {_digest(sites)} L{layer}"
         if key in finished:
             tensors = finished[key]
         else:
-            tensors = _sweep_layer(model, pairs, group)
+            ready = ready or _prepare(model, pairs, sites)
+            tensors = _sweep_layer(model, ready, by_layer[layer])
             yield Piece(key, tensors)
-        found.update(zip(group, tensors["outputs"], strict=True))
-        base = tensors["base"]
-        cost += Cost(int(tensors["counts"][0]), int(tensors["counts"][1]), float(tensors["seconds"]))
-        done += len(group)
-        yield Advance(done)
+        found.update(zip(by_layer[layer], tensors["outputs"], strict=True))
+        base, shared = tensors["base"], _cost(tensors, "shared ")
+        cost += _cost(tensors, "")
+        yield Advance(len(found))
     assert base is not None  # a problem has sites
-    return Sweep(tuple(sites), pairs, torch.stack([found[site] for site in sites]), base, cost)
+    return Sweep(tuple(sites), pairs, torch.stack([found[site] for site in sites]), base, shared + cost)
 
 
-def _sweep_layer(model: Model, pairs: Pairs, sites: Sequence[Site]) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class _Ready:
+    """What the layers of a sweep share."""
+
+    activations: Activations
+    base: Float[Tensor, "pairs answers codes"]
+    cost: Cost
+
+
+def _prepare(model: Model, pairs: Pairs, sites: Sequence[Site]) -> _Ready:
     began, meter = time.perf_counter(), Metered(model)
-    activations = capture(meter, pairs, sites, [start_layer(sites[0])])
-    outputs = swapped(meter, activations, [Jobs(site, 1, replace) for site in sites])
+    activations = capture(meter, pairs, sites, {start_layer(site) for site in sites})
     base = unpatched(meter, activations)
+    return _Ready(activations, base, meter.cost(time.perf_counter() - began))
+
+
+def _sweep_layer(model: Model, ready: _Ready, sites: Sequence[Site]) -> dict[str, Tensor]:
+    began, meter = time.perf_counter(), Metered(model)
+    outputs = swapped(meter, ready.activations, [Jobs(site, 1, replace) for site in sites])
+    own = meter.cost(time.perf_counter() - began)
+    return {"outputs": outputs, "base": ready.base, **_costs(own, ""), **_costs(ready.cost, "shared ")}
+
+
+def _costs(cost: Cost, prefix: str) -> dict[str, Tensor]:
     return {
-        "outputs": outputs,
-        "base": base,
-        "counts": torch.tensor([meter.forward_passes, meter.layer_evaluations]),
-        "seconds": torch.tensor(time.perf_counter() - began, dtype=torch.float64),
+        f"{prefix}counts": torch.tensor([cost.forward_passes, cost.layer_evaluations]),
+        f"{prefix}seconds": torch.tensor(cost.seconds, dtype=torch.float64),
     }
+
+
+def _cost(tensors: Mapping[str, Tensor], prefix: str) -> Cost:
+    passes, layers = tensors[f"{prefix}counts"].tolist()
+    return Cost(passes, layers, float(tensors[f"{prefix}seconds"]))
 
 
 def _digest(sites: Sequence[Site]) -> str:
