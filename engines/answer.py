@@ -23,13 +23,15 @@ class Choice:
     """One of several values; ``columns[i]`` is the network's output column of ``values[i]``.
 
     ``sharpness`` multiplies logits before the softmax (an inverse temperature), for networks such as compiled ones
-    whose outputs are 0/1 coordinates and no log-probabilities. Raises ``InvalidModel`` when two values share a column:
-    then no output could tell them apart.
+    whose outputs are 0/1 coordinates and no log-probabilities. An answer is right when its output leads every other by
+    more than ``margin``: a tie answers nothing. Raises ``InvalidModel`` when two values share a column: then no output
+    could tell them apart.
     """
 
     values: tuple[Value, ...]
     columns: tuple[int, ...]
     sharpness: float = 1.0
+    margin: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.values) != len(self.columns) or len(set(self.columns)) != len(self.columns):
@@ -62,8 +64,10 @@ class Choice:
     def correct(
         self, outputs: Float[Tensor, "*pairs answers codes"], labels: Int[Tensor, "*pairs answers"]
     ) -> Bool[Tensor, "*pairs"]:
-        """Whether the largest output is the label's at every position with an answer."""
-        return ((outputs.argmax(-1) == labels) | (labels == NOTHING)).all(-1)
+        """Whether the label's output leads all others at every position with an answer; never by a tie or by NaN."""
+        place = labels.clamp(min=0)[..., None].expand(*outputs.shape[:-1], 1)
+        lead = outputs.gather(-1, place)[..., 0] - outputs.scatter(-1, place, -torch.inf).amax(-1)
+        return ((lead > self.margin) | ~self.given(labels)).all(-1)
 
     def loss(
         self, outputs: Float[Tensor, "*pairs answers codes"], labels: Int[Tensor, "*pairs answers"]

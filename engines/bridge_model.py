@@ -29,7 +29,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from engines.bridge_taps import POINTS, Call, Hook, points_of, taps
 from engines.errors import InvalidModel
-from engines.model import NO_EDITS, Ask, Batch, Edit, Forward, Shape, Start, check_ports, heads_in
+from engines.model import NO_EDITS, Ask, Batch, Edit, Forward, Shape, Start, check_ports, heads_in, weights_digest
 from engines.site import Port
 
 PROBE = (1, 2, 3)
@@ -67,6 +67,10 @@ class BridgeModel:
         object.__setattr__(self, "components", components)
         object.__setattr__(self, "pads", pads)
         object.__setattr__(self, "in_tuples", isinstance(returned[0], tuple))
+
+    def digest(self) -> str:
+        """A hash of the bridge's weights; it reads all of them."""
+        return weights_digest(self.bridge)
 
     @property
     def shape(self) -> Shape:

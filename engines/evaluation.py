@@ -46,10 +46,24 @@ class Sweep:
 
 
 def quality(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variable: str) -> Quality:
-    """Score one patch's outputs; raises ``UnknownName``, and ``InsufficientData`` without informative pairs."""
-    some, rest = pairs.informative(variable), pairs.invariant(variable)
+    """Score one patch's outputs to choose by: invariance on every invariant pair, those drawn for other variables too.
+
+    They are the harder ones, so that wrong patches are told apart better. Raises ``InsufficientData`` without
+    informative pairs.
+    """
+    return _scored(outputs, pairs, variable, pairs.invariant(variable))
+
+
+def estimate(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variable: str) -> Quality:
+    """Score one patch's outputs to report: invariance on the pairs as they were drawn, so that it estimates a share."""
+    return _scored(outputs, pairs, variable, pairs.invariant_as_drawn(variable))
+
+
+def _scored(
+    outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variable: str, rest: Bool[Tensor, " pairs"]
+) -> Quality:
     right = pairs.answer.correct(outputs, pairs.labels[variable])
-    return Quality(_share(right, some), _share(right, rest) if bool(rest.any()) else None)
+    return Quality(_share(right, pairs.informative(variable)), _share(right, rest) if bool(rest.any()) else None)
 
 
 def _share(right: Bool[Tensor, " pairs"], among: Bool[Tensor, " pairs"]) -> Score:
@@ -67,8 +81,9 @@ def sweep(model: Model, pairs: Pairs, sites: Sequence[Site], finished: Pieces) -
     yield Stage("sweep", len(sites), "sites")
     found: dict[Site, Tensor] = {}
     ready, shared, base, cost = None, Cost(), None, Cost()
+    work = f"sweep {model.name} {model.digest()} {pairs.digest} {_digest(sites)}"
     for layer in sorted(by_layer):
-        key = f"sweep {model.name} {pairs.digest} {_digest(sites)} L{layer}"
+        key = f"{work} L{layer}"
         if key in finished:
             tensors = finished[key]
         else:
@@ -136,11 +151,11 @@ def hold_out(problem: Problem, handle: Handle, meter: Metered) -> tuple[Quality,
         group = [job for job in (own, full, *randoms) if start_layer(job.site) == layer]
         if group:
             outputs.update(zip(group, swapped(meter, activations, group), strict=True))
-    found = quality(outputs[own], problem.test, problem.target)
+    found = estimate(outputs[own], problem.test, problem.target)
     return found, Controls(
-        no_op=quality(unpatched(meter, activations), problem.test, problem.target),
-        full_swap=quality(outputs[full], problem.test, problem.target),
-        random_site=_pooled([quality(outputs[job], problem.test, problem.target) for job in randoms]),
+        no_op=estimate(unpatched(meter, activations), problem.test, problem.target),
+        full_swap=estimate(outputs[full], problem.test, problem.target),
+        random_site=_pooled([estimate(outputs[job], problem.test, problem.target) for job in randoms]),
         chance=_chance(problem.test, problem.target, outputs[own]),
     )
 
@@ -169,7 +184,7 @@ def _chance(pairs: Pairs, variable: str, outputs: Float[Tensor, "pairs answers c
     """
     valid = pairs.valid[variable].nonzero()[:, 0]
     labels, answered = pairs.labels[variable], pairs.answered
-    informative, invariant = pairs.informative(variable)[valid], pairs.invariant(variable)[valid]
+    informative, invariant = pairs.informative(variable)[valid], pairs.invariant_as_drawn(variable)[valid]
     right, count = torch.zeros(len(valid)), torch.zeros(len(valid))
     for shift in range(1, min(len(valid), SHIFTS)):
         other = valid.roll(shift)

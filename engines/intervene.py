@@ -54,6 +54,10 @@ class Metered:
         """The model's sizes."""
         return self.model.shape
 
+    def digest(self) -> str:
+        """The model's digest."""
+        return self.model.digest()
+
     def forward(
         self,
         batch: Batch,

@@ -5,13 +5,14 @@ network inside one call only, also when that call raises. Our own decoder is beh
 TransformerLens in ``engines.bridge_model``.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from engines.errors import InvalidModel, InvalidSetting, UnsupportedSite
 from engines.networks import Decoder
@@ -130,6 +131,10 @@ class Model(Protocol):
         """Its sizes."""
         ...
 
+    def digest(self) -> str:
+        """A hash of its weights: results of equal digests may be shared."""
+        ...
+
     @property
     def components(self) -> frozenset[str]:
         """The components whose every read and edit is exact here; asking for another raises ``UnsupportedSite``."""
@@ -207,6 +212,10 @@ class DecoderModel:
     decoder: Decoder
     components: frozenset[str] = field(default=frozenset((*DECODER_HOOKS, "embed")), init=False)
 
+    def digest(self) -> str:
+        """A hash of the decoder's weights and sizes, taken anew at each call: its weights may be set at any time."""
+        return weights_digest(self.decoder, repr(self.decoder.shape))
+
     @property
     def shape(self) -> Shape:
         """The decoder's sizes."""
@@ -258,6 +267,15 @@ def _keeping(kept: dict[Port, Tensor], port: Port) -> Callable[..., None]:
         kept[port] = tensor
 
     return hook_function
+
+
+def weights_digest(network: nn.Module, text: str = "") -> str:
+    """A hash of every parameter and buffer of a network, by name, and of ``text``."""
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def heads_in(port: Port) -> bool:

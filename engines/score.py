@@ -12,6 +12,8 @@ from engines.hypothesis import Handle
 
 Z95 = 1.959963984540054
 """Two-sided 95 % quantile of the normal distribution."""
+BELIEF = 0.75
+"""What a score's lower end must exceed to be believed; on compiled programs, wrong variables were seen at 0.65."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,13 @@ class Fit:
     def believed(self) -> bool:
         """Whether the best handle may be believed.
 
-        Its IIA and its invariance are above one half, and their product is above that of the no-op, random sites and
+        Its IIA and its invariance are above ``BELIEF``, and their product is above that of the no-op, random sites and
         chance; in all of these with 95 % intervals on both sides.
         """
         rivals = (self.controls.no_op, self.controls.random_site, self.controls.chance)
-        kept = self.quality.invariance is None or self.quality.invariance.low > 0.5
+        kept = self.quality.invariance is None or self.quality.invariance.low > BELIEF
         ahead = all(rival is None or self.quality.low > rival.high for rival in rivals)
-        return self.quality.iia.low > 0.5 and kept and ahead
+        return self.quality.iia.low > BELIEF and kept and ahead
 
 
 def wilson(successes: float | int, n: int) -> Score:

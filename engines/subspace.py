@@ -195,7 +195,15 @@ def _preference(trial: Trial) -> tuple[float, int, tuple[int, int, int, tuple[in
 
 def _key(problem: Problem, sites: Sequence[Site], training: Training) -> str:
     pairs = [part.digest + part.labels_digest for part in (problem.fit, problem.calibration)]
-    parts = [problem.model.name, problem.target, *pairs, str(problem.seed), repr(training), *map(str, sites)]
+    parts = [
+        problem.model.name,
+        problem.model.digest(),
+        problem.target,
+        *pairs,
+        str(problem.seed),
+        repr(training),
+        *map(str, sites),
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 

@@ -67,6 +67,10 @@ class Pairs:
 
     ``labels``, ``valid`` and ``values`` are by variable; ``values`` numbers the variable's values in base and source,
     alike for alike values. ``skipped`` counts, by variable, why pairs have no label.
+
+    Pairs are kept for what they tell about one variable or another, which biases what they tell about the rest.
+    ``fair[variable]`` marks those that were kept while the variable itself was asked for: only they are informative on
+    it. ``plain`` marks pairs that were kept as they came. Both None or empty: every pair is.
     """
 
     bases: Batch
@@ -80,6 +84,8 @@ class Pairs:
     values: Mapping[str, Int[Tensor, "pairs 2"]]
     answer: AnswerCode
     skipped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    fair: Mapping[str, Bool[Tensor, " pairs"]] = field(default_factory=dict)
+    plain: Bool[Tensor, " pairs"] | None = None
 
     @property
     def n(self) -> int:
@@ -92,12 +98,25 @@ class Pairs:
         return self.answers_at >= 0
 
     def informative(self, variable: str) -> Bool[Tensor, " pairs"]:
-        """Pairs whose label differs from the base's own answer; raises ``UnknownName``."""
-        return self.valid[self._known(variable)] & self.answer.differs(self.labels[variable], self.base_labels)
+        """Fairly drawn pairs whose label differs from the base's own answer; raises ``UnknownName``."""
+        return self._differing(variable) & self.fair.get(variable, torch.ones(self.n, dtype=torch.bool))
 
     def invariant(self, variable: str) -> Bool[Tensor, " pairs"]:
-        """Valid pairs whose label is the base's own answer: a right patch leaves them as they are."""
-        return self.valid[self._known(variable)] & ~self.answer.differs(self.labels[variable], self.base_labels)
+        """Valid pairs whose label is the base's own answer, however they were drawn: a right patch leaves them alone.
+
+        A pair whose label has an answer where the base has none is neither informative nor invariant.
+        """
+        differing = self._differing(variable)
+        opened = (self.answer.given(self.labels[variable]) & ~self.answer.given(self.base_labels)).any(1)
+        return self.valid[variable] & ~differing & ~opened
+
+    def invariant_as_drawn(self, variable: str) -> Bool[Tensor, " pairs"]:
+        """The invariant pairs that were kept as they came: their share estimates that of all pairs."""
+        kept = self.invariant(variable)
+        return kept if self.plain is None else kept & self.plain
+
+    def _differing(self, variable: str) -> Bool[Tensor, " pairs"]:
+        return self.valid[self._known(variable)] & self.answer.differs(self.labels[variable], self.base_labels)
 
     def _known(self, variable: str) -> str:
         if variable not in self.labels:
@@ -109,20 +128,23 @@ class Pairs:
         """A hash of everything that a run on these pairs depends on (but for the labels)."""
         tensors = [self.bases.tokens, self.bases.mask, self.sources.tokens, self.sources.mask, self.answers_at]
         tensors += [at[name] for at in (self.base_at, self.source_at) for name in sorted(at)]
-        return _hash(tensors)
+        return _hash(tensors, repr(self.answer))
 
     @property
     def labels_digest(self) -> str:
-        """A hash of the labels of every variable."""
-        return _hash(
-            [table[name].double().nan_to_num(-1.0) for table in (self.labels, self.valid) for name in sorted(table)]
-        )
+        """A hash of what is known of every variable: labels, where they are given, validity, values and fairness."""
+        tensors = [self.base_labels.double().nan_to_num(0.0), self.answer.given(self.base_labels)]
+        for name in sorted(self.labels):
+            labels = self.labels[name]
+            tensors += [labels.double().nan_to_num(0.0), self.answer.given(labels), self.valid[name], self.values[name]]
+            tensors += [self.informative(name), self.invariant_as_drawn(name)]
+        return _hash(tensors, repr(sorted(self.labels)))
 
 
-def _hash(tensors: Iterable[Tensor]) -> str:
-    digest = hashlib.sha256()
+def _hash(tensors: Iterable[Tensor], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
     for tensor in tensors:
-        digest.update(str(tuple(tensor.shape)).encode() + tensor.contiguous().numpy().tobytes())
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode() + tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -154,6 +176,8 @@ class Problem:
             self.model.shape.width(site)  # raises for a site out of range
         for part in ("fit", "calibration", "test"):
             pairs: Pairs = getattr(self, part)
+            if pairs.answer != self.answer:
+                raise InvalidModel(f"{self.name}: the {part} pairs have another answer code than the problem; use one")
             if not bool(pairs.informative(self.target).any()):
                 skipped = pairs.skipped.get(self.target, {})
                 reasons = ", ".join(f"{count} because {reason}" for reason, count in sorted(skipped.items()))
@@ -167,14 +191,15 @@ def draw_pairs(task: Task, part: str, *, quota: int, seed: int, attempts: int = 
     """Draw pairs until every variable has ``quota`` informative ones, or ``attempts * quota`` draws are made.
 
     A variable on which none of the first ``GIVE_UP * quota`` draws inform is given up. A pair is kept when it informs
-    on a variable that still lacks some; besides, the first ``quota // 2`` pairs are kept as they come, so that patches
-    which should change nothing are tested too. Pairs are distinct. Which base inputs belong to a part depends on the
-    input alone, so that parts are disjoint for every seed. Raises ``UnknownName`` for a wrong part,
-    ``InsufficientData`` when not one pair is found.
+    on a variable that still lacks some; besides, the first ``quota // 2`` pairs (``quota`` of test pairs) are kept as
+    they come, so that patches which should change nothing are tested too. Pairs are distinct. Which base inputs belong
+    to a part depends on the input alone, so that parts are disjoint for every seed. Raises ``UnknownName`` for a wrong
+    part, ``InsufficientData`` when not one pair is found.
     """
     if part not in PARTS:
         raise UnknownName("part", part, PARTS)
     rng = np.random.default_rng([seed, *part.encode()])
+    plenty = quota if part == "test" else quota // 2
     runs: dict[Value, Setting] = {}
     kept: list[_Drawn] = []
     seen: set[Value] = set()
@@ -182,7 +207,7 @@ def draw_pairs(task: Task, part: str, *, quota: int, seed: int, attempts: int = 
     for attempt in range(attempts * quota):
         hopeless = 0 if attempt >= GIVE_UP * quota else -1
         lacking = [name for name in task.variables if hopeless < have[name] < quota]
-        if not lacking and len(kept) >= quota // 2:
+        if not lacking and len(kept) >= plenty:
             break
         pair = task.draw(rng)
         key = (_frozen(pair.base), _frozen(pair.source), _frozen(pair.base_at), _frozen(pair.source_at))
@@ -190,9 +215,10 @@ def draw_pairs(task: Task, part: str, *, quota: int, seed: int, attempts: int = 
             continue
         seen.add(key)
         base_run, source_run = _cached(task, pair.base, runs), _cached(task, pair.source, runs)
-        if len(kept) >= quota // 2 and not any(_informs(task, name, pair, base_run, source_run) for name in lacking):
+        plain = len(kept) < plenty
+        if not plain and not any(_informs(task, name, pair, base_run, source_run) for name in lacking):
             continue
-        kept.append(_label(task, pair, base_run, source_run))
+        kept.append(_label(task, pair, base_run, source_run, asked=None if plain else frozenset(lacking)))
         have.update(kept[-1].informs)
     if not kept:
         raise InsufficientData(
@@ -209,6 +235,8 @@ class _Drawn:
     runs: Mapping[str, Setting | str]
     """The counterfactual run of each variable, or why there is none."""
     informs: tuple[str, ...]
+    asked: frozenset[str] | None
+    """Variables that still lacked pairs when this one was kept; None when it was kept as it came."""
 
 
 def _frozen(setting: Mapping[str, Value]) -> Value:
@@ -233,7 +261,7 @@ def _differ(first: Sequence[Value | None], second: Sequence[Value | None]) -> bo
     return any(a is not None and b is not None and a != b for a, b in zip(first, second, strict=True))
 
 
-def _label(task: Task, pair: Pair, base_run: Setting, source_run: Setting) -> _Drawn:
+def _label(task: Task, pair: Pair, base_run: Setting, source_run: Setting, *, asked: frozenset[str] | None) -> _Drawn:
     runs: dict[str, Setting | str] = {}
     informs = []
     for name in task.variables:
@@ -245,7 +273,7 @@ def _label(task: Task, pair: Pair, base_run: Setting, source_run: Setting) -> _D
         runs[name] = run
         if _differ(task.answers(base_run), task.answers(run)):
             informs.append(name)
-    return _Drawn(pair, base_run, source_run, runs, tuple(informs))
+    return _Drawn(pair, base_run, source_run, runs, tuple(informs), asked)
 
 
 def _cached(task: Task, setting: Setting, runs: dict[Value, Setting]) -> Setting:
@@ -284,6 +312,8 @@ def _stack(task: Task, drawn: Sequence[_Drawn]) -> Pairs:
         values,
         task.answer,
         skipped,
+        {name: torch.tensor([one.asked is None or name in one.asked for one in drawn]) for name in task.variables},
+        torch.tensor([one.asked is None for one in drawn]),
     )
 
 

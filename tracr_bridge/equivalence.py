@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from engines.activations import capture
 from engines.featurize import Coordinates
 from engines.intervene import Jobs, exchange, replace, start_layer, swapped
-from engines.model import Model
 from engines.site import Site
 from engines.task import Pairs, draw_pairs
 from tracr_bridge.task import QUOTA, candidate_sites, compiled_task, model
@@ -90,10 +90,18 @@ def _always(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, name: s
     return (pairs.answer.correct(outputs, pairs.labels[name]) | ~pairs.valid[name]).all()
 
 
+def _blocks(known: Truth) -> dict[tuple[int, int], str | None]:
+    """Spans of coordinates with the expression that they encode; None for a SelectorWidth's own 1 / (1 + w)."""
+    spans: dict[tuple[int, int], str | None] = {(start, stop): name for name, start, stop in known.blocks}
+    for variable in known.variables.values():
+        spans |= {(at, at + 1): None for at in variable.widths}
+    return spans
+
+
 def _differing(base: Tensor, source: Tensor, known: Truth) -> list[tuple[int, int]]:
     """The blocks in which base and source ever differ at a site; swapping the others does nothing."""
     moving = (base - source).abs().amax((0, 1)) > 0
-    return [(start, stop) for _, start, stop in known.blocks if bool(moving[start:stop].any())]
+    return [(start, stop) for start, stop in _blocks(known) if bool(moving[start:stop].any())]
 
 
 def overlap(known: Truth, variable: str, site: Site, columns: Float[Tensor, "width rank"]) -> float | None:
@@ -103,18 +111,16 @@ def overlap(known: Truth, variable: str, site: Site, columns: Float[Tensor, "wid
 
     B spans the differences of the block's reachable encodings. None where the site carries the variable in no block.
     """
-    spans = equivalence(known)[variable].carriers.get(site.whole, ())
-    names = {(start, stop): name for name, start, stop in known.blocks}
+    spans, blocks = equivalence(known)[variable].carriers.get(site.whole, ()), _blocks(known)
     start = 0 if site.span is None else site.span[0]
     found = []
     for span in spans:
-        truth = basis(known.variable(names[span]), columns.dtype)[start : start + columns.shape[0]]
-        if truth.shape[1]:
-            found.append(float((truth.T @ columns).square().sum() / truth.shape[1]))
+        name = blocks[span]
+        if name is None:
+            true = torch.eye(model(known).shape.d_model, dtype=columns.dtype)[:, slice(*span)]
+        else:
+            true = basis(known.variable(name), columns.dtype)
+        if true.shape[1]:
+            inside = true[start : start + columns.shape[0]]
+            found.append(float((inside.T @ columns).square().sum() / true.shape[1]))
     return max(found, default=None)
-
-
-def carries(network: Model, known: Truth, variable: str, site: Site) -> bool:
-    """Whether the full vector of ``site`` carries the variable."""
-    network.shape.width(site)
-    return site in equivalence(known)[variable].whole

@@ -28,6 +28,8 @@ POSITIONS = ("target", "last")
 """Named positions: the one at which the pair interchanges the variable, and the last token, where it usually is not."""
 SHARPNESS = 10.0
 """Compiled logits are 0 or 1; ten times that are log-odds."""
+MARGIN = 1e-3
+"""By how much a logit must lead: outside its table of values a compiled network answers with equal logits."""
 QUOTA = {"fit": 48, "calibration": 40, "test": 64, "audit": 48}
 """Informative pairs that are drawn for each variable."""
 
@@ -93,7 +95,7 @@ def answer_code(known: Truth) -> AnswerCode:
     if outputs is None:
         length = known.program.length
         return Number(0, 1 / (4 * max(length * (length - 1), 1)))
-    return Choice(tuple(outputs), tuple(range(len(outputs))), SHARPNESS)
+    return Choice(tuple(outputs), tuple(range(len(outputs))), SHARPNESS, MARGIN)
 
 
 def candidate_sites(known: Truth) -> tuple[Site, ...]:

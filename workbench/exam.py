@@ -24,10 +24,10 @@ from engines.site import Site
 from tracr_bridge.equivalence import Equivalence, equivalence, overlap
 from tracr_bridge.task import known
 from tracr_bridge.truth import Truth
-from workbench import catalog
+from workbench import catalog, provenance
 from workbench.process import cores
 from workbench.report_card import UNINFORMATIVE, Report, Row
-from workbench.session import Session
+from workbench.session import Session, build_problem
 from workbench.spec import Spec
 from workbench.store import Run, Store
 from workbench.verification import certified
@@ -96,15 +96,22 @@ def _refusal(sitting: Sitting) -> str | None:
 
 
 def _examined(session: Session, row: Row) -> Row:
+    """Run, or take the stored result of the same code, and grade it; only a question without an answer is excused."""
     spec = Spec.parse(f"rasp.{row.program}/compiled/{row.variable}", row.method, seed=row.seed)
-    steps = session.run(spec)
+    try:
+        build_problem(spec.cell, spec.seed)
+    except InsufficientData as error:
+        return _failed(row, f"{UNINFORMATIVE}: {error}")
+    stored = session.store.open(spec)
+    stale = stored.done and stored.result()["source"] != provenance.source()
+    steps = session.run(spec, again=stale)
     while True:
         try:
             next(steps)
         except StopIteration as end:
             return grade(known(row.program), row, end.value)
         except InsufficientData as error:
-            return _failed(row, f"{UNINFORMATIVE}: {error}")
+            return _failed(row, str(error))
 
 
 def _failed(row: Row, reason: str) -> Row:

@@ -47,7 +47,7 @@ def certified(program: str, folder: Path, *, again: bool = False) -> Certificate
 
 
 def certify(programs: Sequence[str], folder: Path, *, again: bool = False) -> Iterator[Certificate | str]:
-    """The certificates of many programs in their order, or why there is none; checked side by side, a process a core."""
+    """The certificates of many programs in their order, or why there is none; checked in a process a core."""
     if len(programs) == 1:
         yield _outcome(programs[0], folder, again)
         return

@@ -68,3 +68,18 @@ def test_a_sure_network_expresses_the_ideal() -> None:
     sure = torch.tensor([[[0.0, 0.0, 40.0], [0.0, 0.0, 0.0]]])
     torch.testing.assert_close(LETTERS.express(sure)[0, 0], LETTERS.ideal(labels)[0, 0])
     assert LETTERS.ideal(labels)[0, 1].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_tie_and_nan_answer_nothing() -> None:
+    """An argmax would give the first value the credit for every tie; compiled networks do tie when patched wrongly."""
+    for outputs in ([0.0, 0.0, 0.0], [1.0, 1.0, 0.0], [math.nan, math.nan, math.nan], [math.nan, 0.0, 0.0]):
+        for label in range(3):
+            assert LETTERS.correct(torch.tensor([[outputs]]), torch.tensor([[label]])).tolist() == [False]
+    assert SHARE.correct(torch.tensor([[[math.nan]]]), torch.tensor([[0.5]], dtype=torch.float64)).tolist() == [False]
+
+
+def test_a_lead_must_exceed_the_margin() -> None:
+    strict = Choice(("a", "b"), (0, 1), margin=0.1)
+    outputs = torch.tensor([[[0.05, 0.0]], [[0.2, 0.0]]])
+    assert strict.correct(outputs, torch.tensor([[0], [0]])).tolist() == [False, True]
+    assert Choice(("a", "b"), (0, 1)).correct(outputs, torch.tensor([[0], [0]])).tolist() == [True, True]

@@ -1,5 +1,6 @@
 """Scores against counts by hand, sweeps against single interchanges, and the controls that a score is read against."""
 
+import copy
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ import torch
 
 from engines.activations import capture
 from engines.errors import InsufficientData, UnknownName
-from engines.evaluation import RANDOM_SITES, full_swap_handle, hold_out, quality, sweep
+from engines.evaluation import RANDOM_SITES, estimate, full_swap_handle, hold_out, quality, sweep
 from engines.events import Advance, Piece, Stage, drain
 from engines.featurize import Coordinates
 from engines.hypothesis import Handle
@@ -130,6 +131,9 @@ class Spoiled:
     def shape(self) -> Shape:
         return self.model.shape
 
+    def digest(self) -> str:
+        return self.model.digest()
+
     def forward(
         self,
         batch: Batch,
@@ -173,28 +177,45 @@ def test_finished_pieces_are_not_run_again_and_say_the_same() -> None:
 
 
 def test_pieces_of_other_work_do_not_fit() -> None:
-    """A key holds the network, the pairs, the layer and the sites: with another of them the work is done anew."""
+    """A key holds the network with its weights, the pairs with their answer code, the layer and the sites."""
     sites = problem().sites
     fewer = replace(PAIRS, **halves(PAIRS))
     other = DecoderModel("another", MODEL.decoder)
+    broken = DecoderModel(MODEL.name, copy.deepcopy(MODEL.decoder))
+    broken.decoder.W_U.data[0, 0] += 1.0
+    recoded = replace(PAIRS, answer=replace(PAIRS.answer, columns=(1, 0)))
     works = [(MODEL, PAIRS, sites), (other, PAIRS, sites), (MODEL, fewer, sites), (MODEL, PAIRS, sites[1:])]
+    works += [(broken, PAIRS, sites), (MODEL, recoded, sites)]
     keys = [set(pieces(drain(sweep(*work, {}))[0])) for work in works]
-    for one, another in itertools.combinations(keys[:3], 2):
+    for one, another in itertools.combinations(keys, 2):
         assert not one & another
-    assert keys[3] != keys[0]
 
 
 def halves(pairs: Pairs) -> dict[str, object]:
     """The fields of the first eight pairs."""
     index = torch.arange(8)
-    tables = {name: getattr(pairs, name) for name in ("base_at", "source_at", "labels", "valid", "values")}
+    tables = {name: getattr(pairs, name) for name in ("base_at", "source_at", "labels", "valid", "values", "fair")}
     return {
         "bases": pairs.bases.take(index),
         "sources": pairs.sources.take(index),
         "answers_at": pairs.answers_at[index],
         "base_labels": pairs.base_labels[index],
+        "plain": None if pairs.plain is None else pairs.plain[index],
         **{name: {key: value[index] for key, value in table.items()} for name, table in tables.items()},
     }
+
+
+def test_invariance_is_reported_on_pairs_as_they_were_drawn() -> None:
+    """Those that were kept for other variables are harder; a choice uses them, an estimate must not."""
+    kept = torch.arange(PAIRS.n) % 2 == 0
+    outputs = PAIRS.answer.ideal(PAIRS.labels["copied"])
+    outputs[~kept] = 1 - outputs[~kept]  # wrong on all pairs that were not kept as they came
+    pairs = replace(PAIRS, plain=kept)
+    chosen, reported = quality(outputs, pairs, "copied").invariance, estimate(outputs, pairs, "copied").invariance
+    assert chosen is not None
+    assert reported is not None
+    assert chosen.value < 1.0
+    assert (reported.value, reported.n) == (1.0, int((pairs.invariant("copied") & kept).sum()))
 
 
 # Controls

@@ -36,7 +36,7 @@ def fit(found: Quality, **rivals: Quality) -> Fit:
 
 def test_believed_needs_more_than_half_and_more_than_every_control() -> None:
     assert fit(patch(95)).believed
-    assert not fit(patch(55)).believed  # the interval reaches below one half
+    assert not fit(patch(80)).believed  # the interval reaches below three quarters
     assert not fit(patch(95), random_site=patch(85)).believed  # its interval reaches into ours
     assert not fit(patch(95), chance=patch(99)).believed
     assert not fit(patch(95), no_op=patch(92)).believed
@@ -47,9 +47,9 @@ def test_believed_needs_more_than_half_and_more_than_every_control() -> None:
 def test_a_patch_that_breaks_other_pairs_is_not_believed() -> None:
     assert fit(patch(95, kept=wilson(95, 100))).believed
     assert not fit(patch(100, kept=wilson(55, 100))).believed
-    # the rivals are compared by the product: .8 x 1 beats 1 x .5, although its IIA is lower
+    # the rivals are compared by the product: .9 x 1 beats 1 x .5, although its IIA is lower
     loud = patch(100, kept=wilson(50, 100))
-    assert fit(patch(80, kept=wilson(100, 100)), random_site=loud).believed
+    assert fit(patch(90, kept=wilson(100, 100)), random_site=loud).believed
 
 
 def test_a_value_is_the_product_and_one_only_for_a_right_patch() -> None:

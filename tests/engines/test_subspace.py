@@ -139,9 +139,9 @@ def test_the_full_rank_is_the_full_swap() -> None:
 
 def test_sites_trained_side_by_side_are_as_trained_alone() -> None:
     """Sites of one layer share their mini-batches and nothing else; rounding aside, company makes no difference."""
-    problem = planted("both")
-    training = replace(TRAINING, sizes=(1,), restarts=3, steps=16)
-    sites = [MID, Site.parse("L0.attn_out@last"), Site.parse("L0.resid_pre@last"), Site.parse("L0.mlp_out@last")]
+    problem = planted("copied")
+    training = replace(TRAINING, sizes=(1,), restarts=3, steps=64)
+    sites = [MID, Site.parse("L0.resid_mid@all"), Site.parse("L0.attn_out@last")]
     _, together = drain(train(problem, sites, training, {}))
     for site in sites:
         _, alone = drain(train(problem, [site], training, {}))
@@ -167,6 +167,25 @@ def test_sizes_that_start_at_discriminants_do_not_see_each_other() -> None:
     ]
     assert len(narrow[0]) == len(narrow[1]) > 0
     np.testing.assert_allclose(narrow[0], narrow[1], atol=1e-4)
+
+
+def test_a_rotation_that_stops_stays_as_it_was_however_long_others_train_on() -> None:
+    """The first restart starts at the discriminants, alone or not; it is finished long before the random ones."""
+
+    def first_column(trials: Trials) -> Tensor:
+        return torch.stack([columns(trials, place)[:, 0] for place in range(len(trials.trials))])
+
+    problem, training = planted("copied"), replace(TRAINING, sizes=(1,), steps=64)
+    events, alone = drain(train(problem, [MID], training, {}))
+    longer, company = drain(train(problem, [MID], replace(training, restarts=3), {}))
+    steps = [max(event.step for event in run if isinstance(event, Trained)) for run in (events, longer)]
+    assert steps[0] < steps[1]
+    ranks = [trial.handle.featurizer.rank for trial in alone.trials]
+    assert ranks == [1, 1, 2]  # the start and what training made of it
+    start, trained = first_column(alone)[:2]
+    assert float((start - trained).abs().max()) > 1e-2
+    for mine in (start, trained):
+        assert float((first_column(company) - mine).abs().amax(1).min()) < 1e-5
 
 
 def test_training_is_deterministic_and_seeded() -> None:

@@ -55,6 +55,7 @@ def test_the_true_site_is_found_and_the_wrong_variable_rejected(program: str, ca
         assert row.iia["n"] >= 30, f"{row.variable}: {row.iia['n']} informative test pairs are too few to tell anything"
         assert row.iia["low"] <= row.iia["value"] <= row.iia["high"]
         assert row.controls["no_op"]["iia"]["value"] == 0.0  # doing nothing is never right on an informative pair
+        assert row.controls["no_op"]["invariance"]["value"] == 1.0  # and always on an invariant one
         assert row.forward_passes > 0
         assert row.wrong or row.method not in MUST_FIND or row.found, f"{row.method} missed {row.variable}: {row.site}"
         assert not (row.wrong and row.believed), f"{row.method} believed {row.variable}"
