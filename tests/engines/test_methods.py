@@ -228,7 +228,7 @@ def test_pairs_without_a_label_are_told_in_the_notes(name: str) -> None:
     assert sentence in fit.notes
     assert Notice(sentence) in events
     assert fit.quality.invariance is not None
-    assert fit.quality.invariance.n == int(valid.sum()) - fit.quality.iia.n
+    assert fit.quality.invariance.n == int(test.invariant_as_drawn("both").sum())
 
 
 def test_a_method_is_settings_and_nothing_else(name: str) -> None:

@@ -104,7 +104,9 @@ def test_gradients_alone_find_the_direction(seed: int, monkeypatch: pytest.Monke
         return torch.linalg.qr(torch.randn(base.shape[-1], 1, generator=generator, dtype=torch.float64)).Q
 
     monkeypatch.setattr(subspace, "discriminants", useless)
-    problem = replace(planted("copied"), answer=Choice((0, 1), (0, 1), sharpness=4.0))
+    problem, soft = planted("copied"), Choice((0, 1), (0, 1), sharpness=4.0)
+    parts = {part: replace(getattr(problem, part), answer=soft) for part in ("fit", "calibration", "test")}
+    problem = replace(problem, answer=soft, **parts)
     training = Training(sizes=(1,), steps=160, batch=16, learning_rate=0.1, restarts=1)
     events, trials = drain(train(problem, [MID], training, {}))
     losses = [event.loss for event in events if isinstance(event, Trained)]
@@ -175,7 +177,7 @@ def test_a_rotation_that_stops_stays_as_it_was_however_long_others_train_on() ->
     def first_column(trials: Trials) -> Tensor:
         return torch.stack([columns(trials, place)[:, 0] for place in range(len(trials.trials))])
 
-    problem, training = planted("copied"), replace(TRAINING, sizes=(1,), steps=64)
+    problem, training = replace(planted("copied"), seed=1), replace(TRAINING, sizes=(1,), steps=64)
     events, alone = drain(train(problem, [MID], training, {}))
     longer, company = drain(train(problem, [MID], replace(training, restarts=3), {}))
     steps = [max(event.step for event in run if isinstance(event, Trained)) for run in (events, longer)]

@@ -215,6 +215,50 @@ def test_a_rare_variable_is_drawn_until_its_quota() -> None:
     assert draws[0] > GIVE_UP * 10
 
 
+def test_pairs_that_are_kept_for_another_variable_do_not_inform_on_a_full_one() -> None:
+    """Bases of a rare variable are unlike others: a share among pairs that were kept for it would be theirs."""
+
+    def rarely(variable: str, pair: Pair, base: Setting, source: Setting) -> Setting:
+        if variable == "deaf":  # here as effective as ``third``, but for few bases only
+            return counterfactual("third", pair, base, source) if pair.base["a"] == 4 else base
+        return counterfactual(variable, pair, base, source)
+
+    drawn = draw_pairs(replace(TASK, counterfactual=rarely), "audit", quota=10, seed=0)
+    rare = torch.tensor([base["a"] == 4 for base, _ in settings(drawn)])
+    differs = TASK.answer.differs(drawn.labels["third"], drawn.base_labels) & drawn.valid["third"]
+    full = int(differs.cumsum(0).eq(10).nonzero()[0])
+    assert bool(rare[full + 1 :].all())
+    assert bool(differs[full + 1 :].any())  # else nothing is tested
+    assert not bool(drawn.informative("third")[full + 1 :].any())
+    assert int(drawn.informative("third").sum()) == 10
+    assert int(drawn.informative("deaf").sum()) == 10
+
+
+@pytest.mark.parametrize(("part", "plain"), [("fit", 20), ("calibration", 20), ("test", 40), ("audit", 20)])
+def test_the_first_pairs_are_kept_as_they_come(part: str, plain: int) -> None:
+    drawn = draw_pairs(TASK, part, quota=40, seed=1)
+    assert drawn.plain is not None
+    assert drawn.plain.tolist() == [row < plain for row in range(drawn.n)]
+    assert torch.equal(drawn.invariant_as_drawn("third"), drawn.invariant("third") & drawn.plain)
+    assert int(drawn.invariant_as_drawn("third").sum()) > 0
+
+
+def test_an_answer_that_only_the_label_gives_neither_informs_nor_stays() -> None:
+    def open_at_zero(run: Setting) -> list[object]:
+        return [None if run["third"] == 0 else run["answer"]]
+
+    drawn = draw_pairs(replace(TASK, answers=open_at_zero), "audit", quota=20, seed=0)
+    thirds = [(CAUSAL.run(base)["third"], CAUSAL.run(source)["third"]) for base, source in settings(drawn)]
+    valid, informative, invariant = drawn.valid["third"], drawn.informative("third"), drawn.invariant("third")
+    opened = torch.tensor([base == 0 and source != 0 for base, source in thirds])
+    left_open = torch.tensor([source == 0 for _, source in thirds])  # the label asks nothing: any output is right
+    assert bool((opened & valid).any())
+    assert bool((left_open & valid).any())
+    assert not bool((informative | invariant)[opened].any())
+    assert torch.equal(invariant & left_open, valid & left_open)
+    assert torch.equal(informative, valid & ~opened & ~left_open & torch.tensor([a != b for a, b in thirds]))
+
+
 def test_draws_end_when_a_quota_is_out_of_reach() -> None:
     one = TASK.draw(np.random.default_rng(0))
 
