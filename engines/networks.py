@@ -64,17 +64,36 @@ class Attention(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch pos d_model"], allowed: Bool[Tensor, "batch query key"]
     ) -> Float[Tensor, "batch pos d_model"]:
-        """Attend; ``allowed`` says which key each query may see. Scores are divided by sqrt(d_head)."""
+        """Attend; ``allowed`` says which key each query may see. Scores are divided by sqrt(d_head).
+
+        Frozen heads that write nothing, of which compiled networks have many, are left out unless somebody looks.
+        """
+        if not self.W_O.requires_grad and not any(hook.has_hooks() for hook in self._hooks()):
+            live = self.W_O.flatten(1).any(1).nonzero()[:, 0]
+            if len(live) == 0:
+                return self.b_O.expand_as(x)
+            q, k, v = (self._plain(x, name, live) for name in "QKV")
+            z = self._mix(q, k, v, allowed)
+            return torch.einsum("bqhe,hed->bqd", z, self.W_O[live]) + self.b_O
         q = self.hook_q(self._project(self.hook_q_input, x, self.W_Q) + self.b_Q)
         k = self.hook_k(self._project(self.hook_k_input, x, self.W_K) + self.b_K)
         v = self.hook_v(self._project(self.hook_v_input, x, self.W_V) + self.b_V)
-        scores = torch.einsum("bqhe,bkhe->bhqk", q, k) / self.scale
-        scores = self.hook_attn_scores(scores.masked_fill(~allowed[:, None], MASKED))
-        pattern = self.hook_pattern(scores.softmax(-1))
-        z = self.hook_z(torch.einsum("bhqk,bkhe->bqhe", pattern, v))
+        z = self.hook_z(self._mix(q, k, v, allowed))
         if self.hook_result.has_hooks():  # [batch, pos, head, d_model] is large: made only when somebody looks
             return self.hook_result(torch.einsum("bqhe,hed->bqhd", z, self.W_O)).sum(2) + self.b_O
         return torch.einsum("bqhe,hed->bqd", z, self.W_O) + self.b_O
+
+    def _mix(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
+        scores = torch.einsum("bqhe,bkhe->bhqk", q, k) / self.scale
+        scores = self.hook_attn_scores(scores.masked_fill(~allowed[:, None], MASKED))
+        return torch.einsum("bhqk,bkhe->bqhe", self.hook_pattern(scores.softmax(-1)), v)
+
+    def _plain(self, x: Tensor, name: str, heads: Tensor) -> Tensor:
+        weight, bias = getattr(self, f"W_{name}"), getattr(self, f"b_{name}")
+        return torch.einsum("bpd,hde->bphe", x, weight[heads]) + bias[heads]
+
+    def _hooks(self) -> list[HookPoint]:
+        return [module for module in self.children() if isinstance(module, HookPoint)]
 
     def _project(self, hook: HookPoint, x: Tensor, weight: Tensor) -> Tensor:
         if hook.has_hooks():
@@ -93,8 +112,13 @@ class MLP(nn.Module):
         self.activation = ACTIVATIONS[shape.activation]
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        """``x`` through the hidden layer and back."""
-        return self.hook_post(self.activation(self.hook_pre(x @ self.W_in + self.b_in))) @ self.W_out + self.b_out
+        """``x`` through the hidden layer and back; frozen neurons that write nothing are left out unless looked at."""
+        if self.W_out.requires_grad or self.hook_pre.has_hooks() or self.hook_post.has_hooks():
+            return self.hook_post(self.activation(self.hook_pre(x @ self.W_in + self.b_in))) @ self.W_out + self.b_out
+        live = self.W_out.any(1).nonzero()[:, 0]
+        if len(live) == 0:
+            return self.b_out.expand_as(x)
+        return self.activation(x @ self.W_in[:, live] + self.b_in[live]) @ self.W_out[live] + self.b_out
 
 
 class Block(nn.Module):
