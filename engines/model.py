@@ -6,7 +6,8 @@ TransformerLens in ``engines.bridge_model``.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -235,14 +236,14 @@ class DecoderModel:
         wanted = tuple(dict.fromkeys(reads))
         check_ports(self, (*wanted, *edits), start)
         kept: dict[Port, Tensor] = {}
-        hooks: list[tuple[str | Callable[..., Any], Callable[..., Any]]]
+        hooks: list[tuple[str, Callable[..., Any]]]
         hooks = [(self._hook(port), _editing(edit, port)) for port, edit in edits.items()]
         hooks += [(self._hook(port), _keeping(kept, port)) for port in wanted]
         first = 0 if start is None else start.layer
         last = self.shape.n_layers
         if ask is None:
             last = max((-1 if port.layer is None else port.layer for port in (*wanted, *edits)), default=first - 1) + 1
-        with self.decoder.hooks(fwd_hooks=hooks):
+        with _hooked(self.decoder, hooks):
             residual = self.decoder.embed(batch.tokens, batch.mask) if start is None else start.residual
             residual = self.decoder.layers(residual, batch.mask, first, last)
             outputs = None
@@ -253,6 +254,23 @@ class DecoderModel:
 
     def _hook(self, port: Port) -> str:
         return "hook_embed" if port.layer is None else f"blocks.{port.layer}.{DECODER_HOOKS[port.component]}"
+
+
+LEVEL = 1000
+"""The level under which our hook functions are attached, so that nobody else's are removed with them."""
+
+
+@contextmanager
+def _hooked(decoder: Decoder, hooks: Sequence[tuple[str, Callable[..., Any]]]) -> Iterator[None]:
+    """Hook functions for the time of a run; only the points in use are touched, where TransformerLens resets all."""
+    points = [(decoder.hook_dict[name], function) for name, function in hooks]
+    try:
+        for point, function in points:
+            point.add_hook(function, level=LEVEL)
+        yield
+    finally:
+        for point, _ in points:
+            point.remove_hooks("fwd", level=LEVEL)
 
 
 def _editing(edit: Edit, port: Port) -> Callable[..., Tensor]:
