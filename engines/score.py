@@ -80,8 +80,9 @@ class Controls:
     """What a score must be read against, on the same pairs.
 
     ``no_op``: nothing is patched. ``full_swap``: the whole vector at the best handle's site. ``random_site``: full
-    swaps at candidate sites drawn at random, pooled. ``chance``: the patched outputs against the labels of other pairs,
-    which a patch passes that always gives the same answer (None when no two pairs have answers at the same positions).
+    swaps at candidate sites drawn at random, pooled. ``chance``: the patched outputs against the labels of other pairs:
+    near what a patch gets that gives one answer whatever the pair, though no strict bound on it (None when no two pairs
+    have answers at the same positions).
     """
 
     no_op: Quality

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from engines.errors import InsufficientData
 from engines.events import Pieces, Steps
 from engines.report import report
 from engines.score import Fit
@@ -38,6 +39,10 @@ class FullDas:
         coarse = Training(self.sizes, self.steps, self.batch, self.learning_rate, 1)
         fine = Training(self.sizes, self.final_steps, self.final_batch, self.learning_rate, self.final_restarts)
         sites = [site for site in problem.sites if site.span is None]
+        if not sites:
+            raise InsufficientData(
+                f"{problem.name}: all candidate sites are spans; full_das needs whole ones, das takes both"
+            )
         trials = yield from train(problem, sites, coarse, finished)
         trials = yield from refine(problem, trials, self.finalists, fine, finished)
         return (yield from report(problem, claims(trials)))
