@@ -5,7 +5,7 @@
     tokens (x0, x1)     at the last position, attention copies x0 (dimension COPIED), the MLP adds AND (dimension BOTH)
     causal model        copied = x0;  both = copied and x1;  answer = both
 
-so that ``copied`` is carried by L0.attn_out@last (and x0 itself by L0.resid_pre@first), and ``both`` by L0.mlp_out@last.
+so that ``copied`` is carried by L0.attn_out@last (and x0 by L0.resid_pre@first), and ``both`` by L0.mlp_out@last.
 """
 
 import functools

@@ -199,7 +199,7 @@ def run_spec(
     \b
     Examples:
       workbench run rasp.reverse/compiled/opposite plot_das
-      workbench run rasp.sort/compiled/rank full_das --set steps=50 --set 'sizes=[1,2]' --seed 3
+      workbench run rasp.sort/compiled/key full_das --set steps=50 --set 'sizes=[1,2]' --seed 3
     """
     spec = Spec.parse(cell, method, settings=parse_assignments(settings or []), seed=seed)
     return _start(_store(folder), spec, again=again, detach=detach, as_json=as_json)
