@@ -55,8 +55,23 @@ def quality(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variabl
 
 
 def estimate(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variable: str) -> Quality:
-    """Score one patch's outputs to report: invariance on the pairs as they were drawn, so that it estimates a share."""
-    return _scored(outputs, pairs, variable, pairs.invariant_as_drawn(variable))
+    """Score one patch's outputs to report: so that shares estimate those of all pairs, and intervals cover them.
+
+    Invariance is on the pairs as they were drawn; intervals count a base once, however many pairs it has.
+    """
+    right = pairs.answer.correct(outputs, pairs.labels[variable]).double()
+    return _estimated(right, pairs, pairs.informative(variable), pairs.invariant_as_drawn(variable))
+
+
+def _estimated(
+    right: Float[Tensor, " pairs"], pairs: Pairs, some: Bool[Tensor, " pairs"], rest: Bool[Tensor, " pairs"]
+) -> Quality:
+    scores = [
+        wilson(float(right[among].sum()), int(among.sum()), independent=pairs.bases_among(among))
+        for among in (some, rest)
+        if among is some or bool(among.any())
+    ]
+    return Quality(scores[0], scores[1] if len(scores) == 2 else None)
 
 
 def _scored(
@@ -155,7 +170,7 @@ def hold_out(problem: Problem, handle: Handle, meter: Metered) -> tuple[Quality,
     return found, Controls(
         no_op=estimate(unpatched(meter, activations), problem.test, problem.target),
         full_swap=estimate(outputs[full], problem.test, problem.target),
-        random_site=_pooled([estimate(outputs[job], problem.test, problem.target) for job in randoms]),
+        random_site=_pooled(problem.test, problem.target, [outputs[job] for job in randoms]),
         chance=_chance(problem.test, problem.target, outputs[own]),
     )
 
@@ -166,15 +181,11 @@ def _random_sites(problem: Problem) -> list[Site]:
     return [problem.sites[int(entry)] for entry in order]
 
 
-def _pooled(found: Sequence[Quality]) -> Quality:
+def _pooled(pairs: Pairs, variable: str, patches: Sequence[Float[Tensor, "pairs answers codes"]]) -> Quality:
     """The mean shares of several patches on the same pairs, with the intervals of one: they are not independent."""
-    kept = [each.invariance for each in found if each.invariance is not None]
-    return Quality(_mean([each.iia for each in found]), _mean(kept) if kept else None)
-
-
-def _mean(scores: Sequence[Score]) -> Score:
-    n = scores[0].n
-    return wilson(n * sum(score.value for score in scores) / len(scores), n)
+    labels = pairs.labels[variable]
+    right = torch.stack([pairs.answer.correct(outputs, labels) for outputs in patches]).double().mean(0)
+    return _estimated(right, pairs, pairs.informative(variable), pairs.invariant_as_drawn(variable))
 
 
 def _chance(pairs: Pairs, variable: str, outputs: Float[Tensor, "pairs answers codes"]) -> Quality | None:
@@ -184,19 +195,14 @@ def _chance(pairs: Pairs, variable: str, outputs: Float[Tensor, "pairs answers c
     """
     valid = pairs.valid[variable].nonzero()[:, 0]
     labels, answered = pairs.labels[variable], pairs.answered
-    informative, invariant = pairs.informative(variable)[valid], pairs.invariant_as_drawn(variable)[valid]
-    right, count = torch.zeros(len(valid)), torch.zeros(len(valid))
+    right, count = torch.zeros(pairs.n, dtype=torch.float64), torch.zeros(pairs.n)
     for shift in range(1, min(len(valid), SHIFTS)):
         other = valid.roll(shift)
         alike = (answered[valid] == answered[other]).all(1)
-        right += pairs.answer.correct(outputs[valid], labels[other]) & alike
-        count += alike
-    shares = []
-    for among in (informative, invariant):
-        known = among & (count > 0)
-        n = int(known.sum())
-        shares.append(wilson(float((right[known] / count[known]).sum()), n) if n else None)
-    return None if shares[0] is None else Quality(shares[0], shares[1])
+        right[valid] += pairs.answer.correct(outputs[valid], labels[other]) & alike
+        count[valid] += alike
+    some, rest = pairs.informative(variable) & (count > 0), pairs.invariant_as_drawn(variable) & (count > 0)
+    return _estimated(right / count.clamp(min=1), pairs, some, rest) if bool(some.any()) else None
 
 
 def full_swap_handle(variable: str, site: Site, model: Model, calibration: float | None) -> Handle:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from engines.errors import InsufficientData
@@ -38,10 +37,10 @@ def report(problem: Problem, claims: Claims) -> Steps[Fit]:
         counted = ", ".join(f"{count} x {reason}" for reason, count in sorted(reasons.items()))
         notes.append(f"test pairs without a label for {problem.target}: {counted}")
         yield Notice(notes[-1])
-    asked = problem.test.bases.take(problem.test.informative(problem.target).nonzero()[:, 0])
-    distinct = len(torch.where(asked.mask, asked.tokens, -1).unique(dim=0))
+    asked = problem.test.informative(problem.target)
+    distinct = problem.test.bases_among(asked)
     notes.append(
-        f"{asked.rows} informative test pairs have {distinct} distinct bases; intervals take pairs as independent"
+        f"{int(asked.sum())} informative test pairs have {distinct} distinct bases; intervals count a base once"
     )
     began, meter = time.perf_counter(), Metered(problem.model)
     found, controls = hold_out(problem, claims.handles[0], meter)

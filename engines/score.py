@@ -120,21 +120,22 @@ class Fit:
         return self.quality.iia.low > BELIEF and kept and ahead
 
 
-def wilson(successes: float | int, n: int) -> Score:
+def wilson(successes: float | int, n: int, *, independent: int | None = None) -> Score:
     """Share of successes with the 95 % Wilson interval (Wilson 1927, J. Am. Stat. Assoc. 22, p. 209).
 
-        (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)
+        (p + z^2/2m +- z sqrt(p(1-p)/m + z^2/4m^2)) / (1 + z^2/m)
 
-    Raises ``InsufficientData`` when ``n`` is 0.
+    m is ``independent``, how many of the ``n`` say something of their own (None: all). Raises ``InsufficientData`` when
+    ``n`` is 0.
     """
     if n < 1:
         raise InsufficientData(
             "a score needs at least one pair; draw more pairs, or choose a variable that they inform on"
         )
-    share = successes / n
-    centre = share + Z95**2 / (2 * n)
-    spread = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    scale = 1 + Z95**2 / n
+    share, m = successes / n, n if independent is None else independent
+    centre = share + Z95**2 / (2 * m)
+    spread = Z95 * math.sqrt(share * (1 - share) / m + Z95**2 / (4 * m**2))
+    scale = 1 + Z95**2 / m
     # at 0 and at n successes the interval ends there exactly; rounding must not leave it a hair inside
     low = 0.0 if successes == 0 else (centre - spread) / scale
     high = 1.0 if successes == n else (centre + spread) / scale

@@ -118,6 +118,11 @@ class Pairs:
     def _differing(self, variable: str) -> Bool[Tensor, " pairs"]:
         return self.valid[self._known(variable)] & self.answer.differs(self.labels[variable], self.base_labels)
 
+    def bases_among(self, among: Bool[Tensor, " pairs"]) -> int:
+        """How many distinct bases some pairs have: pairs of one base, at one position or another, err alike."""
+        tokens = torch.where(self.bases.mask, self.bases.tokens, -1)[among]
+        return len(tokens.unique(dim=0))
+
     def _known(self, variable: str) -> str:
         if variable not in self.labels:
             raise UnknownName("variable", variable, self.labels)

@@ -19,6 +19,13 @@ def test_wilson_is_scipys(counts: tuple[int, int]) -> None:
     assert score.n == n
 
 
+def test_dependent_pairs_widen_the_interval_and_nothing_else() -> None:
+    alone, dependent = wilson(45, 90), wilson(45, 90, independent=30)
+    assert (dependent.value, dependent.n) == (alone.value, alone.n)
+    assert (dependent.low, dependent.high) == pytest.approx((wilson(15, 30).low, wilson(15, 30).high))
+    assert dependent.low < alone.low < alone.high < dependent.high
+
+
 def test_no_pairs_is_no_score() -> None:
     with pytest.raises(InsufficientData, match="needs at least one pair"):
         wilson(0, 0)
