@@ -28,7 +28,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a method spent: sequences run (whole or in part), layers computed for one sequence, and wall seconds."""
+    """What a method spent: sequences run (whole or in part), layers computed forward for one sequence, wall seconds."""
 
     forward_passes: int = 0
     layer_evaluations: int = 0
