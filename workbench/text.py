@@ -128,7 +128,7 @@ def result(record: Mapping[str, Any]) -> str:
         (name.replace("_", " "), *((share(control["iia"]), share(control["invariance"])) if control else ("-", "-")))
         for name, control in fit["controls"].items()
     ]
-    verdict = "believed" if fit["believed"] else "NOT believed: not above one half and above every control"
+    verdict = "believed" if fit["believed"] else "NOT believed: not surely above 0.75 and above every control"
     cost = fit["cost"]
     rows = [("verdict", verdict)]
     rows += [("handles" if place == 0 else "", line) for place, line in enumerate(_handles(fit["handles"]))]
