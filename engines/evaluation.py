@@ -7,7 +7,7 @@ scores 0 and 1, doing everything at most 1 and something low.
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,9 +18,9 @@ from engines.activations import Activations, capture
 from engines.events import Advance, Piece, Pieces, Stage, Steps
 from engines.featurize import Whole
 from engines.hypothesis import Handle
-from engines.intervene import Jobs, Metered, exchange, replace, start_layer, swapped, unpatched
+from engines.intervene import Jobs, Metered, by_start_layer, exchange, replace, start_layer, swapped, unpatched
 from engines.model import Model
-from engines.score import Controls, Cost, Quality, Score, wilson
+from engines.score import Controls, Cost, Quality, Score, cost_of, cost_tensors, wilson
 from engines.site import Site
 from engines.task import Pairs, Problem
 
@@ -51,7 +51,9 @@ def quality(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variabl
     They are the harder ones, so that wrong patches are told apart better. Raises ``InsufficientData`` without
     informative pairs.
     """
-    return _scored(outputs, pairs, variable, pairs.invariant(variable))
+    some, rest = pairs.informative(variable), pairs.invariant(variable)
+    right = pairs.answer.correct(outputs, pairs.labels[variable]).double()
+    return _scored(right, some, rest, lambda among: int(among.sum()))
 
 
 def estimate(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variable: str) -> Quality:
@@ -59,30 +61,23 @@ def estimate(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variab
 
     Invariance is on the pairs as they were drawn; intervals count a base once, however many pairs it has.
     """
+    some, rest = pairs.informative(variable), pairs.invariant_as_drawn(variable)
     right = pairs.answer.correct(outputs, pairs.labels[variable]).double()
-    return _estimated(right, pairs, pairs.informative(variable), pairs.invariant_as_drawn(variable))
-
-
-def _estimated(
-    right: Float[Tensor, " pairs"], pairs: Pairs, some: Bool[Tensor, " pairs"], rest: Bool[Tensor, " pairs"]
-) -> Quality:
-    scores = [
-        wilson(float(right[among].sum()), int(among.sum()), independent=pairs.bases_among(among))
-        for among in (some, rest)
-        if among is some or bool(among.any())
-    ]
-    return Quality(scores[0], scores[1] if len(scores) == 2 else None)
+    return _scored(right, some, rest, pairs.bases_among)
 
 
 def _scored(
-    outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variable: str, rest: Bool[Tensor, " pairs"]
+    right: Float[Tensor, " pairs"],
+    some: Bool[Tensor, " pairs"],
+    rest: Bool[Tensor, " pairs"],
+    independent: Callable[[Tensor], int],
 ) -> Quality:
-    right = pairs.answer.correct(outputs, pairs.labels[variable])
-    return Quality(_share(right, pairs.informative(variable)), _share(right, rest) if bool(rest.any()) else None)
+    """Shares of ``right`` among informative and invariant pairs; ``independent`` counts what intervals rest on."""
 
+    def share(among: Tensor) -> Score:
+        return wilson(float(right[among].sum()), int(among.sum()), independent=independent(among))
 
-def _share(right: Bool[Tensor, " pairs"], among: Bool[Tensor, " pairs"]) -> Score:
-    return wilson(int((right & among).sum()), int(among.sum()))
+    return Quality(share(some), share(rest) if bool(rest.any()) else None)
 
 
 def sweep(model: Model, pairs: Pairs, sites: Sequence[Site], finished: Pieces) -> Steps[Sweep]:
@@ -90,24 +85,21 @@ def sweep(model: Model, pairs: Pairs, sites: Sequence[Site], finished: Pieces) -
 
     Sources and bases are run once for all layers. Their cost stands in every piece and is counted once.
     """
-    by_layer: dict[int, list[Site]] = {}
-    for site in sites:
-        by_layer.setdefault(start_layer(site), []).append(site)
     yield Stage("sweep", len(sites), "sites")
     found: dict[Site, Tensor] = {}
     ready, shared, base, cost = None, Cost(), None, Cost()
     work = f"sweep {model.name} {model.digest()} {pairs.digest} {_digest(sites)}"
-    for layer in sorted(by_layer):
+    for layer, group in by_start_layer(sites).items():
         key = f"{work} L{layer}"
         if key in finished:
             tensors = finished[key]
         else:
             ready = ready or _prepare(model, pairs, sites)
-            tensors = _sweep_layer(model, ready, by_layer[layer])
+            tensors = _sweep_layer(model, ready, group)
             yield Piece(key, tensors)
-        found.update(zip(by_layer[layer], tensors["outputs"], strict=True))
-        base, shared = tensors["base"], _cost(tensors, "shared ")
-        cost += _cost(tensors, "")
+        found.update(zip(group, tensors["outputs"], strict=True))
+        base, shared = tensors["base"], cost_of(tensors, "shared ")
+        cost += cost_of(tensors)
         yield Advance(len(found))
     assert base is not None  # a problem has sites
     return Sweep(tuple(sites), pairs, torch.stack([found[site] for site in sites]), base, shared + cost)
@@ -133,19 +125,7 @@ def _sweep_layer(model: Model, ready: _Ready, sites: Sequence[Site]) -> dict[str
     began, meter = time.perf_counter(), Metered(model)
     outputs = swapped(meter, ready.activations, [Jobs(site, 1, replace) for site in sites])
     own = meter.cost(time.perf_counter() - began)
-    return {"outputs": outputs, "base": ready.base, **_costs(own, ""), **_costs(ready.cost, "shared ")}
-
-
-def _costs(cost: Cost, prefix: str) -> dict[str, Tensor]:
-    return {
-        f"{prefix}counts": torch.tensor([cost.forward_passes, cost.layer_evaluations]),
-        f"{prefix}seconds": torch.tensor(cost.seconds, dtype=torch.float64),
-    }
-
-
-def _cost(tensors: Mapping[str, Tensor], prefix: str) -> Cost:
-    passes, layers = tensors[f"{prefix}counts"].tolist()
-    return Cost(passes, layers, float(tensors[f"{prefix}seconds"]))
+    return {"outputs": outputs, "base": ready.base, **cost_tensors(own), **cost_tensors(ready.cost, "shared ")}
 
 
 def _digest(sites: Sequence[Site]) -> str:
@@ -185,7 +165,7 @@ def _pooled(pairs: Pairs, variable: str, patches: Sequence[Float[Tensor, "pairs 
     """The mean shares of several patches on the same pairs, with the intervals of one: they are not independent."""
     labels = pairs.labels[variable]
     right = torch.stack([pairs.answer.correct(outputs, labels) for outputs in patches]).double().mean(0)
-    return _estimated(right, pairs, pairs.informative(variable), pairs.invariant_as_drawn(variable))
+    return _scored(right, pairs.informative(variable), pairs.invariant_as_drawn(variable), pairs.bases_among)
 
 
 def _chance(pairs: Pairs, variable: str, outputs: Float[Tensor, "pairs answers codes"]) -> Quality | None:
@@ -202,7 +182,7 @@ def _chance(pairs: Pairs, variable: str, outputs: Float[Tensor, "pairs answers c
         right[valid] += pairs.answer.correct(outputs[valid], labels[other]) & alike
         count[valid] += alike
     some, rest = pairs.informative(variable) & (count > 0), pairs.invariant_as_drawn(variable) & (count > 0)
-    return _estimated(right / count.clamp(min=1), pairs, some, rest) if bool(some.any()) else None
+    return _scored(right / count.clamp(min=1), some, rest, pairs.bases_among) if bool(some.any()) else None
 
 
 def full_swap_handle(variable: str, site: Site, model: Model, calibration: float | None) -> Handle:

@@ -85,6 +85,14 @@ def start_layer(site: Site) -> int:
     return site.layer + 1 if site.component == "resid_post" else site.layer
 
 
+def by_start_layer(sites: Iterable[Site]) -> dict[int, list[Site]]:
+    """Sites by the first layer that a patch there makes run, shallow layers first: each group can share a batch."""
+    groups: dict[int, list[Site]] = {}
+    for site in sites:
+        groups.setdefault(start_layer(site), []).append(site)
+    return dict(sorted(groups.items()))
+
+
 def unpatched(model: Model, activations: Activations) -> Float[Tensor, "pairs answers codes"]:
     """The bases' own outputs, from the deepest cached layer input."""
     pairs, layer = activations.pairs, max(activations.inputs)

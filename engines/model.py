@@ -288,12 +288,12 @@ def _keeping(kept: dict[Port, Tensor], port: Port) -> Callable[..., None]:
 
 
 def weights_digest(network: nn.Module, text: str = "") -> str:
-    """A hash of every parameter and buffer of a network, by name, and of ``text``."""
+    """SHA-256 over names, types, shapes and bytes of a network's parameters and buffers, and over ``text``."""
     digest = hashlib.sha256(text.encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
 
 
 def heads_in(port: Port) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from engines.errors import InsufficientData
@@ -40,6 +41,20 @@ class Cost:
             self.layer_evaluations + other.layer_evaluations,
             self.seconds + other.seconds,
         )
+
+
+def cost_tensors(cost: Cost, prefix: str = "") -> dict[str, Tensor]:
+    """A cost as it travels in a piece of work; ``prefix`` tells several apart."""
+    return {
+        f"{prefix}counts": torch.tensor([cost.forward_passes, cost.layer_evaluations]),
+        f"{prefix}seconds": torch.tensor(cost.seconds, dtype=torch.float64),
+    }
+
+
+def cost_of(tensors: Mapping[str, Tensor], prefix: str = "") -> Cost:
+    """The cost that ``cost_tensors`` wrote."""
+    passes, layers = tensors[f"{prefix}counts"].tolist()
+    return Cost(passes, layers, float(tensors[f"{prefix}seconds"]))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ and that start is a trial of its own: calibration decides between it, the traine
 import hashlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -33,9 +33,9 @@ from engines.evaluation import quality
 from engines.events import Advance, Measured, Notice, Piece, Pieces, Stage, Steps, Trained
 from engines.featurize import Rotation
 from engines.hypothesis import Handle
-from engines.intervene import Jobs, Metered, patched, start_layer, swapped, unpatched
+from engines.intervene import Jobs, Metered, by_start_layer, patched, start_layer, swapped, unpatched
 from engines.report import Claims
-from engines.score import Cost, Quality
+from engines.score import Cost, Quality, cost_of, cost_tensors
 from engines.site import Site
 from engines.task import Pairs, Problem
 
@@ -154,16 +154,14 @@ class _Bench:
 
 def train(problem: Problem, sites: Sequence[Site], training: Training, finished: Pieces) -> Steps[Trials]:
     """Train rotations at every site, one piece of work a start layer; returns all trials, best on calibration first."""
-    by_layer: dict[int, list[Site]] = {}
-    for site in dict.fromkeys(sites):
-        by_layer.setdefault(start_layer(site), []).append(site)
-    yield Stage("das", sum(map(len, by_layer.values())), "sites")
+    distinct = tuple(dict.fromkeys(sites))
+    yield Stage("das", len(distinct), "sites")
     trials: list[Trial] = []
     notes: list[str] = []
     cost, done, hopeless = Cost(), 0, 0
-    for layer in sorted(by_layer):
-        group = by_layer[layer]
-        key = f"das {_key(problem, group, training)}"
+    work = _work(problem, training)
+    for group in by_start_layer(distinct).values():
+        key = f"das {work} {_digest(group)}"
         if key in finished:
             tensors = finished[key]
         else:
@@ -179,7 +177,7 @@ def train(problem: Problem, sites: Sequence[Site], training: Training, finished:
                 f"{len(dead)} sites never differ between base and source and were not trained: {', '.join(dead)}"
             )
             yield Notice(notes[-1])
-        cost += Cost(int(tensors["counts"][0]), int(tensors["counts"][1]), float(tensors["seconds"]))
+        cost += cost_of(tensors)
         done += len(group)
         yield Advance(done)
     if hopeless:
@@ -193,18 +191,15 @@ def _preference(trial: Trial) -> tuple[float, int, tuple[int, int, int, tuple[in
     return (-trial.quality.value, trial.handle.featurizer.rank, trial.handle.site.order())
 
 
-def _key(problem: Problem, sites: Sequence[Site], training: Training) -> str:
-    pairs = [part.digest + part.labels_digest for part in (problem.fit, problem.calibration)]
-    parts = [
-        problem.model.name,
-        problem.model.digest(),
-        problem.target,
-        *pairs,
-        str(problem.seed),
-        repr(training),
-        *map(str, sites),
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+def _work(problem: Problem, training: Training) -> str:
+    """A hash of everything but the sites that a rotation depends on; it reads all weights and pairs."""
+    parts = [problem.model.name, problem.model.digest(), problem.target, str(problem.seed), repr(training)]
+    parts += [part.digest + part.labels_digest for part in (problem.fit, problem.calibration)]
+    return _digest(parts)
+
+
+def _digest(parts: Iterable[object]) -> str:
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:24]
 
 
 def _trials(problem: Problem, sites: Sequence[Site], tensors: Mapping[str, Tensor]) -> list[Trial]:
@@ -240,9 +235,7 @@ def _train_layer(problem: Problem, sites: Sequence[Site], training: Training) ->
         tensors[f"sizes {place}"] = torch.tensor([one.shape[1] for one in found], dtype=torch.int64)
         tensors[f"hopeless {place}"] = torch.tensor(len(bench.sizes) + len(bench.starts) - len(found))
     tensors["outputs"] = torch.cat(outputs) if outputs else torch.zeros(0)
-    tensors["counts"] = torch.tensor([meter.forward_passes, meter.layer_evaluations])
-    tensors["seconds"] = torch.tensor(time.perf_counter() - began, dtype=torch.float64)
-    return tensors
+    return tensors | cost_tensors(meter.cost(time.perf_counter() - began))
 
 
 def _bench(problem: Problem, fit: Activations, site: Site, training: Training) -> _Bench:

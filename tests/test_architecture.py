@@ -78,3 +78,11 @@ def test_only_the_compiler_imports_tracr() -> None:
                 imports = [line for line in lines if line.lstrip().startswith(("import ", "from "))]
                 guilty = [line for line in imports if line.split()[1].partition(".")[0] in ("tracr", "jax", "haiku")]
                 assert not guilty, f"{file}: {guilty}"
+
+
+def test_the_catalogue_and_the_bridge_name_wrong_twins_alike() -> None:
+    """The catalogue may not import the bridge's tensors, so it repeats the suffix."""
+    from tracr_bridge import twin
+    from workbench import catalog
+
+    assert catalog.WRONG == twin.WRONG

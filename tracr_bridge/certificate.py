@@ -18,6 +18,7 @@ from torch import Tensor
 
 from engines.causal import CausalModel
 from engines.errors import InvalidProgram, Undefined, UnverifiedProgram
+from engines.model import weights_digest
 from engines.networks import Decoder
 from tracr_bridge.compile import evaluate
 from tracr_bridge.compile import reference as tracr_logits
@@ -122,11 +123,7 @@ def verify(
 
 def weight_hash(decoder: Decoder) -> str:
     """SHA-256 over the decoder's shape, and over names, types and bytes of its weights."""
-    digest = hashlib.sha256(repr(decoder.shape).encode())
-    for name, tensor in sorted(decoder.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return weights_digest(decoder, repr(decoder.shape))
 
 
 def identity(compiled: Compiled, decoder: Decoder) -> str:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from engines.activations import capture
 from engines.featurize import Coordinates
-from engines.intervene import Jobs, exchange, replace, start_layer, swapped
+from engines.intervene import Jobs, by_start_layer, exchange, replace, swapped
 from engines.site import Site
 from engines.task import Pairs, draw_pairs
 from tracr_bridge.task import QUOTA, candidate_sites, compiled_task, model
@@ -53,8 +53,7 @@ def equivalence(known: Truth) -> Mapping[str, Equivalence]:
     sites, network = candidate_sites(known), model(known)
     right: dict[str, dict[Site, bool]] = {name: {} for name in pairs.labels}
     carriers: dict[str, dict[Site, list[tuple[int, int]]]] = {name: {} for name in pairs.labels}
-    for layer in sorted({start_layer(site) for site in sites}):
-        group = [site for site in sites if start_layer(site) == layer]
+    for layer, group in by_start_layer(sites).items():
         activations = capture(network, pairs, group, [layer])
         blocks = [
             (site, span)
