@@ -7,8 +7,8 @@ scores 0 and 1, doing everything at most 1 and something low.
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,8 +17,8 @@ from torch import Tensor
 from engines.activations import Activations, capture
 from engines.events import Advance, Piece, Pieces, Stage, Steps
 from engines.featurize import Whole
-from engines.hypothesis import Handle
-from engines.intervene import Jobs, Metered, by_start_layer, exchange, replace, start_layer, swapped, unpatched
+from engines.hypothesis import Handle, Part
+from engines.intervene import Metered, start_layer, swapped, together, unpatched
 from engines.model import Model
 from engines.score import Controls, Cost, Quality, Score, cost_of, cost_tensors, wilson
 from engines.site import Site
@@ -32,17 +32,27 @@ SHIFTS = 17
 
 @dataclass(frozen=True)
 class Sweep:
-    """Outputs of every pair under a full swap at each site, and without a patch."""
+    """Outputs of every pair under each part's swap, and without a patch."""
 
-    sites: tuple[Site, ...]
+    parts: tuple[Part, ...]
     pairs: Pairs
-    outputs: Float[Tensor, "sites pairs answers codes"]
+    outputs: Float[Tensor, "parts pairs answers codes"]
     base: Float[Tensor, "pairs answers codes"]
     cost: Cost
 
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Where each part is."""
+        return tuple(part.site for part in self.parts)
+
     def quality(self, variable: str) -> tuple[Quality, ...]:
-        """Each site's scores for a variable, in the order of ``sites``."""
+        """Each part's scores for a variable, in the order of ``parts``."""
         return tuple(quality(outputs, self.pairs, variable) for outputs in self.outputs)
+
+
+def full(model: Model, sites: Iterable[Site]) -> tuple[Part, ...]:
+    """The full swap at each site."""
+    return tuple(Part(site, Whole(model.shape.width(site))) for site in sites)
 
 
 def quality(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variable: str) -> Quality:
@@ -80,29 +90,37 @@ def _scored(
     return Quality(share(some), share(rest) if bool(rest.any()) else None)
 
 
-def sweep(model: Model, pairs: Pairs, sites: Sequence[Site], finished: Pieces) -> Steps[Sweep]:
-    """Full swap at every site on every pair, one piece of work a start layer; finished pieces are not run again.
+def sweep(model: Model, pairs: Pairs, parts: Sequence[Part], finished: Pieces) -> Steps[Sweep]:
+    """Swap each part alone on every pair, one piece of work a start layer; finished pieces are not run again.
 
     Sources and bases are run once for all layers. Their cost stands in every piece and is counted once.
     """
-    yield Stage("sweep", len(sites), "sites")
-    found: dict[Site, Tensor] = {}
+    yield Stage("sweep", len(parts), "sites")
+    found: dict[int, Tensor] = {}
     ready, shared, base, cost = None, Cost(), None, Cost()
-    work = f"sweep {model.name} {model.digest()} {pairs.digest} {_digest(sites)}"
-    for layer, group in by_start_layer(sites).items():
-        key = f"{work} L{layer}"
+    for key, group in _work(model, pairs, parts).values():
+        chosen = [parts[place] for place in group]
         if key in finished:
             tensors = finished[key]
         else:
-            ready = ready or _prepare(model, pairs, sites)
-            tensors = _sweep_layer(model, ready, group)
+            ready = ready or _prepare(model, pairs, parts)
+            tensors = _sweep_layer(model, ready, chosen)
             yield Piece(key, tensors)
         found.update(zip(group, tensors["outputs"], strict=True))
         base, shared = tensors["base"], cost_of(tensors, "shared ")
         cost += cost_of(tensors)
         yield Advance(len(found))
-    assert base is not None  # a problem has sites
-    return Sweep(tuple(sites), pairs, torch.stack([found[site] for site in sites]), base, shared + cost)
+    assert base is not None  # there is always a part
+    return Sweep(tuple(parts), pairs, torch.stack([found[place] for place in range(len(parts))]), base, shared + cost)
+
+
+def _work(model: Model, pairs: Pairs, parts: Sequence[Part]) -> dict[int, tuple[str, list[int]]]:
+    """For each start layer: the key of its piece, and which of the parts it holds."""
+    work = f"sweep {model.name} {model.digest()} {pairs.digest} {parts_digest(parts)}"
+    groups: dict[int, list[int]] = {}
+    for place, part in enumerate(parts):
+        groups.setdefault(start_layer(part.site), []).append(place)
+    return {layer: (f"{work} L{layer}", group) for layer, group in sorted(groups.items())}
 
 
 @dataclass(frozen=True)
@@ -114,45 +132,89 @@ class _Ready:
     cost: Cost
 
 
-def _prepare(model: Model, pairs: Pairs, sites: Sequence[Site]) -> _Ready:
+def _prepare(model: Model, pairs: Pairs, parts: Sequence[Part]) -> _Ready:
     began, meter = time.perf_counter(), Metered(model)
+    sites = list(dict.fromkeys(part.site for part in parts))
     activations = capture(meter, pairs, sites, {start_layer(site) for site in sites})
     base = unpatched(meter, activations)
     return _Ready(activations, base, meter.cost(time.perf_counter() - began))
 
 
-def _sweep_layer(model: Model, ready: _Ready, sites: Sequence[Site]) -> dict[str, Tensor]:
+def _sweep_layer(model: Model, ready: _Ready, parts: Sequence[Part]) -> dict[str, Tensor]:
     began, meter = time.perf_counter(), Metered(model)
-    outputs = swapped(meter, ready.activations, [Jobs(site, 1, replace) for site in sites])
+    outputs = swapped(meter, ready.activations, [together([part]) for part in parts])
     own = meter.cost(time.perf_counter() - began)
     return {"outputs": outputs, "base": ready.base, **cost_tensors(own), **cost_tensors(ready.cost, "shared ")}
 
 
-def _digest(sites: Sequence[Site]) -> str:
-    return hashlib.sha256(" ".join(map(str, sites)).encode()).hexdigest()[:12]
+def parts_digest(parts: Iterable[Part]) -> str:
+    """A hash of sites, featurizers and strengths, in their order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{part.site} {part.strength} {type(part.featurizer).__name__}".encode())
+        for entry in fields(part.featurizer):
+            value = getattr(part.featurizer, entry.name)
+            content = value.contiguous().numpy().tobytes() if isinstance(value, Tensor) else repr(value).encode()
+            digest.update(entry.name.encode() + content)
+    return digest.hexdigest()[:16]
 
 
-def hold_out(problem: Problem, handle: Handle, meter: Metered) -> tuple[Quality, Controls]:
-    """The handle's scores on test pairs, with its controls on the same pairs."""
+def joint(
+    model: Model, pairs: Pairs, patches: Sequence[Sequence[Part]]
+) -> tuple[Float[Tensor, "patches pairs answers codes"], Float[Tensor, "pairs answers codes"]]:
+    """Outputs of every pair under each patch, whose parts are swapped together; and without a patch."""
+    jobs = [together(parts) for parts in patches]
+    sites = list(dict.fromkeys(part.site for parts in patches for part in parts))
+    activations = capture(model, pairs, sites, {job.start for job in jobs})
+    outputs: dict[int, Tensor] = {}
+    for layer in sorted({job.start for job in jobs}):
+        group = [place for place, job in enumerate(jobs) if job.start == layer]
+        outputs.update(zip(group, swapped(model, activations, [jobs[place] for place in group]), strict=True))
+    return torch.stack([outputs[place] for place in range(len(jobs))]), unpatched(model, activations)
+
+
+def hold_out(problem: Problem, handle: Handle, finished: Pieces) -> tuple[Quality, Controls]:
+    """The handle's scores on test pairs, with its controls on the same pairs.
+
+    A finished sweep of the test pairs over all candidate sites saves running what it holds.
+    """
     drawn = _random_sites(problem)
-    whole = handle.site.whole
-    sites = list(dict.fromkeys([handle.site, whole, *drawn]))
-    outputs: dict[Jobs, Tensor] = {}
-    own = Jobs(handle.site, 1, exchange(handle.featurizer))
-    full = Jobs(whole, 1, replace)
-    randoms = [Jobs(site, 1, replace) for site in drawn]
-    activations = capture(meter, problem.test, sites, {start_layer(site) for site in sites})
-    for layer in sorted({start_layer(site) for site in sites}):
-        group = [job for job in (own, full, *randoms) if start_layer(job.site) == layer]
-        if group:
-            outputs.update(zip(group, swapped(meter, activations, group), strict=True))
-    found = estimate(outputs[own], problem.test, problem.target)
+    ready = _swept(problem, finished)
+    patches = [handle.parts, full(problem.model, dict.fromkeys(part.site.whole for part in handle.parts))]
+    patches += [(part,) for part in full(problem.model, drawn)]
+    known = [_full_site(patch) for patch in patches]
+    missing = [place for place, site in enumerate(known) if site is None or site not in ready]
+    outputs: dict[int, Tensor] = {place: ready[site] for place, site in enumerate(known) if site in ready}
+    if missing:
+        ran, base = joint(problem.model, problem.test, [patches[place] for place in missing])
+        outputs.update(zip(missing, ran, strict=True))
+    else:
+        base = ready[None]
+    found = estimate(outputs[0], problem.test, problem.target)
     return found, Controls(
-        no_op=estimate(unpatched(meter, activations), problem.test, problem.target),
-        full_swap=estimate(outputs[full], problem.test, problem.target),
-        random_site=_pooled(problem.test, problem.target, [outputs[job] for job in randoms]),
-        chance=_chance(problem.test, problem.target, outputs[own]),
+        no_op=estimate(base, problem.test, problem.target),
+        full_swap=estimate(outputs[1], problem.test, problem.target),
+        random_site=_pooled(problem.test, problem.target, [outputs[2 + place] for place in range(len(drawn))]),
+        chance=_chance(problem.test, problem.target, outputs[0]),
     )
+
+
+def _swept(problem: Problem, finished: Pieces) -> dict[Site | None, Tensor]:
+    """Outputs of the test pairs by full-swapped site, None for no patch, as far as they are finished."""
+    found: dict[Site | None, Tensor] = {}
+    parts = full(problem.model, problem.sites)
+    for key, group in _work(problem.model, problem.test, parts).values() if finished else ():
+        if key in finished:
+            tensors = finished[key]
+            found.update(zip([parts[place].site for place in group], tensors["outputs"], strict=True))
+            found[None] = tensors["base"]
+    return found
+
+
+def _full_site(patch: Sequence[Part]) -> Site | None:
+    """The one site that a patch swaps in full; None for any other patch."""
+    first, *rest = patch
+    return first.site if not rest and isinstance(first.featurizer, Whole) and first.strength == 1.0 else None
 
 
 def _random_sites(problem: Problem) -> list[Site]:
@@ -187,4 +249,4 @@ def _chance(pairs: Pairs, variable: str, outputs: Float[Tensor, "pairs answers c
 
 def full_swap_handle(variable: str, site: Site, model: Model, calibration: float | None) -> Handle:
     """The handle that claims a site's whole vector."""
-    return Handle(variable, site, Whole(model.shape.width(site)), calibration)
+    return Handle(variable, full(model, (site,)), calibration)

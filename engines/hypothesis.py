@@ -1,17 +1,50 @@
-"""Claims about a network: which part of which vector carries a variable of the causal model."""
+"""Claims about a network: which parts of which vectors carry a variable of the causal model."""
 
 from dataclasses import dataclass
 
-from engines.featurize import Featurizer
+from jaxtyping import Float
+from torch import Tensor
+
+from engines.featurize import Featurizer, swap
 from engines.site import Site
 
 
 @dataclass(frozen=True)
-class Handle:
-    """A claim: this featurizer at this site carries this variable; ``calibration`` is its IIA on
-    calibration pairs, None when the method did not look."""
+class Part:
+    """One swap: the features of a featurizer at a site, in full or, below 1, only a ``strength`` of the way.
 
-    variable: str
+        h' = h + strength * (swap(h, source) - h)
+
+    Source: PLOT (arXiv 2605.06979) patches softly, with lambda times a site's weight; that product is the strength.
+    """
+
     site: Site
     featurizer: Featurizer
+    strength: float = 1.0
+
+    def exchange(self, base: Float[Tensor, "*rows width"], source: Float[Tensor, "*rows width"]) -> Tensor:
+        """The patched vectors."""
+        patched = swap(self.featurizer, base, source)
+        return patched if self.strength == 1.0 else base + self.strength * (patched - base)
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A claim: these parts, swapped together, carry this variable.
+
+    ``calibration`` is their IIA on calibration pairs, None when the method did not look.
+    """
+
+    variable: str
+    parts: tuple[Part, ...]
     calibration: float | None
+
+    @property
+    def site(self) -> Site:
+        """Where the first part is; most claims have one."""
+        return self.parts[0].site
+
+    @property
+    def featurizer(self) -> Featurizer:
+        """What the first part swaps."""
+        return self.parts[0].featurizer

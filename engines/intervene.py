@@ -4,6 +4,7 @@ A patch at layer l starts from the base's cached input to l (or to l + 1, for th
 layers below never run again; many sites and many subspaces share one batch.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from engines.activations import Activations, columns, read, write
 from engines.errors import InvalidSite
-from engines.featurize import Featurizer, swap
+from engines.featurize import Featurizer, Whole, swap
+from engines.hypothesis import Part
 from engines.model import NO_EDITS, Ask, Batch, Edit, Forward, Model, Shape, Start
 from engines.score import Cost
 from engines.site import Port, Site
@@ -29,11 +31,25 @@ Exchange = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Jobs:
-    """``count`` patches at one site, run side by side; ``exchange`` makes all their vectors at once."""
+    """``count`` patches at one site, run side by side; ``exchange`` makes all their vectors at once.
+
+    ``also`` are further sites that are patched in the same runs, in this order.
+    """
 
     site: Site
     count: int
     exchange: Exchange
+    also: tuple[tuple[Site, Exchange], ...] = ()
+
+    @property
+    def patches(self) -> tuple[tuple[Site, Exchange], ...]:
+        """Every site with its exchange."""
+        return ((self.site, self.exchange), *self.also)
+
+    @property
+    def start(self) -> int:
+        """The first layer that any of the patches makes run."""
+        return min(start_layer(site) for site, _ in self.patches)
 
 
 @dataclass
@@ -108,7 +124,7 @@ def patched(
 
     Raises ``InvalidSite`` unless all jobs start at one layer.
     """
-    layers = {start_layer(job.site) for job in jobs}
+    layers = {job.start for job in jobs}
     if len(layers) != 1:
         raise InvalidSite(
             f"patches that start at layers {sorted(layers)} cannot share a batch; run them layer by layer"
@@ -117,47 +133,78 @@ def patched(
     pairs, total, size = activations.pairs, sum(job.count for job in jobs), len(index)
     bases = pairs.bases.take(index)
     residual = activations.inputs[layer][index].repeat(total, 1, 1)
-    edits: dict[Port, list[tuple[int, Jobs]]] = {}
+    edits: dict[Port, list[list[_Patch]]] = {}
     first = 0
     for job in jobs:
-        if job.site.component in STREAM:
-            rows = slice(first * size, (first + job.count) * size)
-            residual[rows] = _exchanged(activations, job, index, residual[rows])
-        else:
-            edits.setdefault(job.site.port, []).append((first * size, job))
+        rows = slice(first * size, (first + job.count) * size)
+        used: Counter[Port] = Counter()
+        for site, exchange in job.patches:
+            patch = _Patch(site, exchange, job.count, rows)
+            if site.component in STREAM and start_layer(site) == layer:
+                residual[rows] = _exchanged(activations, patch, index, residual[rows])
+                continue
+            rounds = edits.setdefault(site.port, [])
+            if used[site.port] == len(rounds):
+                rounds.append([])
+            rounds[used[site.port]].append(patch)
+            used[site.port] += 1
         first += job.count
     run = model.forward(
         Batch(bases.tokens.repeat(total, 1), bases.mask.repeat(total, 1)),
-        edits={port: _edit(activations, entries, index) for port, entries in edits.items()},
+        edits={port: _edit(activations, rounds, index) for port, rounds in edits.items()},
         start=Start(layer, residual),
         ask=Ask(pairs.answers_at[index].clamp(min=0).repeat(total, 1), torch.tensor(pairs.answer.columns)),
     )
     return _outputs(run).unflatten(0, (total, size))
 
 
-def _edit(activations: Activations, entries: Sequence[tuple[int, Jobs]], index: Int[Tensor, " batch"]) -> Edit:
+@dataclass(frozen=True)
+class _Patch:
+    """An exchange at a site in some rows of the batch."""
+
+    site: Site
+    exchange: Exchange
+    count: int
+    rows: slice
+
+
+def _edit(activations: Activations, rounds: Sequence[Sequence[_Patch]], index: Int[Tensor, " batch"]) -> Edit:
+    """Each round patches distinct rows in their order; a later round patches what an earlier one left."""
+
     def edit(activation: Tensor) -> Tensor:
-        parts, done = [], 0
-        for first, job in entries:
-            stop = first + job.count * len(index)
-            parts += [activation[done:first], _exchanged(activations, job, index, activation[first:stop])]
-            done = stop
-        return torch.cat([*parts, activation[done:]])
+        for patches in rounds:
+            parts, done = [], 0
+            for patch in patches:
+                parts += [activation[done : patch.rows.start]]
+                parts += [_exchanged(activations, patch, index, activation[patch.rows])]
+                done = patch.rows.stop
+            activation = torch.cat([*parts, activation[done:]])
+        return activation
 
     return edit
 
 
-def _exchanged(activations: Activations, job: Jobs, index: Int[Tensor, " batch"], current: Tensor) -> Tensor:
+def _exchanged(activations: Activations, patch: _Patch, index: Int[Tensor, " batch"], current: Tensor) -> Tensor:
     pairs = activations.pairs
-    where = columns(job.site, pairs.base_at, pairs.bases)[index].repeat(job.count, 1)
-    base = read(current, job.site, where).unflatten(0, (job.count, len(index)))
-    source = activations.sources[job.site][index].expand_as(base)
-    return write(current, job.site, where, job.exchange(base, source).flatten(0, 1))
+    where = columns(patch.site, pairs.base_at, pairs.bases)[index].repeat(patch.count, 1)
+    base = read(current, patch.site, where).unflatten(0, (patch.count, len(index)))
+    source = activations.sources[patch.site][index].expand_as(base)
+    return write(current, patch.site, where, patch.exchange(base, source).flatten(0, 1))
 
 
 def _outputs(run: Forward) -> Float[Tensor, "rows answers codes"]:
     assert run.outputs is not None  # every caller asks
     return run.outputs
+
+
+def together(parts: Sequence[Part]) -> Jobs:
+    """One patch that swaps all ``parts``."""
+    first, *rest = parts
+    return Jobs(first.site, 1, _exchange(first), tuple((part.site, _exchange(part)) for part in rest))
+
+
+def _exchange(part: Part) -> Exchange:
+    return replace if isinstance(part.featurizer, Whole) and part.strength == 1.0 else part.exchange
 
 
 def exchange(featurizer: Featurizer) -> Exchange:

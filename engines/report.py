@@ -1,6 +1,5 @@
 """From claims to a fit: every method ends here, so that all are scored on the same held-out pairs and controls."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,9 +7,8 @@ from torch import Tensor
 
 from engines.errors import InsufficientData
 from engines.evaluation import hold_out
-from engines.events import Measured, Notice, Stage, Steps
+from engines.events import Measured, Notice, Pieces, Stage, Steps
 from engines.hypothesis import Handle
-from engines.intervene import Metered
 from engines.score import Cost, Fit
 from engines.task import Problem
 
@@ -26,8 +24,11 @@ class Claims:
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def report(problem: Problem, claims: Claims) -> Steps[Fit]:
-    """Score the best handle on test pairs with its controls. Raises ``InsufficientData`` when nothing is claimed."""
+def report(problem: Problem, claims: Claims, finished: Pieces) -> Steps[Fit]:
+    """Score the best handle on test pairs with its controls. Raises ``InsufficientData`` when nothing is claimed.
+
+    Scoring costs every method alike and is not counted: the fit's cost is what the search spent.
+    """
     if not claims.handles:
         raise InsufficientData(f"{problem.name}: the method claims no site; widen its settings or the candidate sites")
     yield Stage("held-out score", None, "pairs")
@@ -42,15 +43,14 @@ def report(problem: Problem, claims: Claims) -> Steps[Fit]:
     notes.append(
         f"{int(asked.sum())} informative test pairs have {distinct} distinct bases; intervals count a base once"
     )
-    began, meter = time.perf_counter(), Metered(problem.model)
-    found, controls = hold_out(problem, claims.handles[0], meter)
+    found, controls = hold_out(problem, claims.handles[0], finished)
     yield Measured(str(claims.handles[0].site), "held-out iia", found.iia.value, found.iia.n)
     return Fit(
         problem.target,
         claims.handles,
         found,
         controls,
-        claims.cost + meter.cost(time.perf_counter() - began),
+        claims.cost,
         claims.ranking,
         tuple(notes),
         claims.tensors,

@@ -29,7 +29,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a method spent: sequences run (whole or in part), layers computed forward for one sequence, wall seconds."""
+    """What a search spent: sequences run (whole or in part), layers computed forward for one sequence, wall seconds.
+
+    Scoring on test pairs is not part of it: that costs every method alike.
+    """
 
     forward_passes: int = 0
     layer_evaluations: int = 0
@@ -169,6 +172,15 @@ def to_record(fit: Fit) -> dict[str, Any]:
             "featurizer": type(handle.featurizer).__name__,
             "rank": handle.featurizer.rank,
             "calibration_iia": handle.calibration,
+            "parts": [
+                {
+                    "site": str(part.site),
+                    "featurizer": type(part.featurizer).__name__,
+                    "rank": part.featurizer.rank,
+                    "strength": part.strength,
+                }
+                for part in handle.parts
+            ],
         }
         for handle in fit.handles
     ]

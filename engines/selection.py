@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from engines.errors import InsufficientData, InvalidSetting, UnknownName
-from engines.evaluation import sweep
+from engines.evaluation import full, sweep
 from engines.events import Measured, Notice, Pieces, Stage, Steps
 from engines.score import Cost, Quality
 from engines.signature import SIGNATURES, Costs, costs
@@ -74,7 +74,7 @@ class Selection:
 
 def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
     """Select sites for the target; raises ``InsufficientData`` when no candidate site changes any answer."""
-    swept = yield from sweep(problem.model, problem.fit, problem.sites, finished)
+    swept = yield from sweep(problem.model, problem.fit, full(problem.model, problem.sites), finished)
     table = costs(swept, problem.variables, rule.signature)
     live = [place for place in range(len(problem.sites)) if not bool(table.silent[place])]
     if not live:
@@ -91,7 +91,7 @@ def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
     yield Stage("calibration", len(couplings) * len(rule.top_k), "choices")
     counts = [min(count, len(sites)) for count in rule.top_k]
     looked = _shortlist(couplings, sites, max(counts))
-    calibration = yield from sweep(problem.model, problem.calibration, looked, finished)
+    calibration = yield from sweep(problem.model, problem.calibration, full(problem.model, looked), finished)
     qualities = dict(zip(looked, calibration.quality(problem.target), strict=True))
     for site, found in qualities.items():
         yield Measured(str(site), "iia", found.iia.value, found.iia.n)

@@ -32,7 +32,7 @@ from engines.errors import InsufficientData, InvalidSetting
 from engines.evaluation import quality
 from engines.events import Advance, Measured, Notice, Piece, Pieces, Stage, Steps, Trained
 from engines.featurize import Rotation
-from engines.hypothesis import Handle
+from engines.hypothesis import Handle, Part
 from engines.intervene import Jobs, Metered, by_start_layer, patched, start_layer, swapped, unpatched
 from engines.report import Claims
 from engines.score import Cost, Quality, cost_of, cost_tensors
@@ -210,7 +210,8 @@ def _trials(problem: Problem, sites: Sequence[Site], tensors: Mapping[str, Tenso
         for job, size in enumerate(tensors[f"sizes {place}"].tolist()):
             scored = quality(next(outputs), problem.calibration, problem.target)
             rotation = Rotation(tensors[f"rotations {place}"][job, :, :size].contiguous())
-            found.append(Trial(Handle(problem.target, site, rotation, scored.iia.value), scored))
+            handle = Handle(problem.target, (Part(site, rotation),), scored.iia.value)
+            found.append(Trial(handle, scored))
     return found
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engines.answer import AnswerCode, Labels
@@ -30,12 +30,16 @@ GIVE_UP = 30
 
 @dataclass(frozen=True)
 class Pair:
-    """Base and source inputs with the named positions (indices into the unpadded tokens) of each."""
+    """Base and source inputs with the named positions (indices into the unpadded tokens) of each.
+
+    ``family`` names the counterfactual set that the pair belongs to, where a task has several.
+    """
 
     base: Setting
     source: Setting
     base_at: Mapping[str, int]
     source_at: Mapping[str, int]
+    family: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Task:
     from a run whose named positions are ``at``. ``counterfactual(variable, pair, base_run, source_run)`` is the full
     run of the causal model in which the variable is interchanged; it raises ``Undefined`` where there is none.
     ``answers`` and ``answer_positions`` give a run's answer values and where the network gives them (unpadded).
+    ``features`` describes an input by numbers, for signatures that hold effects against changes of the input; without
+    it an input is described by its tokens.
     """
 
     name: str
@@ -59,6 +65,7 @@ class Task:
     counterfactual: Callable[[str, Pair, Setting, Setting], Setting]
     answers: Callable[[Setting], Sequence[Value | None]]
     answer_positions: Callable[[Setting], Sequence[int]]
+    features: Callable[[Setting], Sequence[float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,9 @@ class Pairs:
     skipped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     fair: Mapping[str, Bool[Tensor, " pairs"]] = field(default_factory=dict)
     plain: Bool[Tensor, " pairs"] | None = None
+    family: Int[Tensor, " pairs"] | None = None
+    families: tuple[str, ...] = ("",)
+    change: Float[Tensor, "pairs features"] | None = None
 
     @property
     def n(self) -> int:
@@ -123,6 +133,22 @@ class Pairs:
         tokens = torch.where(self.bases.mask, self.bases.tokens, -1)[among]
         return len(tokens.unique(dim=0))
 
+    @property
+    def input_change(self) -> Float[Tensor, "pairs features"]:
+        """How the source input differs from the base's: one-hot tokens by position, unless the task describes them."""
+        if self.change is not None:
+            return self.change
+        known = torch.cat([self.bases.tokens[self.bases.mask], self.sources.tokens[self.sources.mask]]).unique()
+        longest = max(self.bases.tokens.shape[1], self.sources.tokens.shape[1])
+
+        def described(batch: Batch) -> Float[Tensor, "pairs features"]:
+            hot = (batch.tokens[..., None] == known) & batch.mask[..., None]
+            place = (torch.arange(batch.tokens.shape[1]) - batch.padding[:, None]).clamp(min=0)
+            rows = torch.zeros(batch.rows, longest, len(known))
+            return rows.scatter_add(1, place[..., None].expand_as(hot), hot.float()).flatten(1)
+
+        return described(self.sources) - described(self.bases)
+
     def _known(self, variable: str) -> str:
         if variable not in self.labels:
             raise UnknownName("variable", variable, self.labels)
@@ -143,7 +169,8 @@ class Pairs:
             labels = self.labels[name]
             tensors += [labels.double().nan_to_num(0.0), self.answer.given(labels), self.valid[name], self.values[name]]
             tensors += [self.informative(name), self.invariant_as_drawn(name)]
-        return _hash(tensors, repr(sorted(self.labels)))
+        tensors += [extra for extra in (self.family, self.change) if extra is not None]
+        return _hash(tensors, repr((sorted(self.labels), self.families)))
 
 
 def _hash(tensors: Iterable[Tensor], text: str) -> str:
@@ -319,7 +346,20 @@ def _stack(task: Task, drawn: Sequence[_Drawn]) -> Pairs:
         skipped,
         {name: torch.tensor([one.asked is None or name in one.asked for one in drawn]) for name in task.variables},
         torch.tensor([one.asked is None for one in drawn]),
+        *_families(drawn),
+        None if task.features is None else _change(task.features, drawn),
     )
+
+
+def _families(drawn: Sequence[_Drawn]) -> tuple[Int[Tensor, " pairs"] | None, tuple[str, ...]]:
+    names = tuple(dict.fromkeys(one.pair.family for one in drawn))
+    return (None if len(names) == 1 else torch.tensor([names.index(one.pair.family) for one in drawn])), names
+
+
+def _change(features: Callable[[Setting], Sequence[float]], drawn: Sequence[_Drawn]) -> Float[Tensor, "pairs features"]:
+    sides = [[features(side) for side in (one.pair.source, one.pair.base)] for one in drawn]
+    described = torch.tensor(sides, dtype=torch.float32)
+    return described[:, 0] - described[:, 1]
 
 
 def _numbered(task: Task, name: str, drawn: Sequence[_Drawn]) -> Int[Tensor, "pairs 2"]:

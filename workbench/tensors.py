@@ -112,20 +112,25 @@ def save_findings(run: Run, fit: Fit) -> dict[str, Any]:
 
 
 def findings(fit: Fit) -> dict[str, Tensor]:
-    """A fit's tensors, and those of its handles' featurizers as ``handles.0.columns`` (or ``gates``, ``index``)."""
+    """A fit's tensors, and those of its handles' featurizers as ``handles.0.columns`` (or ``gates``, ``index``).
+
+    Those of a handle's second and further parts are ``handles.0.parts.1.columns`` and so on.
+    """
     found = dict(fit.tensors)
     for number, handle in enumerate(fit.handles):
-        for entry in fields(handle.featurizer):
-            value = getattr(handle.featurizer, entry.name)
-            name = f"handles.{number}.{entry.name}"
-            if name in found:
-                raise StoreError(
-                    f"the fit names a tensor {name!r}, which is kept for its handles; give it another name"
-                )
-            if isinstance(value, tuple):
-                found[name] = torch.tensor(value, dtype=torch.int64)
-            elif isinstance(value, Tensor):
-                found[name] = value
+        for place, part in enumerate(handle.parts):
+            prefix = f"handles.{number}." + (f"parts.{place}." if place else "")
+            for entry in fields(part.featurizer):
+                value = getattr(part.featurizer, entry.name)
+                name = prefix + entry.name
+                if name in found:
+                    raise StoreError(
+                        f"the fit names a tensor {name!r}, which is kept for its handles; give it another name"
+                    )
+                if isinstance(value, tuple):
+                    found[name] = torch.tensor(value, dtype=torch.int64)
+                elif isinstance(value, Tensor):
+                    found[name] = value
     return found
 
 

@@ -36,7 +36,7 @@ class Das:
             )
         training = Training(self.sizes, self.steps, self.batch, self.learning_rate, self.restarts)
         trials = yield from train(problem, [Site.parse(site) for site in self.sites], training, finished)
-        return (yield from report(problem, claims(trials)))
+        return (yield from report(problem, claims(trials), finished))
 
 
 METHOD = Das

@@ -45,7 +45,7 @@ class FullDas:
             )
         trials = yield from train(problem, sites, coarse, finished)
         trials = yield from refine(problem, trials, self.finalists, fine, finished)
-        return (yield from report(problem, claims(trials)))
+        return (yield from report(problem, claims(trials), finished))
 
 
 METHOD = FullDas

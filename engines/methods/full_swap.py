@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from engines.evaluation import full_swap_handle, sweep
+from engines.evaluation import full, full_swap_handle, sweep
 from engines.events import Measured, Pieces, Steps
 from engines.report import Claims, report
 from engines.score import Fit
@@ -15,7 +15,7 @@ class FullSwap:
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Sweep calibration pairs, claim the best sites, score on test pairs."""
-        swept = yield from sweep(problem.model, problem.calibration, problem.sites, finished)
+        swept = yield from sweep(problem.model, problem.calibration, full(problem.model, problem.sites), finished)
         found = swept.quality(problem.target)
         for site, scored in zip(swept.sites, found, strict=True):
             yield Measured(str(site), "iia", scored.iia.value, scored.iia.n)
@@ -28,7 +28,7 @@ class FullSwap:
             if scored.matches(best)
         )
         ranking = tuple((str(site), scored.value) for site, scored in entries)
-        return (yield from report(problem, Claims(handles, ranking, swept.cost)))
+        return (yield from report(problem, Claims(handles, ranking, swept.cost), finished))
 
 
 METHOD = FullSwap

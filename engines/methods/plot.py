@@ -34,7 +34,7 @@ class Plot:
             for site in selection.picks
         )
         claims = Claims(handles, ranking(selection), selection.cost, selection.notes, selection.tensors)
-        return (yield from report(problem, claims))
+        return (yield from report(problem, claims, finished))
 
 
 METHOD = Plot

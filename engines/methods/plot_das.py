@@ -53,7 +53,7 @@ class PlotDas:
         found = claims(trials)
         notes, tensors = (*selection.notes, *found.notes), selection.tensors
         found = replace(found, cost=selection.cost + found.cost, notes=notes, tensors=tensors)
-        return (yield from report(problem, found))
+        return (yield from report(problem, found, finished))
 
 
 METHOD = PlotDas

@@ -15,12 +15,12 @@ from engines.task import Problem
 class RandomSite:
     """Claim one candidate site, drawn uniformly with the problem's seed."""
 
-    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:  # noqa: ARG002 - nothing to resume
+    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Draw, then score on test pairs."""
         generator = torch.Generator().manual_seed(problem.seed + 1)
         site = problem.sites[int(torch.randint(len(problem.sites), (), generator=generator))]
         handle = full_swap_handle(problem.target, site, problem.model, None)
-        return (yield from report(problem, Claims((handle,), (), Cost())))
+        return (yield from report(problem, Claims((handle,), (), Cost()), finished))
 
 
 METHOD = RandomSite

@@ -11,11 +11,11 @@ import torch
 
 from engines.activations import capture
 from engines.errors import InsufficientData, UnknownName
-from engines.evaluation import RANDOM_SITES, estimate, full_swap_handle, hold_out, quality, sweep
+from engines.evaluation import RANDOM_SITES, estimate, full, full_swap_handle, hold_out, joint, quality, sweep
 from engines.events import Advance, Piece, Stage, drain
-from engines.featurize import Coordinates
-from engines.hypothesis import Handle
-from engines.intervene import Jobs, Metered, start_layer, swapped
+from engines.featurize import Coordinates, Rotation, Whole
+from engines.hypothesis import Handle, Part
+from engines.intervene import Jobs, start_layer, swapped
 from engines.intervene import replace as full_swap
 from engines.model import NO_EDITS, Ask, Batch, DecoderModel, Edit, Forward, Model, Shape, Start
 from engines.report import Claims, report
@@ -61,7 +61,7 @@ SWAPS: dict[str, Callable[[int, int, int, int], int]] = {
 
 @pytest.mark.parametrize("place", SWAPS)
 def test_a_full_swap_answers_what_the_weights_say(place: str) -> None:
-    _, swept = drain(sweep(MODEL, PAIRS, [Site.parse(place)], {}))
+    _, swept = drain(sweep(MODEL, PAIRS, full(MODEL, [Site.parse(place)]), {}))
     expected = [SWAPS[place](*b.values(), *s.values()) for b, s in itertools.product(SETTINGS, repeat=2)]
     assert swept.outputs[0, :, 0].argmax(-1).tolist() == expected
     assert swept.base[:, 0].argmax(-1).tolist() == [b["x0"] & b["x1"] for b in SETTINGS for _ in SETTINGS]
@@ -83,7 +83,7 @@ def test_a_full_swap_answers_what_the_weights_say(place: str) -> None:
 def test_scores_equal_counts_by_hand(
     place: str, variable: str, iia: tuple[int, int], invariance: tuple[int, int]
 ) -> None:
-    _, swept = drain(sweep(MODEL, PAIRS, [Site.parse(place)], {}))
+    _, swept = drain(sweep(MODEL, PAIRS, full(MODEL, [Site.parse(place)]), {}))
     [found] = swept.quality(variable)
     assert found.iia == wilson(*iia)
     assert found.invariance == wilson(*invariance)
@@ -108,7 +108,7 @@ def test_invariance_is_unknown_when_every_valid_pair_informs() -> None:
 
 def test_a_sweep_equals_interchanges_one_by_one() -> None:
     task = problem()
-    events, swept = drain(sweep(MODEL, PAIRS, task.sites, {}))
+    events, swept = drain(sweep(MODEL, PAIRS, full(MODEL, task.sites), {}))
     assert swept.sites == task.sites  # in the order that was asked for, whatever the order of layers
     for site, outputs in zip(task.sites, swept.outputs, strict=True):
         activations = capture(MODEL, PAIRS, [site], [start_layer(site)])
@@ -158,16 +158,16 @@ def pieces(events: Iterable[object]) -> dict[str, Mapping[str, torch.Tensor]]:
 
 def test_finished_pieces_are_not_run_again_and_say_the_same() -> None:
     sites = problem().sites
-    events, whole = drain(sweep(MODEL, PAIRS, sites, {}))
+    events, whole = drain(sweep(MODEL, PAIRS, full(MODEL, sites), {}))
     done = pieces(events)
     assert len(done) == len({start_layer(site) for site in sites}) == 2
-    again_events, again = drain(sweep(Spoiled(MODEL, None), PAIRS, sites, done))
+    again_events, again = drain(sweep(Spoiled(MODEL, None), PAIRS, full(MODEL, sites), done))
     assert not pieces(again_events)
     assert torch.equal(again.outputs, whole.outputs)
     assert torch.equal(again.base, whole.base)
     assert again.cost == whole.cost  # seconds too: they are those of the work that was done
     first = dict(list(done.items())[:1])
-    rest_events, rest = drain(sweep(MODEL, PAIRS, sites, first))
+    rest_events, rest = drain(sweep(MODEL, PAIRS, full(MODEL, sites), first))
     assert {**first, **pieces(rest_events)}.keys() == done.keys()
     assert torch.equal(rest.outputs, whole.outputs)
     assert (rest.cost.forward_passes, rest.cost.layer_evaluations) == (
@@ -184,8 +184,16 @@ def test_pieces_of_other_work_do_not_fit() -> None:
     broken = DecoderModel(MODEL.name, copy.deepcopy(MODEL.decoder))
     broken.decoder.W_U.data[0, 0] += 1.0
     recoded = replace(PAIRS, answer=replace(PAIRS.answer, columns=(1, 0)))
-    works = [(MODEL, PAIRS, sites), (other, PAIRS, sites), (MODEL, fewer, sites), (MODEL, PAIRS, sites[1:])]
-    works += [(broken, PAIRS, sites), (MODEL, recoded, sites)]
+    parts = full(MODEL, sites)
+    softer = (replace(parts[0], strength=0.5), *parts[1:])
+    fewer_coordinates = (Part(sites[0], Coordinates(6, (0,))), *parts[1:])
+    works = [(MODEL, PAIRS, parts), (other, PAIRS, parts), (MODEL, fewer, parts), (MODEL, PAIRS, parts[1:])]
+    works += [
+        (broken, PAIRS, parts),
+        (MODEL, recoded, parts),
+        (MODEL, PAIRS, softer),
+        (MODEL, PAIRS, fewer_coordinates),
+    ]
     keys = [set(pieces(drain(sweep(*work, {}))[0])) for work in works]
     for one, another in itertools.combinations(keys, 2):
         assert not one & another
@@ -224,7 +232,7 @@ def test_invariance_is_reported_on_pairs_as_they_were_drawn() -> None:
 @pytest.mark.parametrize("variable", ["copied", "both"])
 def test_doing_nothing_scores_exactly_zero_and_one(variable: str) -> None:
     for site in problem().sites:
-        _, controls = hold_out(problem(variable), full_swap_handle(variable, site, MODEL, None), Metered(MODEL))
+        _, controls = hold_out(problem(variable), full_swap_handle(variable, site, MODEL, None), {})
         assert controls.no_op.iia.value == 0.0
         assert controls.no_op.invariance is not None
         assert controls.no_op.invariance.value == 1.0
@@ -232,21 +240,21 @@ def test_doing_nothing_scores_exactly_zero_and_one(variable: str) -> None:
 
 def test_a_handle_is_scored_by_its_features_and_the_full_swap_by_the_whole_vector() -> None:
     site = Site.parse("L0.resid_post@last")
-    handle = Handle("both", site, Coordinates(6, (BOTH,)), None)
-    found, controls = hold_out(problem("both"), handle, Metered(MODEL))
+    handle = Handle("both", (Part(site, Coordinates(6, (BOTH,))),), None)
+    found, controls = hold_out(problem("both"), handle, {})
     assert (found.value, controls.full_swap.value) == (1.0, 1.0)
-    idle = Handle("both", site, Coordinates(6, ()), None)
-    found, controls = hold_out(problem("both"), idle, Metered(MODEL))
+    idle = Handle("both", (Part(site, Coordinates(6, ())),), None)
+    found, controls = hold_out(problem("both"), idle, {})
     assert (found.iia.value, controls.full_swap.iia.value) == (0.0, 1.0)
     span = replace(site, span=(BOTH - 1, BOTH))  # COPIED: after the MLP nobody reads it
-    found, controls = hold_out(problem("both"), full_swap_handle("both", span, MODEL, None), Metered(MODEL))
+    found, controls = hold_out(problem("both"), full_swap_handle("both", span, MODEL, None), {})
     assert (found.iia.value, controls.full_swap.iia.value) == (0.0, 1.0)
 
 
 def test_random_sites_are_drawn_by_the_seed_alone() -> None:
     def pooled(site: str, seed: int) -> object:
         handle = full_swap_handle("copied", Site.parse(site), MODEL, None)
-        return hold_out(problem(seed=seed), handle, Metered(MODEL))[1].random_site
+        return hold_out(problem(seed=seed), handle, {})[1].random_site
 
     assert len(problem().sites) > RANDOM_SITES  # else there is nothing to draw
     assert pooled("L0.attn_out@last", 0) == pooled("L0.mlp_out@last", 0)
@@ -259,7 +267,7 @@ def test_random_sites_are_pooled_with_the_interval_of_one() -> None:
     assert len(eight) == RANDOM_SITES
     asked = replace(problem("copied"), sites=eight)
     handle = full_swap_handle("copied", eight[0], MODEL, None)
-    pooled = hold_out(asked, handle, Metered(MODEL))[1].random_site
+    pooled = hold_out(asked, handle, {})[1].random_site
     # informative: resid_pre@first and attn_out@last 4 of 4, resid_pre@last 1, mlp_out@last and resid_post@last 3
     # the four pairs have two distinct bases, (0, 1) and (1, 1)
     assert pooled.iia == wilson((4 + 4 + 1 + 3 + 3) / 8, 4, independent=2)
@@ -280,7 +288,7 @@ def test_a_patch_that_always_answers_alike_is_not_believed(variable: str, answer
     stuck = Spoiled(MODEL, answer)
     asked = replace(problem(variable), model=stuck)
     handle = full_swap_handle(variable, Site.parse("L0.mlp_out@last"), MODEL, None)
-    _, fit = drain(report(asked, Claims((handle,), (), Cost())))
+    _, fit = drain(report(asked, Claims((handle,), (), Cost()), {}))
     labels, chance = PAIRS.labels[variable][:, 0], fit.controls.chance
     assert chance is not None
     others = [(int((labels == answer).sum()) - int(label == answer)) / 15 for label in labels]
@@ -293,7 +301,7 @@ def test_a_patch_that_always_answers_alike_is_not_believed(variable: str, answer
 
 def test_chance_of_a_right_patch_is_far_below_it() -> None:
     handle = full_swap_handle("both", Site.parse("L0.mlp_out@last"), MODEL, None)
-    found, controls = hold_out(problem("both"), handle, Metered(MODEL))
+    found, controls = hold_out(problem("both"), handle, {})
     assert found.value == 1.0
     # labels: 4 ones, 12 zeros; three informative pairs of each: (3 x 3/15 + 3 x 11/15) / 6
     assert controls.chance is not None
@@ -305,13 +313,37 @@ def test_chance_is_unknown_with_a_single_valid_pair() -> None:
     alone[int(PAIRS.informative("both").nonzero()[0])] = True
     asked = replace(problem("both"), test=replace(PAIRS, valid={**PAIRS.valid, "both": alone}))
     handle = full_swap_handle("both", Site.parse("L0.mlp_out@last"), MODEL, None)
-    assert hold_out(asked, handle, Metered(MODEL))[1].chance is None
+    assert hold_out(asked, handle, {})[1].chance is None
 
 
-def test_held_out_work_is_metered() -> None:
-    """Distinct inputs once for the source side and once for the base side, then the patched rows and the bases' own."""
-    meter = Metered(MODEL)
+def test_a_finished_sweep_of_test_pairs_saves_running_them_again() -> None:
+    asked = problem("both")
+    events, _ = drain(sweep(MODEL, asked.test, full(MODEL, asked.sites), {}))
     handle = full_swap_handle("both", Site.parse("L0.mlp_out@last"), MODEL, None)
-    hold_out(replace(problem("both"), sites=(handle.site,)), handle, meter)
-    # 4 + 4 captures; own, full and random swap (one site): 3 x 16; 16 rows without a patch
-    assert meter.forward_passes == 4 + 4 + 3 * 16 + 16
+    spoiled = replace(asked, model=Spoiled(MODEL, None))
+    assert hold_out(spoiled, handle, pieces(events)) == hold_out(asked, handle, {})
+    rotated = Handle("both", (Part(handle.site, Rotation(torch.eye(6)[:, :1])),), None)
+    with pytest.raises(AssertionError):
+        hold_out(spoiled, rotated, pieces(events))
+
+
+def test_parts_are_swapped_together() -> None:
+    """``both`` reads x1 at its own position and what attention copied: only together do they carry the answer."""
+    one, other = full(MODEL, map(Site.parse, ("L0.attn_out@last", "L0.resid_pre@last")))
+    outputs, base = joint(MODEL, PAIRS, [(one,), (other,), (one, other), (other, one)])
+    _, swept = drain(sweep(MODEL, PAIRS, (one, other), {}))
+    torch.testing.assert_close(outputs[:2], swept.outputs)
+    torch.testing.assert_close(base, swept.base)
+    torch.testing.assert_close(outputs[2], outputs[3])
+    right = PAIRS.answer.correct(outputs, PAIRS.labels["both"].expand(4, -1, -1)).double().mean(1)
+    assert right[2] == 1.0
+    assert right[:2].max() < 1.0
+
+
+def test_a_strength_of_a_half_goes_half_the_way() -> None:
+    site = Site.parse("L0.mlp_out@last")
+    soft = Part(site, Whole(6), 0.5)
+    base, source = torch.zeros(2, 6), torch.ones(2, 6)
+    assert soft.exchange(base, source).tolist() == [[0.5] * 6] * 2
+    outputs, idle = joint(MODEL, PAIRS, [(soft,), (Part(site, Whole(6)),)])
+    torch.testing.assert_close(outputs[0], (outputs[1] + idle) / 2)  # the unembedding is linear

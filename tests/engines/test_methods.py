@@ -85,9 +85,8 @@ def test_a_fit_holds_handles_scores_controls_and_costs(name: str, problem: Probl
         assert scored.iia.n == n > 0
         assert proper(scored)
     assert (controls.no_op.iia.value, controls.no_op.value) == (0.0, 0.0)
-    assert fit.cost.forward_passes > 0
-    assert fit.cost.layer_evaluations > 0
-    assert fit.cost.seconds > 0
+    searched = bool(fit.ranking)  # drawing a site at random costs nothing
+    assert (fit.cost.forward_passes > 0, fit.cost.layer_evaluations > 0, fit.cost.seconds > 0) == (searched,) * 3
     assert any(isinstance(event, Measured) and event.metric == "held-out iia" for event in events)
     assert {event.text for event in events if isinstance(event, Notice)} <= set(fit.notes)
     values = [value for _, value in fit.ranking]

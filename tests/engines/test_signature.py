@@ -9,13 +9,15 @@ import torch
 from engines.answer import NOTHING, AnswerCode, Choice, Number
 from engines.errors import InsufficientData, UnknownName
 from engines.evaluation import Sweep
+from engines.featurize import Whole
+from engines.hypothesis import Part
 from engines.model import Batch
 from engines.score import Cost
 from engines.signature import SIGNATURES, costs, mean, per_example, site_effects, variable_effect
 from engines.site import Site
 from engines.task import Pairs
 
-SITES = tuple(Site.parse(f"L0.resid_post[{dim}:{dim + 1}]@last") for dim in range(8))
+PARTS = tuple(Part(Site.parse(f"L0.resid_post[{dim}:{dim + 1}]@last"), Whole(1)) for dim in range(8))
 SURE = Choice(("a", "b"), (0, 1), sharpness=100.0)
 
 
@@ -38,7 +40,7 @@ def swept(
         answer,
     )
     outputs = torch.stack([told(answer, site) for site in sites])  # type: ignore[arg-type]
-    return Sweep(SITES[: len(sites)], pairs, outputs, told(answer, base), Cost())
+    return Sweep(PARTS[: len(sites)], pairs, outputs, told(answer, base), Cost())
 
 
 def told(answer: AnswerCode, values: Sequence[Sequence[object]]) -> torch.Tensor:

@@ -12,10 +12,9 @@ from torch import Tensor
 from engines import subspace
 from engines.answer import Choice
 from engines.errors import InsufficientData, InvalidSetting
-from engines.evaluation import hold_out, sweep
+from engines.evaluation import full, hold_out, sweep
 from engines.events import Advance, Event, Measured, Notice, Piece, Stage, Trained, drain
 from engines.featurize import Rotation
-from engines.intervene import Metered
 from engines.methods.das import Das
 from engines.model import DecoderModel
 from engines.networks import Block
@@ -82,7 +81,7 @@ def test_a_planted_direction_is_recovered(target: str, site: Site, coordinate: i
     assert best.quality.value == 1.0
     truth = turn(seed)[coordinate].float()
     assert float((truth @ columns(trials)).square()) > 0.99
-    found, controls = hold_out(problem, best.handle, Metered(problem.model))
+    found, controls = hold_out(problem, best.handle, {})
     assert found.value == 1.0
     if target == "copied":  # the full swap moves the second bit too
         assert controls.full_swap.value < 1.0
@@ -128,15 +127,15 @@ def test_the_full_rank_is_the_full_swap() -> None:
     problem = planted("copied")
     sites = [MID, POST, Site.parse("L0.attn_out@last"), Site.parse("L0.resid_pre@first")]
     _, trials = drain(train(problem, sites, TRAINING, {}))
-    _, swept = drain(sweep(problem.model, problem.calibration, sites, {}))
-    full = dict(zip(swept.sites, swept.quality("copied"), strict=True))
+    _, swept = drain(sweep(problem.model, problem.calibration, full(problem.model, sites), {}))
+    whole = dict(zip(swept.sites, swept.quality("copied"), strict=True))
     rank = {MID: 2, POST: 3, sites[2]: 1, sites[3]: 1}  # of the differences that occur there
     found = {
         trial.handle.site: trial.quality
         for trial in trials.trials
         if trial.handle.featurizer.rank == rank[trial.handle.site]
     }
-    assert found == full
+    assert found == whole
 
 
 def test_sites_trained_side_by_side_are_as_trained_alone() -> None:

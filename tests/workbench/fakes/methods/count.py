@@ -8,7 +8,7 @@ import torch
 from engines.errors import InsufficientData
 from engines.events import Advance, Measured, Notice, Piece, Pieces, Stage, Steps, Trained
 from engines.featurize import Rotation
-from engines.hypothesis import Handle
+from engines.hypothesis import Handle, Part
 from engines.score import Controls, Cost, Fit, Quality, wilson
 from engines.site import Site
 from engines.task import Problem
@@ -58,7 +58,7 @@ class Count:
 
     def _claim(self, drawn: torch.Tensor) -> Fit:
         mean = float("nan") if self.trouble == "nan" else float(drawn.mean())
-        handle = Handle("left", Site.parse("L0.mlp_out@last"), Rotation(torch.eye(3)[:, :1]), mean)
+        handle = Handle("left", (Part(Site.parse("L0.mlp_out@last"), Rotation(torch.eye(3)[:, :1])),), mean)
         good, bad = Quality(wilson(9, 10), None), Quality(wilson(0, 10), wilson(10, 10))
         controls = Controls(no_op=bad, full_swap=good, random_site=bad, chance=None)
         return Fit("left", (handle,), good, controls, Cost(7, 8, 0.1), tensors={"drawn": drawn})
