@@ -2,7 +2,8 @@
 
 Everything is read from the source text with ``ast``: listing imports no plug-in, so no torch, and takes milliseconds.
 A method is a file under ``engines/methods`` with ``METHOD = <a frozen dataclass>``, whose fields are its settings; a
-program is a file under ``tracr_bridge/programs`` with ``PROGRAM = Program(name=..., variables=(...), ...)``.
+program is a file under ``tracr_bridge/programs`` with ``PROGRAM = Program(name=..., variables=(...), ...)``; a task
+with networks of its own is a file under ``engines/tasks`` with ``TASK = Setup(name=..., models={...}, ...)``.
 """
 
 import ast
@@ -22,7 +23,7 @@ METHODS, PROGRAMS, TASKS = "engines.methods", "tracr_bridge.programs", "engines.
 MODELS: Mapping[str, str] = MappingProxyType(
     {"compiled": "the transformer that Tracr compiles from the program, exact"}
 )
-"""Models by name, with what they are."""
+"""Models of the compiled programs by name, with what they are."""
 WRONG = ".wrong"
 """Suffix of a wrong twin: the variable with its values exchanged for others, which no site carries."""
 
@@ -60,6 +61,16 @@ class ProgramCard:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class TaskCard:
+    """A task with networks of its own as the catalogue shows it; ``models`` says what each is."""
+
+    name: str
+    summary: str
+    variables: tuple[str, ...]
+    models: Mapping[str, str]
+
+
 def method_names() -> tuple[str, ...]:
     """Every method, sorted."""
     return registry.names(METHODS)
@@ -77,22 +88,38 @@ def task_names() -> tuple[str, ...]:
 
 def cell_names(wrong: bool = False) -> tuple[str, ...]:
     """Every cell as ``task/model/variable``; ``wrong`` adds the cells of wrong twins, which must be rejected."""
-    suffixes = ("", WRONG) if wrong else ("",)
     return tuple(
-        f"rasp.{name}/{model}/{variable}{suffix}"
-        for name in program_names()
-        for model in MODELS
-        for variable in program(name).variables
-        for suffix in suffixes
+        f"{name}/{model}/{variable}"
+        for name in task_names()
+        for model in models(name)
+        for variable in variables(name)
+        if wrong or not variable.endswith(WRONG)
     )
 
 
+def models(task: str) -> Mapping[str, str]:
+    """The models that a task can be put to, with what they are; raises ``UnknownName``."""
+    return MODELS if compiled(task) else task_card(task).models
+
+
+def every_model() -> Mapping[str, str]:
+    """The models of all tasks, with what they are."""
+    return {**MODELS, **{name: about for task in registry.names(TASKS) for name, about in models(task).items()}}
+
+
 def variables(task: str) -> tuple[str, ...]:
-    """The variables of a task's cells, wrong twins included; raises ``UnknownName``."""
-    name = task.removeprefix("rasp.")
-    if task == name or name not in program_names():
+    """The variables of a task's cells, wrong twins of compiled programs included; raises ``UnknownName``."""
+    if not compiled(task):
+        return task_card(task).variables
+    names = program(task.removeprefix("rasp.")).variables
+    return tuple(f"{variable}{suffix}" for variable in names for suffix in ("", WRONG))
+
+
+def compiled(task: str) -> bool:
+    """Whether a task is that of a compiled program; raises ``UnknownName`` when it is no task at all."""
+    if task not in task_names():
         raise UnknownName("task", task, task_names())
-    return tuple(f"{variable}{suffix}" for variable in program(name).variables for suffix in ("", WRONG))
+    return task.startswith("rasp.")
 
 
 def method(name: str) -> MethodCard:
@@ -126,6 +153,30 @@ def program(name: str) -> ProgramCard:
         raise InvalidProgram(f"{file}: the program's name must be that of its file; write 'name={name!r}'")
     summary = facts.pop("summary", None)
     return ProgramCard(name, summary if isinstance(summary, str) else _sentence(tree), names, facts)
+
+
+def card(task: str) -> ProgramCard | TaskCard:
+    """What a task is; raises ``UnknownName``."""
+    return program(task.removeprefix("rasp.")) if compiled(task) else task_card(task)
+
+
+def task_card(name: str) -> TaskCard:
+    """The card of a task with networks of its own; raises ``UnknownName``, or ``InvalidModel`` for a file that is none."""
+    file = _file(TASKS, name, "task")
+    constant = _constant(_parse(file), "TASK")
+    if not isinstance(constant, ast.Call):
+        raise InvalidModel(f"{file} has no TASK; write 'TASK = Setup(name={name!r}, ...)'")
+    facts = {keyword.arg: _literal(keyword.value) for keyword in constant.keywords if keyword.arg is not None}
+    if facts.get("name") != name:
+        raise InvalidModel(f"{file}: the task's name must be that of its file; write 'name={name!r}'")
+    for key, kind, example in (
+        ("summary", str, "summary='Add two numbers.'"),
+        ("variables", tuple, "variables=('C1',)"),
+        ("models", dict, "models={'gru16': 'a GRU of 16 units'}"),
+    ):
+        if not isinstance(facts.get(key), kind) or not facts[key]:
+            raise InvalidModel(f"{file}: {key} must be written out, as in {example!r}")
+    return TaskCard(name, facts["summary"], facts["variables"], facts["models"])
 
 
 def _file(package: str, name: str, kind: str) -> Path:

@@ -153,14 +153,14 @@ def list_programs(as_json: AsJson = False) -> None:
 
 @lists.command("tasks")
 def list_tasks(as_json: AsJson = False) -> None:
-    """Tasks: one for each program."""
+    """Tasks: one for each program, and those with networks of their own."""
     _put(list(catalog.task_names()), "\n".join(catalog.task_names()), as_json)
 
 
 @lists.command("models")
 def list_models(as_json: AsJson = False) -> None:
     """Models that a task can be put to."""
-    _names(list(catalog.MODELS.items()), as_json)
+    _names(list(catalog.every_model().items()), as_json)
 
 
 @lists.command("runs")
@@ -299,14 +299,16 @@ def stop(name: RunName, as_json: AsJson = False, folder: StoreFolder = None) -> 
 
 @app.command()
 def show(
-    address: Annotated[str, typer.Argument(help="A cell, a program, a method, or a run's id or its beginning.")],
+    address: Annotated[
+        str, typer.Argument(help="A cell, a task, a program, a method, or a run's id or its beginning.")
+    ],
     truth: Annotated[
         bool, typer.Option("--truth", help="Of a program: what is known about its circuit, and the certificate.")
     ] = False,
     as_json: AsJson = False,
     folder: StoreFolder = None,
 ) -> None:
-    """Show a cell with its runs, a program, a method with its settings, or a run with its result."""
+    """Show a cell with its runs, a task, a program, a method with its settings, or a run with its result."""
     if truth:
         name = Cell.parse(address).task.removeprefix("rasp.") if "/" in address else address
         _show_truth(_chosen(name, catalog.program_names(), "program")[0], _store(folder), as_json)
@@ -315,6 +317,9 @@ def show(
     elif address in catalog.program_names():
         program = catalog.program(address)
         _put(text.record(program), text.program(program), as_json)
+    elif address in catalog.task_names():
+        card = catalog.card(address)
+        _put(text.record(card), text.card(card), as_json)
     elif address in catalog.method_names():
         method = catalog.method(address)
         _put(text.record(method), text.method(method), as_json)
@@ -330,11 +335,12 @@ def _show_truth(program: str, store: Store, as_json: bool) -> None:
 
 
 def _show_cell(cell: Cell, store: Store, as_json: bool) -> None:
-    program = catalog.program(cell.task.removeprefix("rasp."))
+    card = catalog.card(cell.task)
     listing = store.runs()
     runs = [run for run in listing.runs if run.spec.cell == cell]
-    record = {"cell": str(cell), "program": text.record(program), "runs": [run.record for run in runs]}
-    words = text.program(program, cell=str(cell))
+    kind = "program" if catalog.compiled(cell.task) else "task"
+    record = {"cell": str(cell), kind: text.record(card), "runs": [run.record for run in runs]}
+    words = text.card(card, cell=str(cell))
     _put(
         record,
         f"{words}\n\n{text.runs(runs)}" if runs else f"{words}\nno runs yet: workbench run {cell} METHOD",

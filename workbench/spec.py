@@ -42,9 +42,9 @@ class Cell:
         if len(parts) != 3 or not all(parts):
             raise InvalidSetting(f"{text!r} is no cell; write task/model/variable, for example {EXAMPLE}")
         cell = Cell(*parts)
-        known = catalog.variables(cell.task)
-        if cell.model not in catalog.MODELS:
-            raise UnknownName("model", cell.model, catalog.MODELS)
+        known, models = catalog.variables(cell.task), catalog.models(cell.task)
+        if cell.model not in models:
+            raise UnknownName("model", cell.model, models)
         if cell.variable not in known:
             raise UnknownName(f"variable of {cell.task}", cell.variable, known)
         return cell

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from workbench.catalog import MethodCard, ProgramCard, Setting
+from workbench.catalog import MethodCard, ProgramCard, Setting, TaskCard
 from workbench.spec import Spec
 from workbench.store import Summary
 
@@ -73,6 +73,21 @@ def program(card: ProgramCard, *, cell: str | None = None) -> str:
     return columns([*rows, *((name, _value(value)) for name, value in card.facts.items())])
 
 
+def task(card: TaskCard, *, cell: str | None = None) -> str:
+    """A task with its variables and networks, perhaps as part of a cell."""
+    rows = [] if cell is None else [("cell", cell)]
+    rows += [("task", card.name), ("", card.summary), ("variables", ", ".join(card.variables))]
+    rows += [
+        ("models" if place == 0 else "", f"{name}: {about}") for place, (name, about) in enumerate(card.models.items())
+    ]
+    return columns(rows)
+
+
+def card(found: ProgramCard | TaskCard, *, cell: str | None = None) -> str:
+    """A program or a task, perhaps as part of a cell."""
+    return task(found, cell=cell) if isinstance(found, TaskCard) else program(found, cell=cell)
+
+
 def method(card: MethodCard) -> str:
     """A method with its settings."""
     rows = [
@@ -103,7 +118,7 @@ def _value(value: Any) -> str:
     )
 
 
-def record(card: MethodCard | ProgramCard) -> dict[str, Any]:
+def record(card: MethodCard | ProgramCard | TaskCard) -> dict[str, Any]:
     """A card as JSON-ready data."""
     return asdict(card)
 
