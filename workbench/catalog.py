@@ -161,7 +161,7 @@ def card(task: str) -> ProgramCard | TaskCard:
 
 
 def task_card(name: str) -> TaskCard:
-    """The card of a task with networks of its own; raises ``UnknownName``, or ``InvalidModel`` for a file that is none."""
+    """The card of a task with networks of its own; raises ``UnknownName`` or ``InvalidModel``."""
     file = _file(TASKS, name, "task")
     constant = _constant(_parse(file), "TASK")
     if not isinstance(constant, ast.Call):
