@@ -22,8 +22,8 @@ from engines.errors import InsufficientData, UnverifiedProgram
 from engines.events import Advance, Event, Notice, Stage
 from engines.site import Site
 from tracr_bridge.equivalence import Equivalence, equivalence, overlap
-from tracr_bridge.task import known
-from tracr_bridge.truth import Truth
+from tracr_bridge.network import Network
+from tracr_bridge.task import network
 from workbench import catalog, provenance
 from workbench.process import cores
 from workbench.report_card import UNINFORMATIVE, Report, Row
@@ -109,7 +109,7 @@ def _examined(session: Session, row: Row) -> Row:
         try:
             next(steps)
         except StopIteration as end:
-            return grade(known(row.program), row, end.value)
+            return grade(network(row.program), row, end.value)
         except InsufficientData as error:
             return _failed(row, str(error))
 
@@ -118,12 +118,12 @@ def _failed(row: Row, reason: str) -> Row:
     return Row(row.program, row.variable, row.method, row.seed, row.wrong, failure=reason)
 
 
-def grade(truth: Truth, row: Row, run: Run) -> Row:
+def grade(network: Network, row: Row, run: Run) -> Row:
     """The row of a finished run: its claims against the equivalence class of the variable."""
     result = run.result()
     fit, clock = result["fit"], result["run"]
     tensors = load_file(run.folder / "tensors.safetensors")
-    known_class = equivalence(truth)[row.variable]
+    known_class = equivalence(network)[row.variable]
     claims = [_Claim(Site.parse(handle["site"]), handle["featurizer"] == "Whole") for handle in fit["handles"]]
     right = [_right(claim, known_class) for claim in claims]
     precision, recall = (None, None) if row.wrong else (sum(right) / len(right), _recall(claims, right, known_class))
@@ -144,7 +144,7 @@ def grade(truth: Truth, row: Row, run: Run) -> Row:
         iia=fit["iia"],
         invariance=fit["invariance"],
         controls=fit["controls"],
-        overlap=None if row.wrong else _overlap(truth, row.variable, claims[0], columns),
+        overlap=None if row.wrong else _overlap(network, row.variable, claims[0], columns),
         believed=fit["believed"],
         forward_passes=fit["cost"]["forward_passes"],
         layer_evaluations=fit["cost"]["layer_evaluations"],
@@ -173,10 +173,10 @@ def _recall(claims: Sequence[_Claim], right: Sequence[bool], known_class: Equiva
     return len(hits & members) / len(members) if members else None
 
 
-def _overlap(truth: Truth, variable: str, claim: _Claim, columns: torch.Tensor | None) -> float | None:
+def _overlap(network: Network, variable: str, claim: _Claim, columns: torch.Tensor | None) -> float | None:
     if columns is None and claim.site.span is not None:
         columns = torch.eye(claim.site.span[1] - claim.site.span[0])
-    return None if columns is None else overlap(truth, variable, claim.site, columns)
+    return None if columns is None else overlap(network, variable, claim.site, columns)
 
 
 def _variables(program: str) -> tuple[str, ...]:

@@ -24,9 +24,9 @@ MEMORY = 512 * 2**20
 
 def build_problem(cell: Cell, seed: int) -> Problem:
     """The problem of a cell. The bridge is imported here: a stored result must be shown without it."""
-    from tracr_bridge.task import known, problem
+    from tracr_bridge.task import network, problem
 
-    return problem(known(cell.task.removeprefix("rasp.")), cell.variable, seed)
+    return problem(network(cell.task.removeprefix("rasp."), cell.model), cell.variable, seed)
 
 
 def configure(spec: Spec) -> Any:

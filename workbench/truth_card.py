@@ -8,6 +8,7 @@ from typing import Any
 from engines.site import Site
 from tracr_bridge.certificate import Certificate
 from tracr_bridge.equivalence import equivalence
+from tracr_bridge.network import canonical
 from tracr_bridge.task import known
 from tracr_bridge.truth import Truth, VariableTruth
 from tracr_bridge.wiring import Reader, Writer
@@ -50,7 +51,7 @@ class TruthCard:
             "writers": [_part(writer) for writer in variable.writers],
             "readers": [_part(reader) for reader in variable.readers],
         }
-        classes = equivalence(self.truth)
+        classes = equivalence(canonical(self.truth))
         if variable.name not in classes:
             return found
         known_class = classes[variable.name]

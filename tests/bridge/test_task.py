@@ -13,7 +13,8 @@ from engines.intervene import unpatched
 from engines.model import Batch
 from engines.site import Site
 from engines.task import Pairs, draw_pairs
-from tracr_bridge.task import POSITIONS, candidate_sites, compiled_task, known, model, problem
+from tracr_bridge.network import canonical
+from tracr_bridge.task import POSITIONS, candidate_sites, compiled_task, known, model, network, problem
 from tracr_bridge.truth import Truth
 from tracr_bridge.twin import WRONG, exchanged
 
@@ -69,8 +70,8 @@ def test_labels_are_the_programs_interchanges(name: str) -> None:
 
 def test_the_network_answers_every_base_rightly(name: str) -> None:
     truth, pairs = known(name), drawn(name)
-    network = model(truth)
-    outputs = unpatched(network, capture(network, pairs, [], [0]))
+    subject = model(canonical(truth))
+    outputs = unpatched(subject, capture(subject, pairs, [], [0]))
     assert bool(pairs.answer.correct(outputs, pairs.base_labels).all())
     assert bool((pairs.answered.sum(1) == pairs.bases.mask.sum(1) - 1).all())  # an answer for every token but BOS
 
@@ -78,8 +79,8 @@ def test_the_network_answers_every_base_rightly(name: str) -> None:
 def test_an_answer_code_tells_the_labels_apart(name: str) -> None:
     """An output that is right for one label is wrong for every other that differs from it."""
     truth, pairs = known(name), drawn(name)
-    network = model(truth)
-    outputs = unpatched(network, capture(network, pairs, [], [0]))
+    subject = model(canonical(truth))
+    outputs = unpatched(subject, capture(subject, pairs, [], [0]))
     for variable in truth.program.variables:
         informative = pairs.informative(variable)
         assert not bool(pairs.answer.correct(outputs, pairs.labels[variable])[informative].any())
@@ -113,7 +114,7 @@ def test_a_single_value_has_no_wrong_twin() -> None:
 
 def test_candidate_sites_are_distinct_and_the_models_own(name: str) -> None:
     truth = known(name)
-    sites, shape = candidate_sites(truth), model(truth).shape
+    sites, shape = candidate_sites(canonical(truth)), model(canonical(truth)).shape
     assert len(set(sites)) == len(sites)
     assert sorted(sites, key=Site.order) == list(sites)
     for site in sites:
@@ -132,10 +133,10 @@ def test_candidate_sites_are_distinct_and_the_models_own(name: str) -> None:
 def test_blocks_are_candidates_from_the_layer_on_in_which_they_are_written(name: str) -> None:
     """A block that is left out at a layer is zero there on every input; one that is listed is not."""
     truth, pairs = known(name), drawn(name)
-    network, sites = model(truth), candidate_sites(truth)
-    for layer in range(network.shape.n_layers):
+    subject, sites = model(canonical(truth)), candidate_sites(canonical(truth))
+    for layer in range(subject.shape.n_layers):
         whole = Site(layer, "resid_post", "all")
-        port = network.forward(pairs.bases, reads=[whole.port]).reads[whole.port]
+        port = subject.forward(pairs.bases, reads=[whole.port]).reads[whole.port]
         vectors = port[pairs.bases.mask]
         listed = {site.span for site in sites if site.layer == layer and site.component == "resid_post"}
         for _, start, stop in truth.blocks:
@@ -146,21 +147,21 @@ def test_blocks_are_candidates_from_the_layer_on_in_which_they_are_written(name:
 def test_a_problem_asks_for_one_variable_beside_the_others(name: str, twin: str) -> None:
     truth = known(name)
     first, *others = truth.program.variables
-    asked = problem(truth, first + twin, 3)
+    asked = problem(canonical(truth), first + twin, 3)
     assert asked.target == asked.variables[0] == first + twin
     assert first + WRONG not in asked.variables[1:]
     assert first not in asked.variables[1:]
     assert set(asked.variables[1:]) == {one for one in others if bool(asked.fit.informative(one).any())}
-    assert asked.sites == candidate_sites(truth)
+    assert asked.sites == candidate_sites(canonical(truth))
     parts = [set(inputs(truth, part.bases)) for part in (asked.fit, asked.calibration, asked.test)]
     assert sum(map(len, parts)) == len(set.union(*parts))
-    again = problem(truth, first, 3)
+    again = problem(canonical(truth), first, 3)
     assert again.fit is asked.fit  # variables of a program share pairs, and with them sweeps
 
 
 def test_a_problem_with_another_twin_has_pairs_of_its_own() -> None:
     truth = known("reverse")
-    asked = problem(truth, "opposite" + WRONG, 0)
+    asked = problem(canonical(truth), "opposite" + WRONG, 0)
     assert asked.target == "opposite.wrong"
     assert bool(asked.test.informative("opposite.wrong").any())
     assert asked.variables == ("opposite.wrong", "length")
@@ -168,7 +169,7 @@ def test_a_problem_with_another_twin_has_pairs_of_its_own() -> None:
 
 def test_a_wrong_variable_answers_with_the_programs_own() -> None:
     with pytest.raises(UnknownName, match=r"unknown variable of rasp\.reverse 'oposite'\. Did you mean 'opposite'\?"):
-        problem(known("reverse"), "oposite", 0)
+        problem(network("reverse"), "oposite", 0)
     with pytest.raises(UnknownName, match=r"unknown program 'revers'\. Did you mean 'reverse'\?"):
         known("revers")
 
@@ -176,7 +177,7 @@ def test_a_wrong_variable_answers_with_the_programs_own() -> None:
 def test_a_variable_on_which_no_pair_informs_is_refused() -> None:
     """In sort every rank is taken once: moving one breaks the permutation, and the program is undefined."""
     with pytest.raises(InsufficientData, match=r"rasp\.sort/compiled/rank: none of \d+ fit pairs informs on 'rank'"):
-        problem(known("sort"), "rank", 0)
+        problem(network("sort"), "rank", 0)
 
 
 def test_the_programs_of_the_registry_are_all_asked() -> None:
