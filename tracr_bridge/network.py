@@ -1,7 +1,7 @@
 """Networks that compute a program: the compiled one, and harder twins of it that compute exactly the same.
 
-Truth about a program is stated in the compiled residual coordinates. ``Network.frame`` says where each of them stands in
-a network's own residual stream, and ``Network.heads`` where each compiled head is, so that truth moves along.
+Truth about a program is stated in compiled residual coordinates. ``Network.frame`` says where each of them stands in a
+network's own residual stream, and ``Network.heads`` where each compiled head is, so that truth moves along.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,8 @@ class Block:
 class Network:
     """A network that computes ``truth``'s program.
 
-    ``rung`` names how hard it was made. Row i of ``frame`` is where compiled coordinate i stands in its residual stream.
+    ``rung`` names how hard it was made. Row i of ``frame`` is where compiled coordinate i stands in the residual stream
+    of this network.
     ``aligned``: the compiled coordinates are coordinates here too, the first ones. ``heads`` is where a compiled head
     (layer, head) is now; those that are missing stand where they stood. ``decoys`` are blocks from which a variable can
     be decoded and that nothing reads.
