@@ -79,18 +79,13 @@ def capture(model: Model, pairs: Pairs, sites: Sequence[Site], layers: Iterable[
 
     Raises ``InvalidSite`` when a site at ``all`` positions meets a pair of unequal lengths: they do not align.
     """
-    if any(site.position == "all" for site in sites) and not torch.equal(
-        pairs.bases.mask.sum(1), pairs.sources.mask.sum(1)
-    ):
-        raise InvalidSite(
-            "a swap at 'all' positions needs base and source of equal length in every pair; name one position"
-        )
+    check_aligned(pairs, sites)
     last = model.shape.n_layers
     wanted = sorted(set(layers))
     streams = {layer: Port(layer, "resid_pre") if layer < last else Port(last - 1, "resid_post") for layer in wanted}
     ports = sorted({site.port for site in sites}, key=str)
-    theirs = _activations(model, pairs.sources, ports)
-    ours = _activations(model, pairs.bases, list(dict.fromkeys([*ports, *streams.values()])))
+    theirs = recorded(model, pairs.sources, ports)
+    ours = recorded(model, pairs.bases, list(dict.fromkeys([*ports, *streams.values()])))
     return Activations(
         pairs,
         {site: read(theirs[site.port], site, columns(site, pairs.source_at, pairs.sources)) for site in sites},
@@ -99,7 +94,17 @@ def capture(model: Model, pairs: Pairs, sites: Sequence[Site], layers: Iterable[
     )
 
 
-def _activations(model: Model, batch: Batch, ports: Sequence[Port]) -> dict[Port, Tensor]:
+def check_aligned(pairs: Pairs, sites: Iterable[Site]) -> None:
+    """Raise ``InvalidSite`` when a site at ``all`` positions meets a pair of unequal lengths."""
+    if any(site.position == "all" for site in sites) and not torch.equal(
+        pairs.bases.mask.sum(1), pairs.sources.mask.sum(1)
+    ):
+        raise InvalidSite(
+            "a swap at 'all' positions needs base and source of equal length in every pair; name one position"
+        )
+
+
+def recorded(model: Model, batch: Batch, ports: Sequence[Port]) -> dict[Port, Tensor]:
     """Whole activations of every row, from one run of each distinct row."""
     distinct, index = _distinct(batch)
     parts: dict[Port, list[Tensor]] = {port: [] for port in ports}

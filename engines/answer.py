@@ -77,6 +77,21 @@ class Choice:
         picked = (outputs * self.sharpness).log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
         return -(picked * some).sum(-1) / some.sum(-1).clamp(min=1)
 
+    def lead(
+        self,
+        outputs: Float[Tensor, "*pairs answers codes"],
+        labels: Int[Tensor, "*pairs answers"],
+        base: Int[Tensor, "*pairs answers"],
+    ) -> Float[Tensor, "*pairs"]:
+        """Logit of the label less logit of the base's answer, averaged over the positions where the two differ.
+
+        Linear in the outputs, unlike a probability, which has no slope where the network is sure (Wang et al. 2022,
+        "Interpretability in the Wild", section 2.1; Nanda 2023, "Attribution Patching").
+        """
+        logits = outputs * self.sharpness
+        mine, theirs = (logits.gather(-1, of.clamp(min=0)[..., None])[..., 0] for of in (labels, base))
+        return _averaged(mine - theirs, (labels != base) & self.given(labels) & self.given(base))
+
     def express(self, outputs: Float[Tensor, "*pairs answers codes"]) -> Float[Tensor, "*pairs answers codes"]:
         """Outputs as signatures compare them: probabilities."""
         return (outputs * self.sharpness).softmax(-1)
@@ -129,6 +144,21 @@ class Number:
         error = torch.where(some, outputs[..., 0] - labels.nan_to_num(), 0.0) / self.tolerance
         return (error.square().log1p().sum(-1) / some.sum(-1).clamp(min=1)).to(outputs.dtype)
 
+    def lead(
+        self,
+        outputs: Float[Tensor, "*pairs answers codes"],
+        labels: Float[Tensor, "*pairs answers"],
+        base: Float[Tensor, "*pairs answers"],
+    ) -> Float[Tensor, "*pairs"]:
+        """How far outputs lie from the base's answer (-1) to the label (1), averaged over positions that differ.
+
+        2 (output - base) / (label - base) - 1
+        """
+        apart = ((labels - base).abs() > 2 * self.tolerance) & self.given(labels) & self.given(base)
+        gap = torch.where(apart, labels - base, 1.0)
+        along = 2 * (outputs[..., 0] - base.nan_to_num()) / gap - 1
+        return _averaged(along, apart).to(outputs.dtype)
+
     def express(self, outputs: Float[Tensor, "*pairs answers codes"]) -> Float[Tensor, "*pairs answers codes"]:
         """Outputs as signatures compare them: the number itself."""
         return outputs
@@ -136,6 +166,12 @@ class Number:
     def ideal(self, labels: Float[Tensor, "*pairs answers"]) -> Float[Tensor, "*pairs answers codes"]:
         """What ``express`` gives for a network that is right; zero where there is no answer."""
         return labels.nan_to_num()[..., None].to(torch.float32)
+
+
+def _averaged(
+    values: Float[Tensor, "*pairs answers"], among: Bool[Tensor, "*pairs answers"]
+) -> Float[Tensor, "*pairs"]:
+    return torch.where(among, values, 0.0).sum(-1) / among.sum(-1).clamp(min=1)
 
 
 AnswerCode = Choice | Number

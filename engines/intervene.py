@@ -54,7 +54,12 @@ class Jobs:
 
 @dataclass
 class Metered:
-    """A model that counts what it runs; made anew by each method for its own run."""
+    """A model that counts what it runs; made anew by each method for its own run.
+
+    A backward through a run's outputs counts as many layer evaluations as the run: networks take no gradient, so that
+    each layer only multiplies once more by its weights. (Backward costs twice the forward where weights are trained,
+    half of it for the weights' own gradients: Kaplan et al. 2020, "Scaling Laws for Neural Language Models", 2.1.)
+    """
 
     model: Model
     forward_passes: int = 0
@@ -83,11 +88,16 @@ class Metered:
         start: Start | None = None,
         ask: Ask | None = None,
     ) -> Forward:
-        """Run and count; see ``Model.forward``."""
+        """Run and count, a later backward too; see ``Model.forward``."""
         run = self.model.forward(batch, reads=reads, edits=edits, start=start, ask=ask)
         self.forward_passes += batch.rows
         self.layer_evaluations += batch.rows * run.layers
+        if run.outputs is not None and run.outputs.requires_grad:
+            run.outputs.register_hook(lambda _gradient: self._count(batch.rows * run.layers))
         return run
+
+    def _count(self, evaluations: int) -> None:
+        self.layer_evaluations += evaluations
 
     def cost(self, seconds: float) -> Cost:
         """Everything counted so far, with the seconds that the caller measured."""

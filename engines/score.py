@@ -29,9 +29,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a search spent: sequences run (whole or in part), layers computed forward for one sequence, wall seconds.
+    """What a search spent: sequences run (whole or in part), layers computed for one sequence, wall seconds.
 
-    Scoring on test pairs is not part of it: that costs every method alike.
+    A layer computed backward counts as one computed forward (``engines.intervene.Metered``). Scoring on test pairs is
+    not part of it: that costs every method alike.
     """
 
     forward_passes: int = 0

@@ -1,0 +1,67 @@
+"""Attribution patching: one backward ranks all sites, exact swaps verify the best of them."""
+
+from dataclasses import dataclass, replace
+
+from engines.attribution import Attribution, attribute
+from engines.errors import InsufficientData, InvalidSetting
+from engines.evaluation import full, quality, sweep
+from engines.events import Measured, Notice, Pieces, Steps
+from engines.report import report
+from engines.score import Fit
+from engines.task import Problem
+from engines.trials import Trial, Trials, claims, of_sweep
+
+
+@dataclass(frozen=True)
+class AttributionPatching:
+    """Rank all sites by gradient times difference, swap at the best exactly; claim the best of those.
+
+    Saturated attention and thresholds have no gradient, whatever they carry: such sites are counted in the notes.
+    """
+
+    verify: int = 16
+    """How many of the sites with the largest first-order effects are swapped exactly."""
+    audit: bool = False
+    """Swap at every site without gradient as well, to count how many of them matter."""
+
+    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
+        """Rank on fit pairs, verify on calibration pairs, score on test pairs."""
+        if self.verify < 1:
+            raise InvalidSetting(f"verify is {self.verify}: give 1 or more sites to swap exactly, such as 16")
+        found = yield from attribute(problem, problem.sites, finished)
+        order = found.order()
+        chosen = [
+            place for rank, place in enumerate(order) if rank < self.verify or (self.audit and found.silent[place])
+        ]
+        if not chosen:
+            raise InsufficientData("base and source differ at none of the sites; name other sites, or draw more pairs")
+        parts = full(problem.model, [problem.sites[place] for place in sorted(chosen)])
+        swept = yield from sweep(problem.model, problem.calibration, parts, finished)
+        trials = of_sweep(swept, problem.target)
+        for trial in trials:
+            yield Measured(trial.name, "iia", trial.quality.iia.value, trial.quality.iia.n)
+        notes = _notes(found, trials)
+        for note in notes:
+            yield Notice(note)
+        no_op = quality(swept.base, problem.calibration, problem.target)
+        claimed = claims(Trials(trials, found.cost + swept.cost, notes, no_op))
+        tensors = {"effects": found.effects, "unheard": found.unheard}
+        return (yield from report(problem, replace(claimed, tensors=tensors), finished))
+
+
+def _notes(found: Attribution, trials: tuple[Trial, ...]) -> tuple[str, ...]:
+    """How far the ranking is blind: sites and pairs without gradient, and what exact swaps say of such sites."""
+    silent = {found.sites[place] for place in found.silent.nonzero()[:, 0].tolist()}
+    swapped = [trial for trial in trials if trial.sites[0] in silent]
+    real = sum(trial.quality.iia.value > 0 for trial in swapped)
+    heard = found.differing & ~found.silent
+    share = float(found.unheard[heard].mean()) if bool(heard.any()) else 0.0
+    return (
+        f"{len(trials)} of {int(found.differing.sum())} sites that differ between base and source were swapped exactly",
+        f"{len(silent)} of them have no gradient, so that attribution cannot see what they do; {len(swapped)} of these "
+        f"were swapped exactly and {real} set an answer right (audit=true swaps at all of them)",
+        f"the others have no gradient at {share:.0%} of pairs",
+    )
+
+
+METHOD = AttributionPatching
