@@ -24,17 +24,10 @@ from engines.task import Pair, Pairs, Problem, Task, draw_pairs
 from tracr_bridge.expression import Value
 from tracr_bridge.network import COMPILED, Network, canonical
 from tracr_bridge.program import BOS, TRIES, Program, Tokens
+from tracr_bridge.regimes import REGIMES, VARIABLE
 from tracr_bridge.truth import Truth, population, truth
 from tracr_bridge.twin import WRONG, exchanged
 
-REGIMES = {
-    "variable": "cross position, variable length: any position of any input to any position of any other",
-    "cross": "cross position: any position to any position, all inputs of the full length",
-    "fixed": "fixed length: the same position of two inputs of the full length, as in plain resampling",
-    "set": "set to value: each reachable value of a variable equally often, from any source that has it",
-}
-"""How bases, sources and positions are drawn. The first is the default."""
-VARIABLE = "variable"
 POSITIONS = ("target", "last")
 """Named positions: the one at which the pair interchanges the variable, and the last token, where it usually is not."""
 SHARPNESS = 10.0
