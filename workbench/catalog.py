@@ -4,10 +4,14 @@ Everything is read from the source text with ``ast``: listing imports no plug-in
 A method is a file under ``engines/methods`` with ``METHOD = <a frozen dataclass>``, whose fields are its settings; a
 program is a file under ``tracr_bridge/programs`` with ``PROGRAM = Program(name=..., variables=(...), ...)``; a task
 with networks of its own is a file under ``engines/tasks`` with ``TASK = Setup(name=..., models={...}, ...)``.
+
+Two kinds of names are not listed, for there are too many. ``rasp.reverse:fixed`` asks about a program in another regime
+(``tracr_bridge.regimes``); ``rasp.random_0_17`` is a program that is drawn by its number (``tracr_bridge.generate``).
 """
 
 import ast
 import importlib.util
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,7 +20,8 @@ from types import MappingProxyType
 from typing import Any
 
 from engines import registry
-from engines.errors import InvalidModel, InvalidProgram, UnknownName
+from engines.errors import InvalidModel, InvalidProgram, InvalidSetting, UnknownName
+from tracr_bridge.regimes import REGIMES, VARIABLE
 
 METHODS, PROGRAMS, TASKS = "engines.methods", "tracr_bridge.programs", "engines.tasks"
 """The packages of plug-ins."""
@@ -26,6 +31,11 @@ MODELS: Mapping[str, str] = MappingProxyType(
 """Models of the compiled programs by name, with what they are."""
 WRONG = ".wrong"
 """Suffix of a wrong twin: the variable with its values exchanged for others, which no site carries."""
+
+RANDOM = re.compile(r"random_(0|[1-9]\d*)_(0|[1-9]\d*)")
+"""Names of random programs: the seed, and the program's number."""
+RANDOM_VARIABLES = ("v1", "v2", "v3", "v4")
+"""What random programs call their variables; each has the first of these, and only drawing it tells how many."""
 
 
 @dataclass(frozen=True)
@@ -111,15 +121,30 @@ def variables(task: str) -> tuple[str, ...]:
     """The variables of a task's cells, wrong twins of compiled programs included; raises ``UnknownName``."""
     if not compiled(task):
         return task_card(task).variables
-    names = program(task.removeprefix("rasp.")).variables
+    names = program(asked(task)[0]).variables
     return tuple(f"{variable}{suffix}" for variable in names for suffix in ("", WRONG))
 
 
 def compiled(task: str) -> bool:
     """Whether a task is that of a compiled program; raises ``UnknownName`` when it is no task at all."""
-    if task not in task_names():
+    if task in registry.names(TASKS):
+        return False
+    asked(task)
+    return True
+
+
+def asked(task: str) -> tuple[str, str]:
+    """The program and the regime of a compiled program's task; raises ``UnknownName`` or ``InvalidSetting``."""
+    name, sign, regime = task.removeprefix("rasp.").partition(":")
+    if not task.startswith("rasp.") or not (name in program_names() or RANDOM.fullmatch(name)):
         raise UnknownName("task", task, task_names())
-    return task.startswith("rasp.")
+    if not sign:
+        return name, VARIABLE
+    if regime not in REGIMES:
+        raise UnknownName("regime", regime, REGIMES)
+    if regime == VARIABLE:
+        raise InvalidSetting(f"{task!r} has the default regime, which is not written; write 'rasp.{name}'")
+    return name, regime
 
 
 def method(name: str) -> MethodCard:
@@ -137,6 +162,9 @@ def method(name: str) -> MethodCard:
 
 def program(name: str) -> ProgramCard:
     """The card of a program; raises ``UnknownName``, or ``InvalidProgram`` when its file is not one."""
+    if drawn := RANDOM.fullmatch(name):
+        summary = f"Program {drawn[2]} of seed {drawn[1]}, drawn at random; it has the first of these variables."
+        return ProgramCard(name, summary, RANDOM_VARIABLES, {})
     file = _file(PROGRAMS, name, "program")
     tree = _parse(file)
     constant = _constant(tree, "PROGRAM")
@@ -157,7 +185,7 @@ def program(name: str) -> ProgramCard:
 
 def card(task: str) -> ProgramCard | TaskCard:
     """What a task is; raises ``UnknownName``."""
-    return program(task.removeprefix("rasp.")) if compiled(task) else task_card(task)
+    return program(asked(task)[0]) if compiled(task) else task_card(task)
 
 
 def task_card(name: str) -> TaskCard:

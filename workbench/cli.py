@@ -310,14 +310,14 @@ def show(
 ) -> None:
     """Show a cell with its runs, a task, a program, a method with its settings, or a run with its result."""
     if truth:
-        name = Cell.parse(address).task.removeprefix("rasp.") if "/" in address else address
-        _show_truth(_chosen(name, catalog.program_names(), "program")[0], _store(folder), as_json)
+        task = Cell.parse(address).task if "/" in address else f"rasp.{address.removeprefix('rasp.')}"
+        _show_truth(catalog.asked(task)[0], _store(folder), as_json)
     elif "/" in address:
         _show_cell(Cell.parse(address), _store(folder), as_json)
-    elif address in catalog.program_names():
+    elif address in catalog.program_names() or catalog.RANDOM.fullmatch(address):
         program = catalog.program(address)
         _put(text.record(program), text.program(program), as_json)
-    elif address in catalog.task_names():
+    elif address in catalog.task_names() or address.startswith("rasp."):
         card = catalog.card(address)
         _put(text.record(card), text.card(card), as_json)
     elif address in catalog.method_names():

@@ -26,7 +26,8 @@ def build_problem(cell: Cell, seed: int) -> Problem:
     """The problem of a cell. The bridge is imported here: a stored result must be shown without it."""
     from tracr_bridge.task import network, problem
 
-    return problem(network(cell.task.removeprefix("rasp."), cell.model), cell.variable, seed)
+    program, regime = catalog.asked(cell.task)
+    return problem(network(program, cell.model), cell.variable, seed, regime=regime)
 
 
 def configure(spec: Spec) -> Any:

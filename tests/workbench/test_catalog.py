@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from engines import registry
-from engines.errors import InvalidModel, InvalidProgram
+from engines.errors import InvalidModel, InvalidProgram, InvalidSetting, UnknownName
 from workbench import catalog
-from workbench.spec import complete
+from workbench.spec import Cell, complete
 
 
 @pytest.mark.usefixtures("fakes")
@@ -31,6 +31,31 @@ def test_a_program_spans_cells_and_their_wrong_twins() -> None:
     assert catalog.cell_names() == ("rasp.toy/compiled/left", "rasp.toy/compiled/right")
     assert len(catalog.cell_names(wrong=True)) == 4
     assert catalog.task_names() == ("rasp.toy",)
+
+
+def test_a_task_may_name_a_regime_and_a_program_that_is_drawn() -> None:
+    assert catalog.asked("rasp.reverse") == ("reverse", "variable")
+    assert catalog.asked("rasp.reverse:fixed") == ("reverse", "fixed")
+    assert catalog.variables("rasp.reverse:fixed") == catalog.variables("rasp.reverse")
+    assert catalog.asked("rasp.random_0_17:set") == ("random_0_17", "set")
+    assert catalog.variables("rasp.random_0_17")[:2] == ("v1", "v1.wrong")
+    assert catalog.program("random_3_17").summary.startswith("Program 17 of seed 3, drawn at random")
+    assert str(Cell.parse("rasp.random_0_17:cross/compiled/v2")) == "rasp.random_0_17:cross/compiled/v2"
+
+
+@pytest.mark.parametrize(
+    ("task", "error", "sentence"),
+    [
+        ("rasp.reserve", UnknownName, "unknown task 'rasp.reserve'. Did you mean 'rasp.reverse'?"),
+        ("rasp.random_0_017", UnknownName, "unknown task 'rasp.random_0_017'"),
+        ("rasp.reverse:fix", UnknownName, "unknown regime 'fix'. Did you mean 'fixed'?"),
+        ("rasp.reverse:variable", InvalidSetting, "has the default regime, which is not written; write 'rasp.reverse'"),
+    ],
+)
+def test_a_task_that_does_not_exist(task: str, error: type[Exception], sentence: str) -> None:
+    with pytest.raises(error) as caught:
+        catalog.asked(task)
+    assert sentence in str(caught.value)
 
 
 @pytest.mark.parametrize("name", catalog.method_names())
