@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from transformer_lens.hook_points import HookPoint
 
 from engines.errors import InvalidModel, InvalidSetting, UnsupportedSite
 from engines.networks import Decoder
@@ -25,7 +26,10 @@ Edit: TypeAlias = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a network, as far as sites need them. ``n_kv_heads`` counts the heads of k and v and of their inputs."""
+    """Sizes of a network, as far as sites need them; 0 for what it has none of.
+
+    ``n_kv_heads`` counts the heads of k and v and of their inputs, ``d_state`` is the width of a recurrent state.
+    """
 
     n_layers: int
     n_heads: int
@@ -33,6 +37,7 @@ class Shape:
     d_model: int
     d_head: int
     d_mlp: int
+    d_state: int = 0
 
     def heads(self, component: str) -> int:
         """How many heads the component has; keys and values may share fewer than queries have."""
@@ -42,6 +47,8 @@ class Shape:
         """How many coordinates the component has at one position of one head."""
         if component in ("q", "k", "v", "z"):
             return self.d_head
+        if component == "state":
+            return self.d_state
         return self.d_mlp if component.startswith("mlp.") else self.d_model
 
     def width(self, site: Site) -> int:
@@ -49,6 +56,8 @@ class Shape:
         if site.layer is not None and site.layer >= self.n_layers:
             raise UnsupportedSite(f"{site}: this model has layers 0 to {self.n_layers - 1}")
         heads, full = self.heads(site.component), self.size(site.component)
+        if full == 0:
+            raise UnsupportedSite(f"{site}: this model has no {site.component!r}")
         if site.head is not None and site.head >= heads:
             raise UnsupportedSite(f"{site}: this model has heads 0 to {heads - 1} there")
         start, stop = site.span or (0, full)
@@ -236,14 +245,13 @@ class DecoderModel:
         wanted = tuple(dict.fromkeys(reads))
         check_ports(self, (*wanted, *edits), start)
         kept: dict[Port, Tensor] = {}
-        hooks: list[tuple[str, Callable[..., Any]]]
-        hooks = [(self._hook(port), _editing(edit, port)) for port, edit in edits.items()]
-        hooks += [(self._hook(port), _keeping(kept, port)) for port in wanted]
+        hooks = [(self._hook(port), editing(edit, port)) for port, edit in edits.items()]
+        hooks += [(self._hook(port), keeping(kept, port)) for port in wanted]
         first = 0 if start is None else start.layer
         last = self.shape.n_layers
         if ask is None:
             last = max((-1 if port.layer is None else port.layer for port in (*wanted, *edits)), default=first - 1) + 1
-        with _hooked(self.decoder, hooks):
+        with hooked(hooks):
             residual = self.decoder.embed(batch.tokens, batch.mask) if start is None else start.residual
             residual = self.decoder.layers(residual, batch.mask, first, last)
             outputs = None
@@ -252,8 +260,9 @@ class DecoderModel:
                 outputs = self.decoder.unembed(residual[rows, ask.positions])[..., ask.columns]
         return Forward(outputs, kept, max(last - first, 0))
 
-    def _hook(self, port: Port) -> str:
-        return "hook_embed" if port.layer is None else f"blocks.{port.layer}.{DECODER_HOOKS[port.component]}"
+    def _hook(self, port: Port) -> HookPoint:
+        name = "hook_embed" if port.layer is None else f"blocks.{port.layer}.{DECODER_HOOKS[port.component]}"
+        return self.decoder.hook_dict[name]
 
 
 LEVEL = 1000
@@ -261,26 +270,29 @@ LEVEL = 1000
 
 
 @contextmanager
-def _hooked(decoder: Decoder, hooks: Sequence[tuple[str, Callable[..., Any]]]) -> Iterator[None]:
+def hooked(hooks: Sequence[tuple[HookPoint, Callable[..., Any]]]) -> Iterator[None]:
     """Hook functions for the time of a run; only the points in use are touched, where TransformerLens resets all."""
-    points = [(decoder.hook_dict[name], function) for name, function in hooks]
     try:
-        for point, function in points:
+        for point, function in hooks:
             point.add_hook(function, level=LEVEL)
         yield
     finally:
-        for point, _ in points:
+        for point, _ in hooks:
             point.remove_hooks("fwd", level=LEVEL)
 
 
-def _editing(edit: Edit, port: Port) -> Callable[..., Tensor]:
+def editing(edit: Edit, port: Port) -> Callable[..., Any]:
+    """The hook function that applies ``edit``."""
+
     def hook_function(tensor: Tensor, hook: object) -> Tensor:  # noqa: ARG001 - TransformerLens passes hook by name
         return edited(edit, port, tensor)
 
     return hook_function
 
 
-def _keeping(kept: dict[Port, Tensor], port: Port) -> Callable[..., None]:
+def keeping(kept: dict[Port, Tensor], port: Port) -> Callable[..., Any]:
+    """The hook function that puts the port's activation into ``kept``."""
+
     def hook_function(tensor: Tensor, hook: object) -> None:  # noqa: ARG001
         kept[port] = tensor
 
