@@ -102,7 +102,9 @@ def _differing(base: Tensor, source: Tensor, network: Network) -> list[Block]:
     return [block for block in network.blocks if float((moving @ block.columns).abs().max()) > FAINT * scale]
 
 
-def overlap(network: Network, variable: str, site: Site, columns: Float[Tensor, "width rank"]) -> float | None:
+def overlap(
+    network: Network, variable: str, site: Site, columns: Float[Tensor, "width rank"], *, regime: str = VARIABLE
+) -> float | None:
     """How much of a true subspace of the variable lies in the span of ``columns``, from 0 to 1.
 
         max over carrying blocks of  |B^T Q|_F^2 / rank(B)
@@ -111,7 +113,7 @@ def overlap(network: Network, variable: str, site: Site, columns: Float[Tensor, 
     """
     start = 0 if site.span is None else site.span[0]
     found = []
-    for block in equivalence(network)[variable].carriers.get(site.whole, ()):
+    for block in equivalence(network, regime)[variable].carriers.get(site.whole, ()):
         true = block.columns if block.name is None else network.subspace(network.truth.variable(block.name))
         if true.shape[1]:
             inside = true[start : start + columns.shape[0]].to(columns.dtype)
