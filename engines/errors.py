@@ -6,6 +6,7 @@
     ├── InvalidSite          a site that cannot be read as one
     │   └── UnsupportedSite  a site that this model's adapter cannot read or edit
     ├── InvalidModel         a causal model, network or task whose parts do not fit
+    │   └── Untrained        a network that has not learned its task
     ├── Undefined            a causal model has no value for this intervention
     ├── InvalidProgram       a RASP program that cannot be compiled; says which expression and why
     │   └── UnverifiedProgram  compiled, but not equal to what it should compute: never ground truth
@@ -54,6 +55,10 @@ class UnsupportedSite(InvalidSite):
 
 class InvalidModel(WorkbenchError):
     """A causal model, network or task whose parts do not fit together."""
+
+
+class Untrained(InvalidModel):
+    """A network that has not learned its task, or weights that are not those of the network."""
 
 
 class Undefined(WorkbenchError):

@@ -259,6 +259,18 @@ def draw_pairs(task: Task, part: str, *, quota: int, seed: int, attempts: int = 
     return _stack(task, kept)
 
 
+def label_pairs(task: Task, pairs: Iterable[Pair]) -> Pairs:
+    """Chosen pairs, such as all that there are, with every variable's labels; raises ``InsufficientData`` for none."""
+    runs: dict[Value, Setting] = {}
+    labelled = [
+        _label(task, pair, _cached(task, pair.base, runs), _cached(task, pair.source, runs), asked=None)
+        for pair in pairs
+    ]
+    if not labelled:
+        raise InsufficientData(f"{task.name}: there is no pair to label; give at least one")
+    return _stack(task, labelled)
+
+
 @dataclass(frozen=True)
 class _Drawn:
     pair: Pair
