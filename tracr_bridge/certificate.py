@@ -100,7 +100,7 @@ def verify(
     output, encodings = 0.0, 0.0
     positions = masked = 0
     for batch in _batches(inputs):
-        runs = [_agreed(compiled, model, tokens) for tokens in batch]
+        runs = [agreed(compiled, model, tokens) for tokens in batch]
         output = max(output, _outputs(compiled, decoder, batch, runs))
         encodings = max(encodings, _encodings(compiled, decoder, batch, runs))
         values = [value for run in runs for value in run[compiled.output.name]]
@@ -153,7 +153,7 @@ def _batches(inputs: Sequence[Tokens]) -> list[list[Tokens]]:
     return [group[start : start + BATCH] for group in groups for start in range(0, len(group), BATCH)]
 
 
-def _agreed(compiled: Compiled, model: CausalModel, tokens: Tokens) -> Mapping[str, Any]:
+def agreed(compiled: Compiled, model: CausalModel, tokens: Tokens) -> Mapping[str, Any]:
     """The causal model's run, once Tracr's evaluator has given the same values for every expression."""
     try:
         run, other = model.run({"tokens": tokens}), evaluate(compiled, tokens)

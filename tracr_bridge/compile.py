@@ -42,7 +42,7 @@ from tracr_bridge.expression import Encoding, Expression, Value
 from tracr_bridge.inference import FAILURES, exactness, infer
 from tracr_bridge.program import BOS, PAD, Program, Tokens
 from tracr_bridge.refusals import refusals
-from tracr_bridge.remedies import ALL, Remedies, clean, cool, separate, snap, split, widen
+from tracr_bridge.remedies import ALL, Remedies, clean, cool, separate, side_by_side, snap, split, widen
 
 UPSTREAM = 100.0
 """Tracr's own steepness of thresholds."""
@@ -64,7 +64,8 @@ def compile(program: Program, *, remedies: Remedies = ALL) -> Compiled:
     bos = tracr.bases.BasisDirection(tracr.rasp.tokens.label, BOS)
     tracr.expr_to_craft_graph.add_craft_components_to_rasp_graph(graph, bos_dir=bos, mlp_exactness=steep)
     _repair(graph, bos, remedies, tracr)
-    craft = tracr.craft_graph_to_model.craft_graph_to_model(graph, extracted.sources)
+    with side_by_side(tracr):
+        craft = tracr.craft_graph_to_model.craft_graph_to_model(graph, extracted.sources)
     spaces = _spaces(program, craft, extracted.sink, tracr)
     if remedies.wide:
         widen(craft, spaces.residual, tracr)
@@ -76,6 +77,12 @@ def compile(program: Program, *, remedies: Remedies = ALL) -> Compiled:
         values,
         SimpleNamespace(expression=expression, graph=graph, craft=craft, spaces=spaces, exactness=steep),
     )
+
+
+def read(program: Program) -> tuple[Expression, ...]:
+    """The program's expressions with their value sets, without a network; refuses what ``compile`` refuses."""
+    _, expressions, values = _checked(program, _tracr())
+    return _typed(expressions, values)
 
 
 def evaluate(compiled: Compiled, tokens: Tokens) -> dict[str, Any]:
@@ -201,11 +208,11 @@ def _expressions(nodes: Sequence[Any], tracr: SimpleNamespace) -> tuple[Expressi
 
 
 def _static(nodes: Sequence[Any], expressions: Sequence[Expression], tracr: SimpleNamespace) -> Iterator[str]:
-    """Tracr's own static validation, asked of each expression because it skips those that share a name (D9)."""
+    """Tracr's own static validation, asked of each expression alone: its walk skips those that share a name (D9)."""
     for node, expression in zip(nodes, expressions, strict=True):
-        for found in tracr.validating.static_validate(node):
-            if found.expr is node:
-                yield f"{expression.name}: {found.reason}"
+        found = tracr.validating._static_validate_expr(node)
+        if found is not None:
+            yield f"{expression.name}: {found.reason}"
 
 
 def _annotate(
@@ -252,7 +259,7 @@ def _records(
 ) -> Compiled:
     """Everything that Tracr made, as plain records."""
     spaces, tracr = source.spaces, _tracr()
-    typed = tuple(one if one.selector else replace(one, values=values[one.name]) for one in expressions)
+    typed = _typed(expressions, values)
     categorical = typed[-1].encoding == "categorical"
     return Compiled(
         program=program,
@@ -264,6 +271,11 @@ def _records(
         exactness=source.exactness,
         source=source,
     )
+
+
+def _typed(expressions: Sequence[Expression], values: Mapping[str, tuple[Value, ...]]) -> tuple[Expression, ...]:
+    """The expressions with their value sets."""
+    return tuple(one if one.selector else replace(one, values=values[one.name]) for one in expressions)
 
 
 def _coordinate(direction: Any, expressions: Sequence[Expression], source: SimpleNamespace, tracr: Any) -> Coordinate:

@@ -5,6 +5,8 @@ change the blocks in place, as Tracr's own passes do, on a graph that was built 
 """
 
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -136,6 +138,35 @@ def cool(craft: Any, tracr: SimpleNamespace) -> None:
     factor = math.sqrt(max((max(head.w_qk.matrix.shape) for head in heads), default=1))
     for head in heads:
         head.w_qk.matrix = head.w_qk.matrix * factor
+
+
+@contextmanager
+def side_by_side(tracr: SimpleNamespace) -> Iterator[None]:
+    """Let Tracr place the matrices of parallel MLPs as blocks: the same matrices to the bit, in a fraction of the time.
+
+    It takes them apart into single directions and puts these together again.
+    """
+    linear, upstream = tracr.vectorspace_fns.Linear, tracr.vectorspace_fns.Linear.__dict__["combine_in_parallel"]
+
+    def placed(functions: Sequence[Any]) -> Any:
+        joined = [
+            tracr.bases.join_vector_spaces(*spaces)
+            for spaces in zip(*((one.input_space, one.output_space) for one in functions), strict=True)
+        ]
+        matrix = np.zeros([space.num_dims for space in joined])
+        for one in functions:
+            rows, columns = (
+                [space.index_by_direction[direction] for direction in own.basis]
+                for space, own in zip(joined, (one.input_space, one.output_space), strict=True)
+            )
+            matrix[np.ix_(rows, columns)] += one.matrix
+        return linear(*joined, matrix)
+
+    linear.combine_in_parallel = staticmethod(placed)
+    try:
+        yield
+    finally:
+        linear.combine_in_parallel = upstream
 
 
 def attention(craft: Any, tracr: SimpleNamespace) -> list[Any]:
