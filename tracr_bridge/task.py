@@ -22,6 +22,7 @@ from engines.registry import load
 from engines.site import Site
 from engines.task import Pair, Pairs, Problem, Task, draw_pairs
 from tracr_bridge.expression import Value
+from tracr_bridge.generate import is_random, random_program
 from tracr_bridge.network import COMPILED, Network, canonical
 from tracr_bridge.program import BOS, TRIES, Program, Tokens
 from tracr_bridge.regimes import REGIMES, VARIABLE
@@ -42,7 +43,12 @@ HELD = 2000
 
 @cache
 def known(program: str) -> Truth:
-    """The truth about a program by name, compiled once a process; raises ``UnknownName``."""
+    """The truth about a program by name, compiled once a process; raises ``UnknownName``.
+
+    A program is a file's, or one drawn at random (``tracr_bridge.generate``), such as random_0_17.
+    """
+    if is_random(program):
+        return truth(random_program(program))
     return truth(load("tracr_bridge.programs", program, "PROGRAM", "program"))
 
 
