@@ -6,351 +6,244 @@ the causal model does when the variable is interchanged (Geiger et al. 2024, sec
     h' = h_base + Q Q^T (h_source - h_base)
 
 Base and source vectors are cached, and only the layers above the site run. Q lives in the span of the differences
-h_source - h_base that occur on the fit pairs (rank r): directions outside it would never be swapped. k = r is therefore
-the full swap and needs no training.
+h_source - h_base that occur on the fit pairs (rank r), or of a part of them where a support is given: directions
+outside would never be swapped. k = r is therefore the full swap (within the support) and needs no training.
+
+Several sites may be trained together, a rotation each, all swapped in the same run: copies of a variable, of which no
+single one decides, and heads that carry it between them.
 
 Saturated attention and threshold MLPs leave almost no gradient, so that training from a random start often stays where
-it began. The first restart therefore starts from the discriminant directions of the variable's values (Fisher 1936),
-
-    maximise  u^T S_between u / u^T S_within u,
-
-and that start is a trial of its own: calibration decides between it, the trained rotations and the full span.
+it began. The first restart therefore starts from the discriminant directions of the variable's values
+(``engines.discriminants``), and that start is a trial of its own: calibration decides between it, the trained rotations
+and the full span.
 """
 
 import hashlib
-import math
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from engines.activations import Activations, capture
-from engines.errors import InsufficientData, InvalidSetting
-from engines.evaluation import quality
-from engines.events import Advance, Measured, Notice, Piece, Pieces, Stage, Steps, Trained
-from engines.featurize import Rotation
-from engines.hypothesis import Handle, Part
-from engines.intervene import Jobs, Metered, by_start_layer, patched, start_layer, swapped, unpatched
-from engines.report import Claims
-from engines.score import Cost, Quality, cost_of, cost_tensors
+from engines.activations import Activations
+from engines.discriminants import discriminants
+from engines.errors import InvalidSetting
+from engines.events import Pieces, Steps
+from engines.featurize import Rotation, basis
+from engines.intervene import Exchange, Jobs
+from engines.search import Sites, search
 from engines.site import Site
-from engines.task import Pairs, Problem
+from engines.task import Problem
+from engines.training import Progress, Schedule
+from engines.trials import Trial, Trials, claims, ordered
 
-STRETCH = 8
-"""After so many steps each job is looked at: hopeless and finished ones stop."""
-HOPELESS = 0.1
-"""A job that has not taken this share off the no-op's loss after a stretch is trained no further."""
-FINISHED = 0.01
-"""A job whose loss is below this share of the no-op's is trained no further."""
-PLATEAU = 0.95
-"""Nor is one whose loss, after a stretch, is still above this share of what it was before the stretch."""
+__all__ = ["Training", "Trial", "Trials", "claims", "refine", "rotations", "train", "train_joint"]
+
+NOISE = 1e-6
+"""Differences below this share of the largest vector's are rounding."""
+Supports = Mapping[Site, Float[Tensor, "width any"]]
+"""Columns that span where a site's rotation may live; a site without them has its whole vector."""
+NOWHERE: Supports = {}
 
 
 @dataclass(frozen=True)
 class Training:
-    """How rotations are trained: sizes k to try, Adam steps, pairs a step, learning rate, restarts from other seeds."""
+    """How rotations are trained: sizes k to try, Adam steps, pairs a step, learning rate, restarts from other seeds.
+
+    With ``early`` hopeless, finished and stagnant rotations stop before the last step.
+    """
 
     sizes: tuple[int, ...]
     steps: int
     batch: int
     learning_rate: float
     restarts: int
+    early: bool = True
 
     def __post_init__(self) -> None:
         if not self.sizes or min(self.sizes) < 1:
             raise InvalidSetting(f"sizes {self.sizes}: give at least one, each 1 or more, such as (1, 2, 4)")
-        for name in ("steps", "batch", "restarts"):
-            if getattr(self, name) < 1:
-                raise InvalidSetting(f"{name} is {getattr(self, name)}: give 1 or more")
-        if not 0 < self.learning_rate < math.inf:
-            raise InvalidSetting(f"learning_rate is {self.learning_rate}: give a positive number, such as 0.05")
+        if self.restarts < 1:
+            raise InvalidSetting(f"restarts is {self.restarts}: give 1 or more")
+        _ = self.schedule  # refuses the rest
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One trained rotation with its scores on calibration pairs."""
-
-    handle: Handle
-    quality: Quality
-
-
-@dataclass(frozen=True)
-class Trials:
-    """Every trial, best first, and what they cost."""
-
-    trials: tuple[Trial, ...]
-    cost: Cost
-    notes: tuple[str, ...]
+    @property
+    def schedule(self) -> Schedule:
+        """What all kinds of training share."""
+        return Schedule(self.steps, self.batch, self.learning_rate)
 
 
 @dataclass
-class _Bench:
-    """The jobs at one site: raw parameters [jobs, r, widest] and the size of each job; ``span`` is what may be swapped.
+class Rotations:
+    """Jobs at some sites; for each site raw parameters [jobs, r, widest], and ``spans``: what may be swapped there.
 
-    ``live`` are the jobs that still train, ``progress`` is each job's loss as a share of the no-op's, smoothed, and
-    ``before`` what that was a stretch ago. ``starts`` are untrained rotations that are trials of their own.
+    A job of size k has k columns at every site (all of them where fewer may be swapped). ``starts`` are untrained
+    rotations, one a site, that are trials of their own.
     """
 
-    site: Site
-    span: Float[Tensor, "width r"]
+    sites: Sites
+    spans: tuple[Float[Tensor, "width r"], ...]
     sizes: tuple[int, ...]
-    raw: Float[Tensor, "jobs r widest"]
-    starts: tuple[Float[Tensor, "width _"], ...]
-    live: Int[Tensor, " live"] = field(init=False)
-    progress: Float[Tensor, " jobs"] = field(init=False)
-    before: Float[Tensor, " jobs"] = field(init=False)
-    stopped: dict[int, Float[Tensor, "r widest"]] = field(init=False, default_factory=dict)
+    raw: tuple[Float[Tensor, "jobs r widest"], ...]
+    starts: tuple[tuple[Float[Tensor, "width _"], ...], ...]
+    early: bool = True
+    progress: Progress = field(init=False)
+    stopped: dict[int, tuple[Tensor, ...]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.live = torch.arange(len(self.sizes))
-        self.progress = torch.ones(len(self.sizes))
-        self.before = torch.ones(len(self.sizes))
+        self.progress = Progress(len(self.sizes), self.early)
 
-    def rotations(
-        self, raw: Float[Tensor, "some r widest"], index: Int[Tensor, " some"]
-    ) -> Float[Tensor, "some width widest"]:
-        """Orthonormal columns in the width of the site for the jobs ``index``; those beyond a job's size are zero."""
-        used = torch.arange(raw.shape[-1]) < torch.tensor(self.sizes, dtype=torch.int64)[index, None]
-        return self.span @ (torch.linalg.qr(raw).Q * used[:, None])
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """The raw parameters of every site."""
+        return self.raw
 
-    def training(self) -> Jobs:
+    def training(self, share: float) -> Jobs:  # noqa: ARG002 - nothing is annealed
         """The swaps of the live jobs, differentiable."""
-        return self.jobs(self.rotations(self.raw[self.live], self.live))
+        live = self.progress.live
+        swaps = [_exchange(self._columns(place, raw[live], live)) for place, raw in enumerate(self.raw)]
+        return Jobs(self.sites[0], len(live), swaps[0], tuple(zip(self.sites[1:], swaps[1:], strict=True)))
 
-    def found(self) -> list[Float[Tensor, "width _"]]:
-        """The rotations worth calibrating: the starts, and every job that took something off the no-op's loss."""
-        raw = self.raw.detach().clone()
-        for job, parameters in self.stopped.items():
-            raw[job] = parameters
-        trained = self.rotations(raw, torch.arange(len(self.sizes)))
-        worth = (self.progress < 1 - HOPELESS).nonzero()[:, 0].tolist()
-        return [*self.starts, *(trained[job, :, : self.sizes[job]] for job in worth)]
+    def penalty(self, share: float) -> Float[Tensor, " live"]:  # noqa: ARG002
+        """None: every size is calibrated."""
+        return torch.zeros(len(self.progress.live))
 
-    def jobs(self, rotations: Float[Tensor, "some width _"]) -> Jobs:
-        """The swaps along ``rotations``."""
+    def stop(self, jobs: Sequence[int]) -> None:
+        """Remember the jobs as they are now."""
+        self.stopped |= {job: tuple(raw[job].detach().clone() for raw in self.raw) for job in jobs}
 
-        def exchange(base: Tensor, source: Tensor) -> Tensor:
-            features = torch.einsum("jbnw,jwk->jbnk", source - base, rotations)
-            return base + torch.einsum("jbnk,jwk->jbnw", features, rotations)
+    def found(self) -> list[tuple[Rotation, ...]]:
+        """The starts, and every job that took something off the no-op's loss."""
+        patches = list(self.starts)
+        for job in self.progress.useful.nonzero()[:, 0].tolist():
+            kept, index = self.stopped.get(job) or self._now(job), torch.tensor([job])
+            turned = [self._columns(place, raw[None], index)[0] for place, raw in enumerate(kept)]
+            patches.append(tuple(columns[:, : self.sizes[job]] for columns in turned))
+        return [tuple(Rotation(columns.contiguous()) for columns in patch) for patch in patches]
 
-        return Jobs(self.site, len(rotations), exchange)
+    def _now(self, job: int) -> tuple[Tensor, ...]:
+        return tuple(raw[job].detach().clone() for raw in self.raw)
 
-    def note(self, shares: Float[Tensor, " live"]) -> None:
-        """Take one step's losses into account."""
-        self.progress[self.live] = 0.7 * self.progress[self.live] + 0.3 * shares.to(self.progress.dtype)
-
-    def review(self) -> None:
-        """Stop what is hopeless, finished or no longer improving."""
-        now, before = self.progress[self.live], self.before[self.live]
-        going = (now < 1 - HOPELESS) & (now > FINISHED) & (now < PLATEAU * before)
-        for job in self.live[~going].tolist():
-            self.stopped[job] = self.raw[job].detach().clone()
-        self.live = self.live[going]
-        self.before = self.progress.clone()
+    def _columns(
+        self, place: int, raw: Float[Tensor, "some r widest"], index: Int[Tensor, " some"]
+    ) -> Float[Tensor, "some width widest"]:
+        """Orthonormal columns in the width of a site for the jobs ``index``; those beyond a job's size are zero."""
+        used = torch.arange(raw.shape[-1]) < torch.tensor(self.sizes, dtype=torch.int64)[index, None]
+        return self.spans[place] @ (torch.linalg.qr(raw).Q * used[:, None])
 
 
-def train(problem: Problem, sites: Sequence[Site], training: Training, finished: Pieces) -> Steps[Trials]:
-    """Train rotations at every site, one piece of work a start layer; returns all trials, best on calibration first."""
-    distinct = tuple(dict.fromkeys(sites))
-    yield Stage("das", len(distinct), "sites")
-    trials: list[Trial] = []
-    notes: list[str] = []
-    cost, done, hopeless = Cost(), 0, 0
-    work = _work(problem, training)
-    for group in by_start_layer(distinct).values():
-        key = f"das {work} {_digest(group)}"
-        if key in finished:
-            tensors = finished[key]
-        else:
-            tensors = yield from _train_layer(problem, group, training)
-            yield Piece(key, tensors)
-        for trial in _trials(problem, group, tensors):
-            yield Measured(str(trial.handle.site), "iia", trial.quality.iia.value, trial.quality.iia.n)
-            trials.append(trial)
-        dead = [str(site) for place, site in enumerate(group) if not len(tensors[f"sizes {place}"])]
-        hopeless += sum(int(tensors[f"hopeless {place}"]) for place in range(len(group)))
-        if dead:
-            notes.append(
-                f"{len(dead)} sites never differ between base and source and were not trained: {', '.join(dead)}"
+def _exchange(columns: Float[Tensor, "some width _"]) -> Exchange:
+    """The swaps along some rotations, made at once."""
+
+    def exchange(base: Tensor, source: Tensor) -> Tensor:
+        features = torch.einsum("jbnw,jwk->jbnk", source - base, columns)
+        return base + torch.einsum("jbnk,jwk->jbnw", features, columns)
+
+    return exchange
+
+
+@dataclass(frozen=True)
+class Das:
+    """Rotations as a family of patches that ``engines.search`` trains."""
+
+    training: Training
+    supports: Supports = field(default_factory=dict)
+    name: str = "das"
+
+    @property
+    def schedule(self) -> Schedule:
+        """How long to train."""
+        return self.training.schedule
+
+    @property
+    def settings(self) -> str:
+        """The training, and the supports to the last bit."""
+        text = [repr(self.training)]
+        for site, columns in self.supports.items():
+            content = columns.detach().contiguous().numpy().tobytes()
+            text.append(f"{site} {columns.dtype} {tuple(columns.shape)} {hashlib.sha256(content).hexdigest()}")
+        return " ".join(text)
+
+    def bench(self, problem: Problem, fit: Activations, sites: Sites) -> Rotations:
+        """The jobs before the first step: every size below the largest rank, in every restart."""
+        return rotations(problem, fit, sites, self.training, self.supports)
+
+
+def train(
+    problem: Problem, sites: Sequence[Site], training: Training, finished: Pieces, *, supports: Supports = NOWHERE
+) -> Steps[Trials]:
+    """Train rotations at every site alone; returns all trials, best on calibration first.
+
+    Inside ``supports`` where given; raises ``InvalidSetting`` for a support of another width than its site's.
+    """
+    return (yield from train_joint(problem, [(site,) for site in sites], training, finished, supports=supports))
+
+
+def train_joint(
+    problem: Problem, groups: Sequence[Sites], training: Training, finished: Pieces, *, supports: Supports = NOWHERE
+) -> Steps[Trials]:
+    """Train rotations at every set of sites together: one a site, all swapped in the same runs.
+
+    Joint heads: Geiger et al. 2024 rotate one vector; PLOT (arXiv 2605.06979) rotates each head of a set in its own.
+    """
+    for site, columns in supports.items():
+        if columns.shape[0] != problem.model.shape.width(site):
+            raise InvalidSetting(
+                f"the support of {site} has {columns.shape[0]} rows; give columns of {problem.model.shape.width(site)}"
             )
-            yield Notice(notes[-1])
-        cost += cost_of(tensors)
-        done += len(group)
-        yield Advance(done)
-    if hopeless:
-        notes.append(f"{hopeless} rotations stopped early, no better than a no-op, and were not calibrated")
-        yield Notice(notes[-1])
-    return Trials(tuple(sorted(trials, key=_preference)), cost, tuple(notes))
+    for sites in groups:
+        if not sites or len(set(sites)) != len(sites):
+            raise InvalidSetting(f"sites {tuple(map(str, sites))} to train together: give at least one, each once")
+    return (yield from search(problem, groups, Das(training, supports), finished))
 
 
-def _preference(trial: Trial) -> tuple[float, int, tuple[int, int, int, tuple[int, int], str]]:
-    """Best calibration first; then the smaller subspace, then the earlier site."""
-    return (-trial.quality.value, trial.handle.featurizer.rank, trial.handle.site.order())
+def rotations(
+    problem: Problem, fit: Activations, sites: Sites, training: Training, supports: Supports = NOWHERE
+) -> Rotations:
+    """The jobs at some sites before the first step, from the differences that occur there on the fit pairs."""
+    spans = [_span(fit, site, supports.get(site)) for site in sites]
+    ranks = [span.shape[1] for span in spans]
+    if 0 in ranks:  # a site that never differs adds nothing, and a set with one is not that set
+        nothing = tuple(torch.zeros(0, span.shape[1], 0, dtype=fit.bases[sites[0]].dtype) for span in spans)
+        return Rotations(sites, tuple(spans), (), nothing, (), training.early)
+    sizes = tuple(size for _ in range(training.restarts) for size in training.sizes if size < max(ranks))
+    text = f"{problem.seed} {' '.join(map(str, sites))} {replace(training, early=True)}"
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+    generator = torch.Generator().manual_seed(seed)
+    raws, starts = [], [[] for _ in range(len(sizes) // training.restarts)]
+    for site, span, rank in zip(sites, spans, ranks, strict=True):
+        base, source = fit.bases[site], fit.sources[site]
+        raw = torch.randn(len(sizes), rank, min(max(sizes, default=0), rank), generator=generator).double()
+        told = discriminants(base @ span, source @ span, problem.fit.values[problem.target])
+        for job, start in enumerate(starts):
+            known = min(sizes[job], told.shape[1])
+            raw[job, :, :known] = told[:, :known]
+            start.append(span @ told[:, :known].to(span.dtype))
+        raws.append(raw.to(base.dtype))
+    kept = {tuple(columns.shape[1] for columns in start): tuple(start) for start in (*starts, spans)}  # one a size
+    some = tuple(start for counts, start in kept.items() if any(counts))
+    return Rotations(sites, tuple(spans), sizes, tuple(raws), some, training.early)
 
 
-def _work(problem: Problem, training: Training) -> str:
-    """A hash of everything but the sites that a rotation depends on; it reads all weights and pairs."""
-    parts = [problem.model.name, problem.model.digest(), problem.target, str(problem.seed), repr(training)]
-    parts += [part.digest + part.labels_digest for part in (problem.fit, problem.calibration)]
-    return _digest(parts)
-
-
-def _digest(parts: Iterable[object]) -> str:
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:24]
-
-
-def _trials(problem: Problem, sites: Sequence[Site], tensors: Mapping[str, Tensor]) -> list[Trial]:
-    """Read the trials of one layer back from their piece."""
-    found = []
-    outputs = iter(tensors["outputs"])
-    for place, site in enumerate(sites):
-        for job, size in enumerate(tensors[f"sizes {place}"].tolist()):
-            scored = quality(next(outputs), problem.calibration, problem.target)
-            rotation = Rotation(tensors[f"rotations {place}"][job, :, :size].contiguous())
-            handle = Handle(problem.target, (Part(site, rotation),), scored.iia.value)
-            found.append(Trial(handle, scored))
-    return found
-
-
-def _train_layer(problem: Problem, sites: Sequence[Site], training: Training) -> Steps[dict[str, Tensor]]:
-    began, meter = time.perf_counter(), Metered(problem.model)
-    layers = [start_layer(sites[0])]
-    fit = capture(meter, problem.fit, sites, layers)
-    benches = [_bench(problem, fit, site, training) for site in sites]
-    yield from _optimise(problem, meter, fit, benches, training)
-    calibration = capture(meter, problem.calibration, sites, layers)
-    tensors: dict[str, Tensor] = {}
-    outputs: list[Tensor] = []
-    for place, bench in enumerate(benches):
-        found = bench.found()
-        widest = max((one.shape[1] for one in found), default=0)
-        rotations = torch.zeros(len(found), bench.span.shape[0], widest, dtype=bench.span.dtype)
-        for job, one in enumerate(found):
-            rotations[job, :, : one.shape[1]] = one
-        if found:
-            outputs.append(swapped(meter, calibration, [bench.jobs(rotations)]))
-        tensors[f"rotations {place}"] = rotations
-        tensors[f"sizes {place}"] = torch.tensor([one.shape[1] for one in found], dtype=torch.int64)
-        tensors[f"hopeless {place}"] = torch.tensor(len(bench.sizes) + len(bench.starts) - len(found))
-    tensors["outputs"] = torch.cat(outputs) if outputs else torch.zeros(0)
-    return tensors | cost_tensors(meter.cost(time.perf_counter() - began))
-
-
-def _bench(problem: Problem, fit: Activations, site: Site, training: Training) -> _Bench:
-    """The jobs of one site: every size below the rank of the differences that occur there, in every restart."""
+def _span(fit: Activations, site: Site, support: Float[Tensor, "width any"] | None) -> Float[Tensor, "width r"]:
+    """An orthonormal basis of the differences that occur at a site, as far as they lie in its support."""
     base, source = fit.bases[site], fit.sources[site]
     differences = (source - base).flatten(0, 1).double()
-    _, values, rows = torch.linalg.svd(differences, full_matrices=False)
+    inside = None if support is None else basis(support.detach().double()).columns
+    projected = differences if inside is None else differences @ inside
+    _, values, rows = torch.linalg.svd(projected, full_matrices=False)
     scale = max(float(base.abs().max()), float(source.abs().max())) * differences.shape[0] ** 0.5
-    span = rows[values > 1e-6 * scale].T.contiguous()
-    rank = span.shape[1]
-    sizes = tuple(size for _ in range(training.restarts) for size in training.sizes if size < rank)
-    seed = int.from_bytes(hashlib.sha256(f"{problem.seed} {site} {training}".encode()).digest()[:7], "big")
-    raw = torch.randn(len(sizes), rank, max(sizes, default=0), generator=torch.Generator().manual_seed(seed)).double()
-    starts = []
-    if rank:
-        directions = discriminants(
-            base @ span.to(base.dtype), source @ span.to(base.dtype), problem.fit.values[problem.target]
-        )
-        for job in range(len(sizes) // training.restarts):
-            known = min(sizes[job], directions.shape[1])
-            raw[job, :, :known] = directions[:, :known]
-            starts.append(span @ directions[:, :known])
-        starts.append(span)
-    kept = {one.shape[1]: one.to(base.dtype).contiguous() for one in starts}  # one of each size
-    return _Bench(site, span.to(base.dtype), sizes, raw.to(base.dtype), tuple(kept.values()))
-
-
-def discriminants(
-    base: Float[Tensor, "pairs positions r"], source: Float[Tensor, "pairs positions r"], values: Int[Tensor, "pairs 2"]
-) -> Float[Tensor, "r directions"]:
-    """Orthonormal directions that tell the variable's values apart, best first (Fisher's linear discriminants).
-
-    As many as the means of the values span, computed from both sides of the pairs; ridge 1e-6 of the total variance.
-    """
-    points = torch.cat([base, source]).flatten(0, 1).double()
-    classes = values.T.flatten().repeat_interleave(base.shape[1])
-    centre = points.mean(0)
-    means = torch.stack([points[classes == value].mean(0) for value in classes.unique()])
-    counts = torch.tensor([float((classes == value).sum()) for value in classes.unique()], dtype=torch.float64)
-    within = points - means[torch.searchsorted(classes.unique(), classes)]
-    spread = within.T @ within / len(points)
-    ridge = 1e-6 * float((points - centre).square().mean()) + 1e-30
-    between = (means - centre).T @ ((means - centre) * counts[:, None]) / len(points)
-    factor = torch.linalg.cholesky(spread + ridge * torch.eye(len(spread), dtype=torch.float64))
-    inverse = torch.linalg.inv(factor)
-    strength, vectors = torch.linalg.eigh(inverse @ between @ inverse.T)
-    kept = strength.flip(0) > 1e-9 * strength.max()
-    return torch.linalg.qr(inverse.T @ vectors.flip(1)[:, kept]).Q
-
-
-def _optimise(
-    problem: Problem, meter: Metered, fit: Activations, benches: Sequence[_Bench], training: Training
-) -> Steps[None]:
-    """Adam on all jobs of a layer at once; every stretch, jobs that are hopeless or finished stop."""
-    benches = [bench for bench in benches if bench.sizes]
-    if not benches:
-        return
-    labels = problem.fit.labels[problem.target]
-    idle = unpatched(meter, fit)
-    generator = torch.Generator().manual_seed(problem.seed)
-    optimiser = torch.optim.Adam([bench.raw.requires_grad_() for bench in benches], lr=training.learning_rate)
-    for step in range(training.steps):
-        live = [bench for bench in benches if len(bench.live)]
-        if not live:
-            break
-        for group in optimiser.param_groups:
-            group["lr"] = training.learning_rate * max(0.05, 1 - step / training.steps)
-        index = _minibatch(problem.fit, problem.target, training.batch, generator)
-        outputs = patched(meter, fit, [bench.training() for bench in live], index)
-        loss = problem.answer.loss(outputs, labels[index].expand(len(outputs), -1, -1)).mean(1)
-        optimiser.zero_grad()
-        loss.sum().backward()
-        optimiser.step()
-        shares = loss.detach() / problem.answer.loss(idle[index], labels[index]).mean()
-        for bench, part in zip(live, shares.split([len(bench.live) for bench in live]), strict=True):
-            bench.note(part)
-        if (step + 1) % STRETCH == 0 or step + 1 == training.steps:
-            yield Trained(f"L{start_layer(benches[0].site)}", step + 1, float(loss.detach().min()))
-            for bench in live:
-                bench.review()
-
-
-def _minibatch(pairs: Pairs, variable: str, size: int, generator: torch.Generator) -> Int[Tensor, " batch"]:
-    """Half informative, half invariant pairs, drawn with replacement; all informative when there are no others."""
-    informative = pairs.informative(variable).nonzero()[:, 0]
-    invariant = pairs.invariant(variable).nonzero()[:, 0]
-    half = size if len(invariant) == 0 else (size + 1) // 2
-    first = informative[torch.randint(len(informative), (half,), generator=generator)]
-    if half == size:
-        return first
-    return torch.cat([first, invariant[torch.randint(len(invariant), (size - half,), generator=generator)]])
-
-
-def claims(trials: Trials) -> Claims:
-    """One handle a site, its best trial; of the sites, the best and all that cannot be told from it."""
-    best: dict[Site, Trial] = {}
-    for trial in trials.trials:
-        best.setdefault(trial.handle.site, trial)
-    if not best:
-        raise InsufficientData(
-            "base and source differ at none of the sites, so that no subspace can be swapped; name other sites"
-        )
-    first = trials.trials[0].quality
-    handles = tuple(trial.handle for trial in best.values() if trial.quality.matches(first))
-    ranking = tuple((str(site), trial.quality.value) for site, trial in best.items())
-    return Claims(handles, ranking, trials.cost, trials.notes)
+    found = rows[values > NOISE * scale].T
+    return (found if inside is None else inside @ found).to(base.dtype).contiguous()
 
 
 def refine(problem: Problem, trials: Trials, count: int, training: Training, finished: Pieces) -> Steps[Trials]:
     """Train the best ``count`` sites again with a finer ``training``, unless the best trial is right on every pair."""
-    leaders = list(dict.fromkeys(trial.handle.site for trial in trials.trials))[:count]
+    leaders = list(dict.fromkeys(trial.sites for trial in trials.trials))[:count]
     if not leaders or trials.trials[0].quality.value == 1.0:
         return trials
-    finer = yield from train(problem, leaders, training, finished)
+    finer = yield from train_joint(problem, leaders, training, finished)
     notes = (*trials.notes, f"{len(leaders)} sites refined in {training.steps} steps", *finer.notes)
-    together = sorted((*trials.trials, *finer.trials), key=_preference)
-    return Trials(tuple(together), trials.cost + finer.cost, notes)
+    together = ordered((*trials.trials, *finer.trials))
+    return Trials(together, trials.cost + finer.cost, notes, trials.no_op)
