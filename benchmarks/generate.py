@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from bench.timing import header, table
-
 from tracr_bridge import generate
 
 CLAIM = "From nothing to verified random programs: drafts, tables, Tracr's passes, the network and its check."
@@ -56,7 +54,7 @@ def watched(spent: dict[str, float], calls: Counter[str]) -> Iterator[None]:
 
 def main(count: int) -> None:
     """Print the rate, the time of each stage a kept program, and the counts of rejections."""
-    header(CLAIM, "tracr-pypi")
+    print(CLAIM, "\n")
     generate.manifest(3, seed=1)  # Tracr is imported before the clock starts
     spent: dict[str, float] = defaultdict(float)
     calls: Counter[str] = Counter()
@@ -69,14 +67,12 @@ def main(count: int) -> None:
     generate.forget()
     with watched(spent, calls):
         found = generate.manifest(count, seed=2)
-    rows = [
-        [what, calls[name], 1e3 * spent[name] / calls[name], 1e3 * spent[name] / count] for name, what in STAGES.items()
-    ]
-    table(["stage", "calls", "ms a call", "ms a program"], rows)
-    print()
-    table(
-        ["rejected because", "drafts"], [[generate.REASONS[reason], n] for reason, n in found.rejections.items() if n]
-    )
+    print(f"{'stage':34} {'calls':>6} {'ms a call':>10} {'ms a program':>13}")
+    for name, what in STAGES.items():
+        print(f"{what:34} {calls[name]:6} {1e3 * spent[name] / calls[name]:10.3g} {1e3 * spent[name] / count:13.3g}")
+    print("\ndrafts that were not kept:")
+    for reason, number in found.rejections.items():
+        print(f"{number:6}  {generate.REASONS[reason]}")
     print(f"\n{len(found.duplicates)} programs repeated an earlier one")
 
 

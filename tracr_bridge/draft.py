@@ -170,10 +170,13 @@ def _threshold(desk: _Desk) -> bool:
     term = desk.term("number")
     if term is None:
         return False
-    bound = (desk.among(term.values[:-1]),)
+    # bounds stand midway between values: rounding, which RASP leaves open, may decide a comparison with a value itself
+    bounds = [settle((low + high) / 2) for low, high in itertools.pairwise(term.values)]
+    bound = (desk.among(bounds),)
     rules: dict[str, tuple[Sort, tuple[Token, ...]]] = {"above": ("bool", bound), "flag_above": ("number", bound)}
-    if len(term.values) > 2:
-        rules["compared"] = ("text", (desk.among(term.values[1:-1]),))
+    if len(bounds) > 1:
+        place = desk.among(range(len(bounds) - 1))
+        rules["compared"] = ("text", (bounds[place], bounds[place + 1]))
     return _mapped(desk, term, rules)
 
 

@@ -157,8 +157,8 @@ MAPS: Mapping[str, Rule] = {
     "flag_above": Rule("int(x > {0})", lambda c: lambda x: int(x > c)),
     "number": Rule("int(x)", lambda: lambda x: int(x)),
     "compared": Rule(
-        "'below' if x < {0} else 'at' if x == {0} else 'above'",
-        lambda c: lambda x: "below" if x < c else "at" if x == c else "above",
+        "'low' if x < {0} else 'high' if x > {1} else 'middle'",
+        lambda low, high: lambda x: "low" if x < low else "high" if x > high else "middle",
     ),
 }
 SEQUENCE_MAPS: Mapping[str, Rule] = {

@@ -349,3 +349,19 @@ def test_recipes_are_pruned_and_named_alike():
     assert listed(pruned(Recipe(steps[1:])), ("many",)) == recipe
     with pytest.raises(ValueError, match="give at least one step"):
         pruned(Recipe(()))
+
+
+def test_thresholds_stand_between_the_numbers_that_they_part():
+    """On a number itself rounding would decide, which differs from one way of computing it to the next."""
+    seen = 0
+    for number in range(150):
+        candidate = generate.draft(np.random.default_rng([8, number]))
+        thresholds = [step for step in candidate.recipe.steps if step.rule in ("above", "flag_above", "compared")]
+        if thresholds and any("tokens" in step.arguments for step in candidate.recipe.steps):
+            held = {one.name: one for one in generate.read(candidate.program("drawn"))}
+            for step in thresholds:
+                parent = held[step.arguments[0]]
+                if parent.encoding == "numerical":
+                    seen += 1
+                    assert min(abs(bound - value) for bound in step.constants for value in parent.values) > 1e-3
+    assert seen > 10
