@@ -22,8 +22,8 @@ from engines.site import Port, Site
 
 STREAM = ("embed", "resid_pre", "resid_post")
 """Components that are the input of some layer: a patch there is a changed start and needs no hook."""
-ROWS = 4096
-"""Patched rows run at once."""
+CELLS = 2**20
+"""Hidden activations (rows x positions x widest vector) computed at once: about what a processor's cache holds."""
 
 Exchange = Callable[[Tensor, Tensor], Tensor]
 """(base, source) -> patched, each [jobs, pairs, positions, width]."""
@@ -228,14 +228,16 @@ def replace(base: Tensor, source: Tensor) -> Tensor:  # noqa: ARG001 - an exchan
 
 
 def swapped(model: Model, activations: Activations, jobs: Sequence[Jobs]) -> Float[Tensor, "jobs pairs answers codes"]:
-    """Outputs of every pair under each job, without gradient, at most ``ROWS`` patched rows at once."""
-    size = activations.pairs.n
+    """Outputs of every pair under each job, without gradient, about ``CELLS`` activations at once."""
+    size, shape = activations.pairs.n, model.shape
+    widest = max(shape.d_model, shape.d_mlp, shape.d_state)
+    rows = CELLS // (activations.pairs.bases.tokens.shape[1] * widest)
     whole = torch.arange(size)
     batches: list[Tensor] = []
     with torch.no_grad():
         group: list[Jobs] = []
         for job in jobs:
-            if group and (sum(one.count for one in group) + job.count) * size > ROWS:
+            if group and (sum(one.count for one in group) + job.count) * size > rows:
                 batches.append(patched(model, activations, group, whole))
                 group = []
             group.append(job)
