@@ -1,38 +1,55 @@
 """PLOT's selection: couple variables with sites by their effects, and calibrate how sharply and how many.
 
-    costs of fit pairs -> coupling for each epsilon -> the target's row, by mass -> top k -> calibrated on other pairs
+    costs on fit pairs -> a coupling an epsilon -> the target's row, by mass -> shortlist -> calibrated on other pairs
 
 Source: PLOT (arXiv 2605.06979). With a single row balanced transport is always uniform, so one variable is ranked by
-cost instead, and said so.
+cost instead, and said so. Calibration is by IIA times invariance: IIA alone prefers sites that change too much, and
+accuracy over all pairs prefers doing nothing, which is therefore one of the choices.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from engines.costs import Costs, costs, coverage, tables
+from engines.coupling import Coupling, Ranking
 from engines.errors import InsufficientData, InvalidSetting, UnknownName
-from engines.evaluation import full, sweep
+from engines.evaluation import Sweep, full, quality, sweep
 from engines.events import Measured, Notice, Pieces, Stage, Steps
+from engines.resample import bootstrap, screening
 from engines.score import Cost, Quality
-from engines.signature import SIGNATURES, Costs, costs
+from engines.signature import SIGNATURES
 from engines.site import Site
-from engines.task import Problem
-from engines.transport import Coupling, Ranking, balanced, one_sided, ranked, require, row_softmax
+from engines.stability import masses, surviving
+from engines.task import Pairs, Problem
+from engines.transport import balanced, one_sided, ranked, require, row_softmax
 
-COUPLINGS = ("balanced", "one_sided", "row_softmax")
+COUPLINGS = ("balanced", "one_sided", "row_softmax", "ranked")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How to select: signature, coupling, relative epsilons and pick counts to calibrate, the price ``beta``."""
+    """How to select: signature, coupling, relative epsilons and pick counts to calibrate, the price ``beta``.
+
+    ``coverage`` is the least share of fit pairs on which the target must be defined. ``pairs`` is how many fit pairs
+    all sites are swept on (None: all). ``draws`` is how many bootstrap draws tell how stable picks are, and a pick that
+    survives in less than a share of ``stable`` is not made.
+    """
 
     signature: str
     coupling: str
     epsilons: tuple[float, ...]
     beta: float
     top_k: tuple[int, ...]
+    coverage: float = 0.25
+    pairs: int | None = None
+    draws: int = 100
+    stable: float = 0.0
 
     def __post_init__(self) -> None:
         if self.signature not in SIGNATURES:
@@ -49,45 +66,62 @@ class Rule:
             raise InvalidSetting(
                 f"beta is {self.beta}: give a positive number, such as 1.0, in units of the median cost"
             )
+        for name in ("coverage", "stable"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidSetting(f"{name} is {getattr(self, name)}: give a share from 0 to 1")
+        if self.pairs is not None and self.pairs < 2:
+            raise InvalidSetting(f"pairs is {self.pairs}: give 2 or more, or null for all")
+        if self.draws < 1:
+            raise InvalidSetting(f"draws is {self.draws}: give 1 or more bootstrap draws, such as 100")
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The picks by mass, the calibration quality of every site that was looked at, and the coupling behind them."""
+    """The picks by mass, the calibration quality of every site that was looked at, and the coupling behind them.
+
+    ``equals`` are all sites that were looked at and cannot be told from the best on calibration pairs, best first.
+    ``stability`` is the share of bootstrap draws in which each coupled site would have been picked.
+    """
 
     picks: tuple[Site, ...]
+    equals: tuple[Site, ...]
     qualities: dict[Site, Quality]
     epsilon: float | None
     coupling: Coupling | Ranking
     sites: tuple[Site, ...]
     cost: Cost
     notes: tuple[str, ...]
+    stability: Mapping[Site, float] = field(default_factory=dict)
 
     @property
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """The cost table and, when there is one, the plan [variables, sites]."""
+    def tensors(self) -> dict[str, Tensor]:
+        """The cost table, when there is one the plan [variables, sites], and how stable each site is."""
         tables = {"transport cost": torch.tensor(self.coupling.cost)}
         if isinstance(self.coupling, Coupling):
             tables["transport plan"] = torch.tensor(self.coupling.plan)
+        if self.stability:
+            shares = [self.stability[site] for site in self.sites]
+            tables["pick stability"] = torch.tensor(shares, dtype=torch.float64)
         return tables
+
+
+Couplings = Sequence[tuple[float | None, Coupling | Ranking]]
 
 
 def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
     """Select sites for the target; raises ``InsufficientData`` when no candidate site changes any answer."""
-    swept = yield from sweep(problem.model, problem.fit, full(problem.model, problem.sites), finished)
+    notes = list(coverage(problem.fit, problem.variables, rule.coverage))
+    swept = yield from sweep(problem.model, _screened(problem, rule), full(problem.model, problem.sites), finished)
     table = costs(swept, problem.variables, rule.signature)
-    live = [place for place in range(len(problem.sites)) if not bool(table.silent[place])]
+    notes += table.notes
+    live = table.live
     if not live:
-        raise InsufficientData(f"{problem.name}: no candidate site changes any answer on {problem.fit.n} fit pairs")
-    notes = [
-        f"{len(problem.sites) - len(live)} of {len(problem.sites)} candidate sites change no answer and were left out"
-    ]
+        raise InsufficientData(f"{problem.name}: no candidate site changes any answer on {swept.pairs.n} fit pairs")
+    gone = len(problem.sites) - len(live)
+    notes.append(f"{gone} of {len(problem.sites)} candidate sites change no answer and were left out")
     sites = tuple(problem.sites[place] for place in live)
-    couplings = _couplings(problem, rule, table, live)
-    if len(problem.variables) == 1:
-        notes.append("one variable only: sites are ranked by cost, since transport with one row is uniform")
-    elif isinstance(couplings[0][1], Ranking):
-        notes.append("every site costs every variable 0: there is nothing to transport, and all sites tie")
+    couplings = couple(rule, table.cost[:, live].numpy())
+    notes += _excuse(rule, table, couplings)
     yield Stage("calibration", len(couplings) * len(rule.top_k), "choices")
     counts = [min(count, len(sites)) for count in rule.top_k]
     looked = _shortlist(couplings, sites, max(counts))
@@ -97,19 +131,34 @@ def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
         yield Measured(str(site), "iia", found.iia.value, found.iia.n)
     value, count, epsilon, coupling = _best(couplings, counts, sites, qualities)
     notes.append(_described(coupling, epsilon, count, value))
+    picks = tuple(sites[column] for column in coupling.ranking[0][:count])
+    stability = _stability(swept, table, rule, epsilon, count, problem.seed)
+    shares = dict(zip(sites, stability, strict=True))
+    for site in picks:
+        yield Measured(str(site), "pick stability", shares[site], rule.draws)
+    notes.append(_stable(picks, shares, rule.draws))
+    picks, dropped = _kept(picks, shares, rule.stable)
+    notes += dropped
+    equals = indistinguishable(problem, qualities)
+    notes += beaten(qualities[equals[0]], quality(calibration.base, problem.calibration, problem.target))
     for note in notes:
         yield Notice(note)
-    picks = tuple(sites[column] for column in coupling.ranking[0][:count])
-    return Selection(picks, qualities, epsilon, coupling, sites, swept.cost + calibration.cost, tuple(notes))
+    cost = swept.cost + calibration.cost
+    return Selection(picks, equals, qualities, epsilon, coupling, sites, cost, tuple(notes), shares)
 
 
-def _couplings(
-    problem: Problem, rule: Rule, table: Costs, live: Sequence[int]
-) -> list[tuple[float | None, Coupling | Ranking]]:
-    cost = table.cost[:, live].numpy()
+def _screened(problem: Problem, rule: Rule) -> Pairs:
+    if rule.pairs is None or rule.pairs >= problem.fit.n:
+        return problem.fit
+    generator = torch.Generator().manual_seed(problem.seed)
+    return screening(problem.fit, problem.target, rule.pairs, generator)
+
+
+def couple(rule: Rule, cost: np.ndarray) -> Couplings:
+    """The couplings of a cost table [variables, sites], one for each epsilon."""
     if not cost.any():  # every site is perfect, and epsilon has no unit
         return [(None, Ranking(cost, 1.0))]
-    if len(problem.variables) == 1:
+    if len(cost) == 1 or rule.coupling == "ranked":
         return [(None, ranked(cost))]
     found: list[tuple[float | None, Coupling | Ranking]] = []
     for epsilon in rule.epsilons:
@@ -122,18 +171,22 @@ def _couplings(
     return found
 
 
-def _shortlist(
-    couplings: Sequence[tuple[float | None, Coupling | Ranking]], sites: Sequence[Site], count: int
-) -> tuple[Site, ...]:
+def _excuse(rule: Rule, table: Costs, couplings: Couplings) -> list[str]:
+    """Why sites are ranked although a coupling was asked for."""
+    if rule.coupling == "ranked" or isinstance(couplings[0][1], Coupling):
+        return []
+    if len(table.variables) == 1:
+        return ["one variable only: sites are ranked by cost, since transport with one row is uniform"]
+    return ["every site costs every variable 0: there is nothing to transport, and all sites tie"]
+
+
+def _shortlist(couplings: Couplings, sites: Sequence[Site], count: int) -> tuple[Site, ...]:
     columns = {int(column) for _, coupling in couplings for column in coupling.ranking[0][:count]}
     return tuple(sorted((sites[column] for column in columns), key=Site.order))
 
 
 def _best(
-    couplings: Sequence[tuple[float | None, Coupling | Ranking]],
-    counts: Sequence[int],
-    sites: Sequence[Site],
-    qualities: dict[Site, Quality],
+    couplings: Couplings, counts: Sequence[int], sites: Sequence[Site], qualities: Mapping[Site, Quality]
 ) -> tuple[float, int, float | None, Coupling | Ranking]:
     """The choice with the best mean quality of its picks; of equals that with most picks, then the first epsilon."""
     choices = []
@@ -152,6 +205,65 @@ def _described(coupling: Coupling | Ranking, epsilon: float | None, count: int, 
         text += f"; epsilon {epsilon:g} of the median cost, row entropy {coupling.relative_entropy[0]:.2f} of uniform, "
         text += f"marginal residual {coupling.residual:.1e}"
     return text
+
+
+def _stability(swept: Sweep, table: Costs, rule: Rule, epsilon: float | None, count: int, seed: int) -> list[float]:
+    """How often each live site is among the ``count`` picks when the fit pairs are drawn again."""
+    live, weights = table.live, bootstrap(swept.pairs, rule.draws, seed)
+    drawn = tables(swept, table.variables, rule.signature, weights)[:, :, live].numpy()
+    told = ~np.isnan(drawn).any((1, 2))  # a draw without any effect of a variable says nothing
+    if not told.any():
+        return [0.0] * len(live)
+    values = -drawn[told, 0]
+    if epsilon is not None:
+        softness = {"balanced": 1.0, "one_sided": rule.beta / (rule.beta + epsilon), "row_softmax": 0.0}[rule.coupling]
+        values = masses(drawn[told].clip(min=0), epsilon=epsilon, softness=softness)
+    return surviving(values, range(len(live)), count).tolist()
+
+
+def _stable(picks: Sequence[Site], shares: Mapping[Site, float], draws: int) -> str:
+    survived = ", ".join(f"{site} {shares[site]:.2f}" for site in picks[:4])
+    more = f" and {len(picks) - 4} more" if len(picks) > 4 else ""
+    return f"share of {draws} bootstrap draws of the fit pairs in which a pick survives: {survived}{more}"
+
+
+def _kept(picks: tuple[Site, ...], shares: Mapping[Site, float], least: float) -> tuple[tuple[Site, ...], list[str]]:
+    """The picks that survive often enough; the most stable one when none does."""
+    kept = tuple(site for site in picks if shares[site] >= least)
+    if len(kept) == len(picks):
+        return picks, []
+    if not kept:
+        kept = (max(picks, key=lambda site: shares[site]),)
+        return kept, [f"no pick survives in a share of {least:g} of the draws; the most stable one is kept"]
+    return kept, [f"{len(picks) - len(kept)} picks survive in less than a share of {least:g} and are not made"]
+
+
+def indistinguishable(problem: Problem, qualities: Mapping[Site, Quality]) -> tuple[Site, ...]:
+    """The best site on calibration pairs and all that cannot be told from it, best first; then narrow before wide."""
+    width = problem.model.shape.width
+    order = sorted(qualities, key=lambda site: (-qualities[site].value, width(site), site.order()))
+    return tuple(site for site in order if qualities[site].matches(qualities[order[0]]))
+
+
+def beaten(best: Quality, no_op: Quality) -> list[str]:
+    """A note when the best choice is no better than to do nothing: IIA plus invariance, which the no-op scores 1."""
+
+    def both(scored: Quality) -> float:
+        return scored.iia.value + (1.0 if scored.invariance is None else scored.invariance.value)
+
+    if both(best) > both(no_op):
+        return []
+    return [
+        f"nothing beats doing nothing on calibration pairs: IIA plus invariance is {both(best):.2f}, "
+        f"the no-op's {both(no_op):.2f}; the claim is the best of what was tried"
+    ]
+
+
+def raw_iia(swept: Sweep, variable: str) -> Float[Tensor, " sites"]:
+    """The share of all valid pairs on which each site's swap gives the label: the published IIA, which no-ops share."""
+    pairs = swept.pairs
+    right = pairs.answer.correct(swept.outputs, pairs.labels[variable].expand(len(swept.outputs), -1, -1))
+    return right[:, pairs.valid[variable]].double().mean(1)
 
 
 def ranking(selection: Selection) -> tuple[tuple[str, float], ...]:

@@ -12,26 +12,45 @@ from engines.task import Problem
 
 @dataclass(frozen=True)
 class Plot:
-    """Couple variables with sites by their effects on the answers; claim the target's top sites, as full swaps."""
+    """Couple variables with sites by their effects on few pairs; swap the target's shortlist on calibration pairs.
+
+    All sites are swept on few fit pairs only, which is where the cost lies; those that cannot be told from the best of
+    the shortlist are claimed, as full swaps.
+    """
 
     signature: str = "per_example"
-    """How effects are compared: per_example, or mean as published."""
-    coupling: str = "one_sided"
-    """balanced, one_sided (sites may refuse mass at the price beta) or row_softmax."""
-    epsilons: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
+    """How effects are compared; per_example needs few pairs, mean is as published."""
+    coupling: str = "row_softmax"
+    """balanced, one_sided (sites may refuse mass at the price beta), row_softmax or ranked (by cost alone)."""
+    epsilons: tuple[float, ...] = (0.1,)
     """Entropies to calibrate, in units of the median cost."""
     beta: float = 1.0
     """What it costs that a site gets more or less than its share, in units of the median cost."""
-    top_k: tuple[int, ...] = (1, 2, 4)
-    """Counts of picks to calibrate."""
+    pairs: int | None = 32
+    """Fit pairs that all sites are swept on, half of them informative; null for all."""
+    shortlist: int = 12
+    """How many sites of each coupling are tried on calibration pairs."""
+    coverage: float = 0.25
+    """The least share of fit pairs on which the variable must be defined."""
+    draws: int = 100
+    """Bootstrap draws of the fit pairs, to tell how stable the shortlist is."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Select on fit and calibration pairs, score on test pairs."""
-        rule = Rule(self.signature, self.coupling, self.epsilons, self.beta, self.top_k)
+        rule = Rule(
+            self.signature,
+            self.coupling,
+            self.epsilons,
+            self.beta,
+            (self.shortlist,),
+            coverage=self.coverage,
+            pairs=self.pairs,
+            draws=self.draws,
+        )
         selection = yield from select(problem, rule, finished)
         handles = tuple(
             full_swap_handle(problem.target, site, problem.model, selection.qualities[site].iia.value)
-            for site in selection.picks
+            for site in selection.equals
         )
         claims = Claims(handles, ranking(selection), selection.cost, selection.notes, selection.tensors)
         return (yield from report(problem, claims, finished))
