@@ -107,7 +107,9 @@ def _notes(counts: Tensor, dead: Sequence[str]) -> tuple[str, ...]:
     if dead:
         notes.append(f"{len(dead)} sites never differ between base and source and were not trained: {', '.join(dead)}")
     if unused:
-        notes.append(f"{unused} of {jobs} trained patches were no better than a no-op and were not calibrated")
+        notes.append(
+            f"{unused} of {jobs} trained patches came to nothing, no better than a no-op, and were not calibrated"
+        )
     if blind:
         notes.append(f"{blind} of {jobs} never had a gradient, and stayed where they started")
     return tuple(notes)
@@ -183,9 +185,8 @@ def _train_layer(problem: Problem, group: Sequence[Sites], plan: Plan, ready: _R
 
 
 def _counts(bench: Bench) -> Tensor:
-    """How many jobs a bench has, how many of them were no use, and how many never had a gradient."""
-    progress = bench.progress
-    return torch.tensor([progress.count, int((~progress.useful).sum()), int((~progress.felt).sum())])
+    """How many jobs a bench has, how many of them came to nothing, and how many never had a gradient."""
+    return torch.tensor([bench.progress.count, bench.unused(), int((~bench.progress.felt).sum())])
 
 
 def _kind(featurizer: Featurizer) -> tuple[str, Tensor]:

@@ -122,6 +122,10 @@ class Rotations:
             patches.append(tuple(columns[:, : self.sizes[job]] for columns in turned))
         return [tuple(Rotation(columns.contiguous()) for columns in patch) for patch in patches]
 
+    def unused(self) -> int:
+        """Jobs that took too little off the no-op's loss."""
+        return int((~self.progress.useful).sum())
+
     def _now(self, job: int) -> tuple[Tensor, ...]:
         return tuple(raw[job].detach().clone() for raw in self.raw)
 

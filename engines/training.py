@@ -78,6 +78,10 @@ class Bench(Protocol):
         """The patches worth calibrating, a featurizer for each site."""
         ...
 
+    def unused(self) -> int:
+        """How many jobs came to nothing and are not among these."""
+        ...
+
 
 @dataclass
 class Progress:

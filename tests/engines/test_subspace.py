@@ -237,7 +237,7 @@ def test_hopeless_rotations_are_counted_and_not_calibrated() -> None:
     flipped = torch.where(alike[:, None], 1 - fit.base_labels, fit.base_labels)
     hopeless = replace(problem, fit=replace(fit, labels={**fit.labels, "copied": flipped}))
     events, trials = drain(train(hopeless, [POST], replace(TRAINING, steps=40), {}))
-    sentence = "2 of 2 trained patches were no better than a no-op and were not calibrated"
+    sentence = "2 of 2 trained patches came to nothing, no better than a no-op, and were not calibrated"
     assert sentence in trials.notes
     assert Notice(sentence) in events
     assert max(event.step for event in events if isinstance(event, Trained)) == schedule.STRETCH  # not all 40
