@@ -71,8 +71,11 @@ Weights = Mapping[str, Tensor]
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draw every parameter uniformly from +-1/sqrt(fan-in), which is PyTorch's own rule for these layers.
 
-    A bias shares the fan-in of the hidden layer, the width of a recurrent cell's ``weight_hh``.
+    A recurrent cell's fan-in is the width of its state. Buffers, which are embeddings that are not trained, are drawn
+    uniformly from +-1.
     """
+    for buffer in network.buffers():
+        buffer.uniform_(-1, 1, generator=generator)
     for module in network.modules():
         own = dict(module.named_parameters(recurse=False))
         fan = max((weight.shape[1] for weight in own.values() if weight.ndim == 2), default=1)

@@ -8,8 +8,7 @@ import torch
 
 from engines import registry
 from engines.errors import InvalidSetting
-from engines.events import Event, Notice, Piece, Stage, Steps
-from engines.score import Fit
+from engines.events import Event, Notice, Piece, Stage, Steps, T
 from engines.score import to_record as fit_record
 from engines.task import Problem
 from workbench import catalog, provenance
@@ -23,7 +22,7 @@ MEMORY = 512 * 2**20
 
 
 def build_problem(cell: Cell, seed: int) -> Problem:
-    """The problem of a cell. The bridge is imported here: a stored result must be shown without it."""
+    """The problem of a compiled program. The bridge is imported here: a stored result must be shown without it."""
     from tracr_bridge.task import network, problem
 
     program, regime = catalog.asked(cell.task)
@@ -90,7 +89,10 @@ class Session:
         source = provenance.source()
         with Pulse(run) as pulse:
             yield pulse.say(Stage("building the problem", None, ""))
-            problem = build_problem(spec.cell, spec.seed)
+            problem = yield from self._drive(run, self._build(spec), pulse)
+            if problem is None:
+                pulse.stopped()
+                return
             files, left_out = find_pieces(run, source)
             if left_out:
                 yield pulse.say(
@@ -112,8 +114,16 @@ class Session:
             }
             pulse.done(result, headline(result["fit"]), method_seconds=fit.cost.seconds)
 
-    def _drive(self, run: Run, steps: Steps[Fit], pulse: Pulse) -> Generator[Event, None, Fit | None]:
-        """Pass on what the method says until it returns its fit, or None when somebody asked for a stop."""
+    def _build(self, spec: Spec) -> Steps[Problem]:
+        """The problem of a spec; a network that is not at hand is trained."""
+        if catalog.compiled(spec.cell.task):
+            return build_problem(spec.cell, spec.seed)
+        from workbench.trained import networks, prepared
+
+        return (yield from prepared(spec.cell, spec.seed, networks(self.store)))
+
+    def _drive(self, run: Run, steps: Steps[T], pulse: Pulse) -> Generator[Event, None, T | None]:
+        """Pass on what ``steps`` says until it returns its result, or None when somebody asked for a stop."""
         try:
             while not run.stop_requested:
                 try:

@@ -64,7 +64,8 @@ def setting(a: int, b: int) -> Setting:
 
 def tokens(inputs: Setting) -> list[int]:
     """One token a step, both bits of the place, and the end."""
-    return [bits(inputs)[place] + 2 * bits(inputs)[4 + place] for place in range(4)] + [END]
+    each = bits(inputs)
+    return [*(a + 2 * b for a, b in zip(each[:4], each[4:], strict=True)), END]
 
 
 def bits(inputs: Setting) -> list[int]:
