@@ -33,7 +33,7 @@ class Mark:
     ``invariance`` are held-out shares, ``n`` the informative pairs behind them.
 
     Three marks have no score: of an ``uninformative`` variable, which nobody can be asked about; where the method
-    ``abstained``, which misses a true variable and rejects a wrong one; and where it ``failed``, which misses both.
+    ``abstained``, which misses a true variable and rejects a wrong one; and where it ``failed``, which misses a true one.
     """
 
     program: str

@@ -130,7 +130,10 @@ def _overlap(network: Network, best: Handle, regime: str) -> float | None:
     directions = columns(best.featurizer)
     if directions is None and best.site.span is not None:
         directions = torch.eye(best.site.span[1] - best.site.span[0])
-    return None if directions is None else overlap(network, best.variable, best.site, directions, regime=regime)
+    if directions is None:
+        return None
+    found = overlap(network, best.variable, best.site, directions, regime=regime)
+    return None if found is None else round(found, 6)
 
 
 def columns(featurizer: Featurizer) -> Float[Tensor, "width rank"] | None:

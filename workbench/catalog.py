@@ -25,9 +25,8 @@ from tracr_bridge.regimes import REGIMES, VARIABLE
 
 METHODS, PROGRAMS, TASKS = "engines.methods", "tracr_bridge.programs", "engines.tasks"
 """The packages of plug-ins."""
-MODELS: Mapping[str, str] = MappingProxyType(
-    {"compiled": "the transformer that Tracr compiles from the program, exact"}
-)
+COMPILED = "compiled"
+MODELS: Mapping[str, str] = MappingProxyType({COMPILED: "the transformer that Tracr compiles from the program, exact"})
 """Models of the compiled programs by name, with what they are."""
 WRONG = ".wrong"
 """Suffix of a wrong twin: the variable with its values exchanged for others, which no site carries."""
@@ -60,6 +59,16 @@ class MethodCard:
     summary: str
     settings: tuple[Setting, ...]
 
+    @property
+    def trains(self) -> bool:
+        """Whether it trains anything: it then has a learning rate. A method that does not only selects."""
+        return any(each.name == "learning_rate" for each in _every(self.settings))
+
+    @property
+    def must_be_told(self) -> bool:
+        """Whether it works at sites that it is told, and finds none by itself."""
+        return any(each.name == "sites" and not each.default for each in self.settings)
+
 
 @dataclass(frozen=True)
 class ProgramCard:
@@ -79,6 +88,12 @@ class TaskCard:
     summary: str
     variables: tuple[str, ...]
     models: Mapping[str, str]
+
+
+def _every(settings: tuple[Setting, ...]) -> Iterator[Setting]:
+    for each in settings:
+        yield each
+        yield from _every(each.nested)
 
 
 def method_names() -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from engines.errors import InvalidSetting, InvalidSite, StoreError, UnknownName, WorkbenchError
-from workbench import catalog, provenance, text
+from tracr_bridge.regimes import REGIMES
+from workbench import catalog, choose, disk, provenance, text
 from workbench.process import interruptible
 from workbench.spec import Cell, Spec, parse_assignments
 from workbench.store import ACTIVE, Run, Store, Summary
@@ -363,40 +364,87 @@ def _show_run(run: Run, as_json: bool) -> None:
 
 @app.command()
 def exam(
-    programs: Annotated[str, typer.Option("--programs", help="all, or names with commas between.")] = "all",
-    methods: Annotated[str, typer.Option("--methods", help="all, or names with commas between.")] = "all",
+    programs: Annotated[
+        str, typer.Option("--programs", help="all, names, or random:COUNT, with commas between.")
+    ] = "all",
+    methods: Annotated[
+        str, typer.Option("--methods", help="all, selection (those that train nothing), or names with commas between.")
+    ] = "all",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds for each cell, from 0 on.")] = 1,
+    rungs: Annotated[
+        str | None, typer.Option("--rungs", help="all, or names with commas between: 'workbench ls models'.")
+    ] = None,
+    regime: Annotated[
+        str | None, typer.Option("--regime", help=f"How pairs are drawn: {', '.join(REGIMES)}; variable if not given.")
+    ] = None,
+    random_seed: Annotated[int, typer.Option("--random-seed", min=0, help="Seed of random programs.")] = 0,
+    figures: Annotated[
+        list[Path] | None,
+        typer.Option("--figure", metavar="FILE", help="Draw it: .png, .svg or .pdf; may be repeated."),
+    ] = None,
+    table: Annotated[Path | None, typer.Option("--table", metavar="FILE", help="Write its tables as Markdown.")] = None,
     as_json: AsJson = False,
     folder: StoreFolder = None,
 ) -> int:
     """Put methods through the exam: find the true site of every variable, and reject every wrong variable.
 
+    Without more, every run is stored, and the exam is passed or not. A random program, --rungs, --regime, --figure or
+    --table asks for the exam by rung instead: many programs and networks, no runs, rates with intervals. It goes on
+    where it stopped, and has failed (exit code 1) only where something could not be examined.
+
     \b
     Examples:
       workbench exam
       workbench exam --programs reverse,sort --methods plot_das,full_das --seeds 3
+      workbench exam --programs all,random:500 --rungs all --methods selection --figure exam.png
     """
-    chosen = _chosen(programs, catalog.program_names(), "program")
-    candidates = _chosen(methods, catalog.method_names(), "method")
+    listed, count = choose.programs(programs)
+    candidates = choose.methods(methods)
+    if (
+        count
+        or any(map(catalog.RANDOM.fullmatch, listed))
+        or figures
+        or any(one is not None for one in (rungs, regime, table))
+    ):
+        choose.outputs(figures or (), table)
+        question = candidates, choose.rungs(rungs or catalog.COMPILED), choose.regime(regime), seeds
+        return _exam_by_rung(question, (listed, count, random_seed), (figures or [], table), as_json, _store(folder))
     from workbench.exam import run_exam
     from workbench.narrate import Narrator, tell_steps
     from workbench.session import Session
 
     with Narrator() as narrator:
-        report = tell_steps(narrator, run_exam(Session(_store(folder)), chosen, candidates, seeds=seeds))
+        report = tell_steps(narrator, run_exam(Session(_store(folder)), listed, candidates, seeds=seeds))
     _put(report.record, report.text, as_json)
     return OK if report.passed else FAILED
 
 
-def _chosen(given: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]:
-    """Names with commas between, or ``all``; raises ``UnknownName``."""
-    if given == "all":
-        return known
-    names = tuple(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
-    for name in names or (given,):
-        if name not in known:
-            raise UnknownName(kind, name, known)
-    return names
+def _exam_by_rung(
+    question: tuple[tuple[str, ...], tuple[str, ...], str, int],
+    programs: tuple[tuple[str, ...], int, int],
+    outputs: tuple[Sequence[Path], Path | None],
+    as_json: bool,
+    store: Store,
+) -> int:
+    from workbench import rung_text
+    from workbench.ladder import Question, climb, random_names
+    from workbench.narrate import Narrator, tell_steps
+    from workbench.rung_report import report
+
+    listed, count, seed = programs
+    with Narrator() as narrator:
+        names = (*listed, *tell_steps(narrator, random_names(count, seed, store.exams)))
+        steps = climb(Question.of(*question), names, store)
+        found = report(tell_steps(narrator, steps))
+    figures, table = outputs
+    for file in figures:
+        from workbench.figures import draw
+
+        draw(found, file)
+    if table is not None:
+        disk.replace(table, rung_text.markdown(found).encode())
+    _put(found.record, rung_text.text(found), as_json)
+    return FAILED if found.failures else OK
 
 
 @programs_app.command("verify")
@@ -412,7 +460,7 @@ def verify_programs(
 
     A certificate is kept for each, until its weights, its inputs or the packages change.
     """
-    chosen = _chosen(",".join(names or ["all"]), catalog.program_names(), "program")
+    chosen = choose.named(",".join(names or ["all"]), catalog.program_names(), "program")
     records = []
     for record, words in _verified(chosen, _store(folder), again):
         records.append(record)

@@ -51,7 +51,7 @@ def run_exam(
 ) -> Generator[Event, None, Report]:
     """Examine ``methods`` on ``programs`` with seeds 0 to ``seeds - 1``; yields progress, returns the report card."""
     began, notes = time.perf_counter(), []
-    told = tuple(name for name in methods if _must_be_told(name))
+    told = tuple(name for name in methods if catalog.method(name).must_be_told)
     examined = tuple(name for name in methods if name not in told)
     if told:
         notes.append(f"{', '.join(told)} must be told its sites, so that there is nothing to find; not examined")
@@ -187,10 +187,6 @@ def _weight(program: str) -> float:
     """A guess at how long a program takes, longest first: the last process should not end long after the others."""
     card = catalog.program(program)
     return -len(card.variables) * float(card.facts.get("length", 1))
-
-
-def _must_be_told(method: str) -> bool:
-    return any(setting.name == "sites" and not setting.default for setting in catalog.method(method).settings)
 
 
 _channel: Any = None

@@ -190,6 +190,11 @@ class Store:
         """Where the certificates of compiled programs are kept: beside the runs."""
         return self.root.parent / "certificates"
 
+    @property
+    def exams(self) -> Path:
+        """Where exams by rung keep what they found, a file a program: beside the runs."""
+        return self.root.parent / "exams"
+
     def open(self, spec: Spec) -> Run:
         """The run of ``spec``, made when it is new; raises ``StoreUnwritable``, or ``CorruptRun`` for a damaged one."""
         run = Run(self.root / spec.id)

@@ -23,7 +23,7 @@ from workbench.session import Session
 from workbench.store import Store
 
 PROGRAMS = registry.names("tracr_bridge.programs")
-METHODS = tuple(name for name in registry.names("engines.methods") if not exam._must_be_told(name))
+METHODS = tuple(name for name in registry.names("engines.methods") if not catalog.method(name).must_be_told)
 
 
 @pytest.fixture(scope="module")

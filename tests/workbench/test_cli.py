@@ -42,6 +42,10 @@ MISTAKES = [
     "resume thing",
     "exam --programs reserve",
     "exam --methods cuont,count",
+    "exam --rungs rotatd",
+    "exam --regime fix",
+    "exam --figure exam.gif",
+    "exam --table nowhere/exam.md",
     "programs verify reserve",
 ]
 

@@ -1,0 +1,260 @@
+"""The exam by rung: methods on hundreds of programs, each as several networks that compute the same, graded alike.
+
+No run folders are made. A process a core works on one program at a time and leaves one file behind when it is done, so
+that an exam that was interrupted, or that is asked about more programs, goes on from those files. They count as long as
+the question is the same (methods with settings, rungs, regime, seeds, quotas) and the code that computes is.
+"""
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import signal
+import time
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event as Flag
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engines import registry
+from engines.errors import InvalidSetting, StoreError, WorkbenchError
+from engines.events import Advance, Event, Notice, Stage
+from tracr_bridge.examination import Mark, Paper, Sat, examine, failures, forget
+from tracr_bridge.generate import manifest
+from tracr_bridge.task import QUOTA
+from workbench import catalog, disk, provenance
+from workbench.process import cores
+from workbench.store import Store
+from workbench.verification import certified
+
+FORMAT = 1
+"""Of a program's file; another number is another question."""
+POLL = 0.2
+"""Seconds between two looks at what the processes have done."""
+SPEAK = 60.0
+"""Seconds between two words on how far the exam is."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every program. Equal questions share their files."""
+
+    methods: tuple[str, ...]
+    rungs: tuple[str, ...]
+    regime: str
+    seeds: int
+
+    @staticmethod
+    def of(methods: Sequence[str], rungs: Sequence[str], regime: str, seeds: int) -> "Question":
+        """The question to those ``methods`` that find sites by themselves."""
+        alone = tuple(name for name in methods if not catalog.method(name).must_be_told)
+        if not alone:
+            raise InvalidSetting(
+                f"{', '.join(methods)} must be told its sites, so that there is nothing to find; name another method"
+            )
+        return Question(alone, tuple(rungs), regime, seeds)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Everything that the marks depend on but for the program and the code."""
+        methods = {name: dataclasses.asdict(method) for name, method in self.paper.methods.items()}
+        asked = {"methods": methods, "rungs": list(self.rungs), "regime": self.regime, "seeds": self.seeds}
+        return {"format": FORMAT, **asked, "quota": dict(QUOTA)}
+
+    @property
+    def id(self) -> str:
+        """A name of the question: a hash of its record."""
+        return hashlib.sha256(json.dumps(self.record, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def paper(self) -> Paper:
+        """The question with the methods themselves."""
+        methods = {name: registry.load(catalog.METHODS, name, "METHOD", "method")() for name in self.methods}
+        return Paper(methods, self.rungs, self.regime, self.seeds)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an exam found: every network with its marks; ``kept`` programs were read from earlier files."""
+
+    question: Question
+    programs: tuple[str, ...]
+    networks: tuple[Sat, ...]
+    kept: int
+    seconds: float
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """All marks, program by program, rung by rung."""
+        return tuple(mark for network in self.networks for mark in network.marks)
+
+
+def climb(question: Question, programs: Sequence[str], store: Store) -> Generator[Event, None, Findings]:
+    """Examine ``programs``; yields progress, returns what was found, that of earlier exams included.
+
+    Raises ``StoreUnwritable``, and ``WorkbenchError`` when a process is killed.
+    """
+    began, folder = time.perf_counter(), store.exams / question.id
+    with disk.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    disk.replace(folder / "question.json", disk.encode(question.record, indent=1), durable=False)
+    asked = tuple(dict.fromkeys(programs))
+    left = [name for name in asked if _kept(folder, name) is None]
+    rungs = len(question.rungs)
+    if len(left) < len(asked):
+        yield Notice(f"{len(asked) - len(left)} of {len(asked)} programs were examined before, by the same code")
+    yield Stage("exam by rung", len(asked) * rungs, "networks")
+    task = _Task(question, folder, store.certificates, provenance.source())
+    yield from _all_sat(task, left, (len(asked) - len(left)) * rungs)
+    networks = tuple(one for name in asked for one in _read(folder, name))
+    return Findings(question, asked, networks, len(asked) - len(left), round(time.perf_counter() - began, 1))
+
+
+def random_names(count: int, seed: int, root: Path) -> Generator[Event, None, tuple[str, ...]]:
+    """The names of the first ``count`` random programs of a seed that are distinct, drawn once and then kept."""
+    if not count:
+        return ()
+    file = root / f"random_{seed}.json"
+    try:
+        record = json.loads(file.read_bytes())
+        if record["source"] == provenance.source() and len(record["names"]) >= count:
+            return tuple(record["names"][:count])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        pass
+    yield Stage(f"drawing {count} random programs of seed {seed}, each verified on every input", None, "")
+    names = tuple(entry.name for entry in manifest(count, seed).entries)
+    with disk.writing(root):
+        root.mkdir(parents=True, exist_ok=True)
+    disk.replace(file, disk.encode({"source": provenance.source(), "names": list(names)}), durable=False)
+    return names
+
+
+@dataclass(frozen=True)
+class _Task:
+    question: Question
+    folder: Path
+    certificates: Path
+    source: str
+
+
+def _all_sat(task: _Task, programs: Sequence[str], done: int) -> Generator[Event, None, None]:
+    yield Advance(done)
+    if not programs:
+        return
+    context = multiprocessing.get_context("spawn")
+    queue, stop = context.Queue(), context.Event()
+    pool = ProcessPoolExecutor(
+        min(cores(), len(programs)), mp_context=context, initializer=_join, initargs=(queue, stop)
+    )
+    clock = _Clock(len(programs))
+    try:
+        waiting: set[Future[None]] = {pool.submit(_sit, program, task) for program in programs}
+        while waiting:
+            finished, waiting = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
+            for future in finished:
+                future.result()
+            while not queue.empty():
+                done += queue.get()
+                yield Advance(done)
+            yield from clock.tell(len(programs) - len(waiting))
+    except BrokenProcessPool:
+        raise WorkbenchError(
+            "a process of the exam was killed, most likely for want of memory; the programs that were finished are "
+            "kept: give the same command again to go on"
+        ) from None
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+class _Clock:
+    """Says once in a while how far the exam is and how long it will take."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._began = total, time.monotonic()
+        self._spoken = self._began
+
+    def tell(self, done: int) -> Iterator[Event]:
+        now = time.monotonic()
+        if now - self._spoken >= SPEAK and 0 < done < self._total:
+            self._spoken = now
+            left = (now - self._began) / done * (self._total - done)
+            yield Notice(f"{done} of {self._total} programs examined, about {left / 60:.0f} min left")
+
+
+_channel: Any = None
+"""In a process of the exam: the queue for progress and the flag that says to stop."""
+
+
+def _join(queue: "Queue[int]", stop: Flag) -> None:
+    global _channel
+    _channel = (queue, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and says to stop
+    torch.set_num_threads(1)
+
+
+def _sit(program: str, task: _Task) -> None:
+    """Examine one program and write its file; a stop leaves none."""
+    queue, stop = _channel
+    if provenance.source() != task.source:
+        raise WorkbenchError("the code was changed while the exam was sat; give the same command again to go on")
+    found = []
+    for one in sit(program, task.question.paper, task.certificates):
+        found.append(one)
+        queue.put(1)
+        if stop.is_set():
+            return
+    _write(task.folder, program, found)
+
+
+def sit(program: str, paper: Paper, certificates: Path) -> Iterator[Sat]:
+    """Examine one program that is verified; one that is not has failed marks only.
+
+    A random program is verified as it is drawn, on every input (``tracr_bridge.generate``), but for Tracr's JAX model.
+    """
+    try:
+        if not catalog.RANDOM.fullmatch(program):
+            certified(program, certificates)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - an unverified program is a failure of its own, the others are asked
+        for rung in paper.rungs:
+            yield Sat(rung, tuple(failures(program, rung, paper, error)), 0, 0, 0, 0.0)
+        return
+    yield from examine(program, paper)
+    forget()
+
+
+def _write(folder: Path, program: str, found: Sequence[Sat]) -> None:
+    networks = [
+        {**dataclasses.asdict(one), "marks": [_brief(dataclasses.asdict(mark)) for mark in one.marks]} for one in found
+    ]
+    record = {"program": program, "source": provenance.source(), "networks": networks}
+    disk.replace(folder / f"{program}.json", disk.encode(record), durable=False)
+
+
+def _brief(mark: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in mark.items() if value is not None}
+
+
+def _kept(folder: Path, program: str) -> dict[str, Any] | None:
+    """What is kept of a program if the same code computed it; a damaged file counts as none."""
+    try:
+        record = json.loads((folder / f"{program}.json").read_bytes())
+        return record if record["source"] == provenance.source() and record["networks"] else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _read(folder: Path, program: str) -> Iterator[Sat]:
+    record = _kept(folder, program)
+    if record is None:
+        raise StoreError(f"{folder / f'{program}.json'} is gone or damaged; give the same command again to make it")
+    for one in record["networks"]:
+        yield Sat(**{**one, "marks": tuple(Mark(**mark) for mark in one["marks"])})
