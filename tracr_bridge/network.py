@@ -9,16 +9,24 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from engines.errors import UnverifiedProgram
 from engines.featurize import basis as spanned
+from engines.model import Batch, DecoderModel
 from engines.networks import Decoder
-from engines.site import Site
-from tracr_bridge.truth import Truth, VariableTruth, basis
+from engines.site import Port, Site
+from tracr_bridge.lower import encode
+from tracr_bridge.rungs import COMPILED
+from tracr_bridge.truth import SEED, Truth, VariableTruth, basis, population
 
-COMPILED = "compiled"
-"""The rung of the network as it was compiled."""
+TOLERANCE = 1e-3
+"""Largest distance of a logit from the compiled network's."""
+COMPARED = 400
+"""Inputs on which logits are compared: all, where a program has no more."""
+VISITED = 1000
+"""Inputs whose states count as those that a program reaches: all, where it has no more."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +48,15 @@ class Network:
     ``rung`` names how hard it was made. Row i of ``frame`` is where compiled coordinate i stands in the residual stream
     of this network.
     ``aligned``: the compiled coordinates are coordinates here too, the first ones. ``heads`` is where a compiled head
-    (layer, head) is now; those that are missing stand where they stood. ``decoys`` are blocks from which a variable can
-    be decoded and that nothing reads.
+    (layer, head) is now; those that are missing stand where they stood.
+
+    ``idle`` heads write only what nothing reads. ``decoys`` are blocks from which a variable can be decoded and that
+    nothing reads. ``copies`` are the spans of second copies by variable: readers take the mean of both, and a row of
+    the frame is the direction between the two. ``doubled`` maps a head that writes such a copy to the one that writes the
+    first. ``coldness`` is that of attention as a share of the compiled one's.
+
+    ``deviation`` is the largest distance of a logit from the compiled network's on ``COMPARED`` inputs; raises
+    ``UnverifiedProgram`` where it exceeds ``TOLERANCE``.
     """
 
     truth: Truth
@@ -50,7 +65,21 @@ class Network:
     frame: Float[Tensor, "compiled d_model"]
     aligned: bool
     heads: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    idle: frozenset[tuple[int, int]] = frozenset()
     decoys: tuple[Block, ...] = ()
+    copies: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    doubled: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    coldness: float = 1.0
+    deviation: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        off = compare(self.truth, self.decoder)
+        if not off <= TOLERANCE:
+            raise UnverifiedProgram(
+                f"{self.name}: a logit is {off:.3g} from the compiled network's, more than {TOLERANCE:g}; ask for "
+                f"another rung, such as {COMPILED!r}"
+            )
+        object.__setattr__(self, "deviation", off)
 
     @property
     def name(self) -> str:
@@ -75,7 +104,8 @@ class Network:
         return (*found, *(self._block(None, (at,)) for at in widths))
 
     def _block(self, name: str | None, dims: tuple[int, ...]) -> Block:
-        return Block(name, self.directions(dims), (dims[0], dims[-1] + 1) if self.aligned else None)
+        apart = self.aligned and name not in self.copies
+        return Block(name, self.directions(dims), (dims[0], dims[-1] + 1) if apart else None)
 
     def moved(self, site: Site) -> Site:
         """Where a site of the compiled network is in this one; spans stay, so only aligned networks have them."""
@@ -90,3 +120,33 @@ def canonical(truth: Truth) -> Network:
     """The network as it was compiled."""
     width = len(truth.compiled.residual)
     return Network(truth, COMPILED, truth.decoder, torch.eye(width, dtype=truth.decoder.W_E.dtype), aligned=True)
+
+
+def compare(known: Truth, decoder: Decoder) -> float:
+    """The largest distance of a logit from the compiled network's, where there is an answer (not at BOS)."""
+    if decoder is known.decoder:
+        return 0.0
+    ids, mask, logits = _compared(known)
+    with torch.no_grad():
+        off = (decoder(ids, mask) - logits).abs()[mask]
+    return float(off.max().nan_to_num(nan=torch.inf))
+
+
+def reached(known: Truth) -> list[Float[Tensor, "states compiled"]]:
+    """States of the compiled residual stream: of ``VISITED`` inputs, after every part, at every position, BOS too."""
+    ids, mask = encode(known.compiled, population(known.program, SEED, VISITED)[0])
+    layers = range(known.decoder.shape.n_layers)
+    ports = [Port(0, "resid_pre")]
+    ports += [Port(layer, component) for layer in layers for component in ("resid_mid", "resid_post")]
+    with torch.no_grad():
+        reads = DecoderModel(known.program.name, known.decoder).forward(Batch(ids, mask), reads=ports).reads
+    return [reads[port][mask] for port in ports]
+
+
+@lru_cache(maxsize=8)
+def _compared(known: Truth) -> tuple[Int[Tensor, "rows pos"], Bool[Tensor, "rows pos"], Float[Tensor, "rows pos out"]]:
+    """Inputs, which of their positions have an answer asked, and the compiled logits there."""
+    inputs, _ = population(known.program, SEED + 1, COMPARED)
+    ids, mask = encode(known.compiled, inputs)
+    with torch.no_grad():
+        return ids, mask, known.decoder(ids, mask)

@@ -23,9 +23,11 @@ from engines.site import Site
 from engines.task import Pair, Pairs, Problem, Task, draw_pairs
 from tracr_bridge.expression import Value
 from tracr_bridge.generate import is_random, random_program
-from tracr_bridge.network import COMPILED, Network, canonical
+from tracr_bridge.harden import harden
+from tracr_bridge.network import Network
 from tracr_bridge.program import BOS, TRIES, Program, Tokens
 from tracr_bridge.regimes import REGIMES, VARIABLE
+from tracr_bridge.rungs import COMPILED
 from tracr_bridge.truth import Truth, population, truth
 from tracr_bridge.twin import WRONG, exchanged
 
@@ -52,12 +54,9 @@ def known(program: str) -> Truth:
     return truth(load("tracr_bridge.programs", program, "PROGRAM", "program"))
 
 
-@lru_cache(maxsize=512)
 def network(program: str, rung: str = COMPILED) -> Network:
-    """The network of a program on a rung, by names; raises ``UnknownName``."""
-    if rung != COMPILED:
-        raise UnknownName("model", rung, (COMPILED,))
-    return canonical(known(program))
+    """The network of a program on a rung, by names; raises ``UnknownName`` and ``UnverifiedProgram``."""
+    return harden(known(program), rung)
 
 
 def model(network: Network) -> DecoderModel:
