@@ -108,20 +108,37 @@ class Selection:
 Couplings = Sequence[tuple[float | None, Coupling | Ranking]]
 
 
-def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
-    """Select sites for the target; raises ``InsufficientData`` when no candidate site changes any answer."""
+@dataclass(frozen=True)
+class Weighed:
+    """What fit pairs tell: the sweep of all sites, their costs, and the couplings of the ``sites`` that do anything."""
+
+    swept: Sweep
+    table: Costs
+    sites: tuple[Site, ...]
+    couplings: Couplings
+    notes: tuple[str, ...]
+
+
+def weigh(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Weighed]:
+    """Sweep all sites on fit pairs and couple them; raises ``InsufficientData`` when the target has no signature."""
     notes = list(coverage(problem.fit, problem.variables, rule.coverage))
-    swept = yield from sweep(problem.model, _screened(problem, rule), full(problem.model, problem.sites), finished)
+    swept = yield from sweep(problem.model, screened(problem, rule), full(problem.model, problem.sites), finished)
     table = costs(swept, problem.variables, rule.signature)
     notes += table.notes
-    live = table.live
-    if not live:
-        raise InsufficientData(f"{problem.name}: no candidate site changes any answer on {swept.pairs.n} fit pairs")
-    gone = len(problem.sites) - len(live)
+    sites = tuple(problem.sites[place] for place in table.live)
+    gone = len(problem.sites) - len(sites)
     notes.append(f"{gone} of {len(problem.sites)} candidate sites change no answer and were left out")
-    sites = tuple(problem.sites[place] for place in live)
-    couplings = couple(rule, table.cost[:, live].numpy())
+    couplings = couple(rule, table.cost[:, table.live].numpy()) if sites else ()
     notes += _excuse(rule, table, couplings)
+    return Weighed(swept, table, sites, couplings, tuple(notes))
+
+
+def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
+    """Select sites for the target; raises ``InsufficientData`` when no candidate site changes any answer."""
+    weighed = yield from weigh(problem, rule, finished)
+    swept, table, sites, couplings = weighed.swept, weighed.table, weighed.sites, weighed.couplings
+    if not sites:
+        raise InsufficientData(f"{problem.name}: no candidate site changes any answer on {swept.pairs.n} fit pairs")
     yield Stage("calibration", len(couplings) * len(rule.top_k), "choices")
     counts = [min(count, len(sites)) for count in rule.top_k]
     looked = _shortlist(couplings, sites, max(counts))
@@ -130,7 +147,7 @@ def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
     for site, found in qualities.items():
         yield Measured(str(site), "iia", found.iia.value, found.iia.n)
     value, count, epsilon, coupling = _best(couplings, counts, sites, qualities)
-    notes.append(_described(coupling, epsilon, count, value))
+    notes = [*weighed.notes, _described(coupling, epsilon, count, value)]
     picks = tuple(sites[column] for column in coupling.ranking[0][:count])
     stability = _stability(swept, table, rule, epsilon, count, problem.seed)
     shares = dict(zip(sites, stability, strict=True))
@@ -147,7 +164,8 @@ def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
     return Selection(picks, equals, qualities, epsilon, coupling, sites, cost, tuple(notes), shares)
 
 
-def _screened(problem: Problem, rule: Rule) -> Pairs:
+def screened(problem: Problem, rule: Rule) -> Pairs:
+    """The fit pairs that all sites are swept on."""
     if rule.pairs is None or rule.pairs >= problem.fit.n:
         return problem.fit
     generator = torch.Generator().manual_seed(problem.seed)
@@ -173,7 +191,7 @@ def couple(rule: Rule, cost: np.ndarray) -> Couplings:
 
 def _excuse(rule: Rule, table: Costs, couplings: Couplings) -> list[str]:
     """Why sites are ranked although a coupling was asked for."""
-    if rule.coupling == "ranked" or isinstance(couplings[0][1], Coupling):
+    if rule.coupling == "ranked" or not couplings or isinstance(couplings[0][1], Coupling):
         return []
     if len(table.variables) == 1:
         return ["one variable only: sites are ranked by cost, since transport with one row is uniform"]

