@@ -47,7 +47,7 @@ class Sweep:
 
     def quality(self, variable: str) -> tuple[Quality, ...]:
         """Each part's scores for a variable, in the order of ``parts``."""
-        return tuple(quality(outputs, self.pairs, variable) for outputs in self.outputs)
+        return qualities(self.outputs, self.pairs, variable)
 
 
 def full(model: Model, sites: Iterable[Site]) -> tuple[Part, ...]:
@@ -61,9 +61,24 @@ def quality(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variabl
     They are the harder ones, so that wrong patches are told apart better. Raises ``InsufficientData`` without
     informative pairs.
     """
+    return qualities(outputs[None], pairs, variable)[0]
+
+
+def qualities(
+    outputs: Float[Tensor, "patches pairs answers codes"], pairs: Pairs, variable: str
+) -> tuple[Quality, ...]:
+    """``quality`` of many patches at once."""
     some, rest = pairs.informative(variable), pairs.invariant(variable)
-    right = pairs.answer.correct(outputs, pairs.labels[variable]).double()
-    return _scored(right, some, rest, lambda among: int(among.sum()))
+    labels = pairs.labels[variable].expand(len(outputs), -1, -1)
+    right = pairs.answer.correct(outputs, labels).double()
+
+    def shares(among: Bool[Tensor, " pairs"]) -> list[Score]:
+        n = int(among.sum())
+        return [wilson(total, n) for total in (right @ among.double()).tolist()]
+
+    iia = shares(some)
+    kept = shares(rest) if bool(rest.any()) else [None] * len(iia)
+    return tuple(Quality(*both) for both in zip(iia, kept, strict=True))
 
 
 def estimate(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variable: str) -> Quality:
@@ -225,8 +240,8 @@ def _random_sites(problem: Problem) -> list[Site]:
 
 def _pooled(pairs: Pairs, variable: str, patches: Sequence[Float[Tensor, "pairs answers codes"]]) -> Quality:
     """The mean shares of several patches on the same pairs, with the intervals of one: they are not independent."""
-    labels = pairs.labels[variable]
-    right = torch.stack([pairs.answer.correct(outputs, labels) for outputs in patches]).double().mean(0)
+    outputs = torch.stack(list(patches))
+    right = pairs.answer.correct(outputs, pairs.labels[variable].expand(len(outputs), -1, -1)).double().mean(0)
     return _scored(right, pairs.informative(variable), pairs.invariant_as_drawn(variable), pairs.bases_among)
 
 
@@ -236,13 +251,14 @@ def _chance(pairs: Pairs, variable: str, outputs: Float[Tensor, "pairs answers c
     Only pairs with answers at the same positions can exchange labels; None when no two informative ones can.
     """
     valid = pairs.valid[variable].nonzero()[:, 0]
-    labels, answered = pairs.labels[variable], pairs.answered
     right, count = torch.zeros(pairs.n, dtype=torch.float64), torch.zeros(pairs.n)
-    for shift in range(1, min(len(valid), SHIFTS)):
-        other = valid.roll(shift)
-        alike = (answered[valid] == answered[other]).all(1)
-        right[valid] += pairs.answer.correct(outputs[valid], labels[other]) & alike
-        count[valid] += alike
+    shifts = range(1, min(len(valid), SHIFTS))
+    if shifts:
+        others = torch.stack([valid.roll(shift) for shift in shifts])
+        alike = (pairs.answered[valid] == pairs.answered[others]).all(-1)
+        own = outputs[valid].expand(len(others), -1, -1, -1)
+        right[valid] = (pairs.answer.correct(own, pairs.labels[variable][others]) & alike).double().sum(0)
+        count[valid] = alike.float().sum(0)
     some, rest = pairs.informative(variable) & (count > 0), pairs.invariant_as_drawn(variable) & (count > 0)
     return _scored(right / count.clamp(min=1), some, rest, pairs.bases_among) if bool(some.any()) else None
 

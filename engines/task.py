@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -109,29 +110,39 @@ class Pairs:
 
     def informative(self, variable: str) -> Bool[Tensor, " pairs"]:
         """Fairly drawn pairs whose label differs from the base's own answer; raises ``UnknownName``."""
-        return self._differing(variable) & self.fair.get(variable, torch.ones(self.n, dtype=torch.bool))
+        differing = self._differing[self._known(variable)]
+        return differing & self.fair[variable] if variable in self.fair else differing
 
     def invariant(self, variable: str) -> Bool[Tensor, " pairs"]:
         """Valid pairs whose label is the base's own answer, however they were drawn: a right patch leaves them alone.
 
         A pair whose label has an answer where the base has none is neither informative nor invariant.
         """
-        differing = self._differing(variable)
-        opened = (self.answer.given(self.labels[variable]) & ~self.answer.given(self.base_labels)).any(1)
-        return self.valid[variable] & ~differing & ~opened
+        return self._invariant[self._known(variable)]
 
     def invariant_as_drawn(self, variable: str) -> Bool[Tensor, " pairs"]:
         """The invariant pairs that were kept as they came: their share estimates that of all pairs."""
         kept = self.invariant(variable)
         return kept if self.plain is None else kept & self.plain
 
-    def _differing(self, variable: str) -> Bool[Tensor, " pairs"]:
-        return self.valid[self._known(variable)] & self.answer.differs(self.labels[variable], self.base_labels)
+    @cached_property
+    def _differing(self) -> Mapping[str, Bool[Tensor, " pairs"]]:
+        return {name: self.valid[name] & self.answer.differs(of, self.base_labels) for name, of in self.labels.items()}
+
+    @cached_property
+    def _invariant(self) -> Mapping[str, Bool[Tensor, " pairs"]]:
+        own = self.answer.given(self.base_labels)
+        opened = {name: (self.answer.given(of) & ~own).any(1) for name, of in self.labels.items()}
+        return {name: self.valid[name] & ~self._differing[name] & ~opened[name] for name in self.labels}
 
     def bases_among(self, among: Bool[Tensor, " pairs"]) -> int:
         """How many distinct bases some pairs have: pairs of one base, at one position or another, err alike."""
-        tokens = torch.where(self.bases.mask, self.bases.tokens, -1)[among]
-        return len(tokens.unique(dim=0))
+        return len(self._base_numbers[among].unique())
+
+    @cached_property
+    def _base_numbers(self) -> Int[Tensor, " pairs"]:
+        tokens = torch.where(self.bases.mask, self.bases.tokens, -1)
+        return torch.unique(tokens, dim=0, return_inverse=True)[1]
 
     @property
     def input_change(self) -> Float[Tensor, "pairs features"]:
@@ -154,7 +165,7 @@ class Pairs:
             raise UnknownName("variable", variable, self.labels)
         return variable
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A hash of everything that a run on these pairs depends on (but for the labels)."""
         tensors = [self.bases.tokens, self.bases.mask, self.sources.tokens, self.sources.mask, self.answers_at]
