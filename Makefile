@@ -26,7 +26,7 @@ demo: setup ## verify the compiled programs, then put every method through the e
 	$(BIN)/workbench exam
 
 test: setup ## run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: setup ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

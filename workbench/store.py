@@ -34,7 +34,7 @@ HOME = "CAUSAL_WORKBENCH_HOME"
 """Environment variable that moves the folder in which ``runs`` lies."""
 REPLACED = ".replaced"
 """Folder of finished runs that were run again; nothing finished is deleted."""
-FORMAT = 1
+FORMAT = 2
 """Version of a result's layout."""
 SILENT = 60.0
 """Seconds without a heartbeat after which a run on another host counts as stale."""

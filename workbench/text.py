@@ -154,11 +154,18 @@ def result(record: Mapping[str, Any]) -> str:
 
 
 def _handles(handles: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = [
-        f"{each['site']}  {each['featurizer']} of rank {each['rank']}, {each['calibration_iia']:.3f} in calibration"
-        for each in handles[:HANDLES]
-    ]
+    lines = [f"{' + '.join(map(_part, each['parts']))}, {_calibration(each)}" for each in handles[:HANDLES]]
     return lines + ([f"and {len(handles) - HANDLES} more"] if len(handles) > HANDLES else [])
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    strength = "" if part["strength"] == 1 else f", {part['strength']:.2f} of the way"
+    return f"{part['site']}  {part['featurizer']} of rank {part['rank']}{strength}"
+
+
+def _calibration(handle: Mapping[str, Any]) -> str:
+    iia = handle["calibration_iia"]
+    return "not looked at in calibration" if iia is None else f"{iia:.3f} in calibration"
 
 
 def _time(run: Mapping[str, Any]) -> str:

@@ -184,13 +184,16 @@ def test_nothing_that_a_terminal_would_obey_is_printed(capsys: pytest.CaptureFix
 
 def test_a_result_without_what_is_optional_is_shown() -> None:
     score = {"value": 1.0, "low": 0.5, "high": 1.0, "n": 3}
-    handle = {"site": "s", "featurizer": "Whole", "rank": 3, "calibration_iia": 1.0}
+    parts = [{"site": "s", "featurizer": "Whole", "rank": 3, "strength": 1.0}] * 2
+    parts[1] = {**parts[1], "site": "t", "strength": 0.5}
+    handle = {"site": "s", "parts": parts, "calibration_iia": None}
     fit = {"iia": score, "invariance": None, "controls": {"chance": None}, "believed": False, "notes": []}
     fit |= {"cost": {"forward_passes": 1, "layer_evaluations": 2}, "handles": [handle] * 7}
     clock = {"seconds": 1.0, "attempts": 2, "finished": 0.0}
     spec = {"cell": "a/b/c", "method": "m", "settings": {}, "seed": 0}
     words = text.result({"format": FORMAT, "id": "x", "spec": spec, "fit": fit, "run": clock})
     assert "NOT believed" in words
+    assert "s  Whole of rank 3 + t  Whole of rank 3, 0.50 of the way, not looked at in calibration" in words
     assert "and 2 more" in words
     assert "in 2 attempts" in words
 
