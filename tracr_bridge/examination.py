@@ -18,8 +18,9 @@ from engines.score import Fit
 from engines.task import Problem
 from tracr_bridge.equivalence import audit, equivalence
 from tracr_bridge.grading import Grade, decoyed, grade
+from tracr_bridge.harden import harden
 from tracr_bridge.network import Network
-from tracr_bridge.task import known, network, problem
+from tracr_bridge.task import drawn, known, network, problem
 from tracr_bridge.twin import WRONG
 
 
@@ -211,5 +212,5 @@ def _all_graded(subject: Network, regime: str, fits: Sequence[tuple[Mark, Fit]])
 
 def forget() -> None:
     """Forget the programs that were examined: a process that examines hundreds would keep them all."""
-    for kept in (known, network, equivalence, audit):
+    for kept in (known, harden, equivalence, audit, drawn):
         kept.cache_clear()

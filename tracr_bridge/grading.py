@@ -52,19 +52,17 @@ def grade(network: Network, fits: Sequence[Fit], regime: str = VARIABLE) -> list
 
 def decoyed(network: Network, fit: Fit) -> bool | None:
     """Whether some claim is at a decoy; None in a network that has none."""
-    sites = decoy_sites(network)
-    if not sites:
+    if not network.decoys and not network.idle:
         return None
-    return any(_touches(part.site, decoy) for handle in fit.handles for part in handle.parts for decoy in sites)
+    return any(at_decoy(network, part.site) for handle in fit.handles for part in handle.parts)
 
 
-def decoy_sites(network: Network) -> tuple[tuple[int, int], ...]:
-    """Spans of residual coordinates that hold decoys: nothing reads them, so that no swap there does anything."""
-    return tuple(block.span for block in network.decoys if block.span is not None)
-
-
-def _touches(site: Site, decoy: tuple[int, int]) -> bool:
-    return site.span is not None and site.span[0] >= decoy[0] and site.span[1] <= decoy[1]
+def at_decoy(network: Network, site: Site) -> bool:
+    """Whether a site holds only what nothing reads: coordinates of a decoy, or the result of an idle head."""
+    if site.layer is not None and site.head is not None:
+        return (site.layer, site.head) in network.idle
+    spans = [block.span for block in network.decoys if block.span is not None]
+    return site.span is not None and any(start <= site.span[0] and site.span[1] <= stop for start, stop in spans)
 
 
 def _graded(

@@ -16,17 +16,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from engines import registry
 from engines.errors import InvalidModel, InvalidProgram, InvalidSetting, UnknownName
 from tracr_bridge.regimes import REGIMES, VARIABLE
+from tracr_bridge.rungs import RUNGS
 
 METHODS, PROGRAMS, TASKS = "engines.methods", "tracr_bridge.programs", "engines.tasks"
 """The packages of plug-ins."""
-COMPILED = "compiled"
-MODELS: Mapping[str, str] = MappingProxyType({COMPILED: "the transformer that Tracr compiles from the program, exact"})
+MODELS: Mapping[str, str] = RUNGS
 """Models of the compiled programs by name, with what they are."""
 WRONG = ".wrong"
 """Suffix of a wrong twin: the variable with its values exchanged for others, which no site carries."""

@@ -15,6 +15,7 @@ import typer
 
 from engines.errors import InvalidSetting, InvalidSite, StoreError, UnknownName, WorkbenchError
 from tracr_bridge.regimes import REGIMES
+from tracr_bridge.rungs import COMPILED
 from workbench import catalog, choose, disk, provenance, text
 from workbench.process import interruptible
 from workbench.spec import Cell, Spec, parse_assignments
@@ -407,7 +408,7 @@ def exam(
         or any(one is not None for one in (rungs, regime, table))
     ):
         choose.outputs(figures or (), table)
-        question = candidates, choose.rungs(rungs or catalog.COMPILED), choose.regime(regime), seeds
+        question = candidates, choose.rungs(rungs or COMPILED), choose.regime(regime), seeds
         return _exam_by_rung(question, (listed, count, random_seed), (figures or [], table), as_json, _store(folder))
     from workbench.exam import run_exam
     from workbench.narrate import Narrator, tell_steps
