@@ -9,27 +9,48 @@ informative or not, never one label:
 
 Truth is a function of the regime too, in which bases and sources are drawn. Audit pairs are drawn from all inputs, with
 a seed of their own; no method sees them.
+
+Where a network computes, under every swap, exactly what the compiled one computes under the same swap, its classes are
+those of the compiled network, moved (``transferred``). Let x be the compiled stream and W the isometry onto the frame:
+
+    rotated, scrambled    the stream is x W, and heads write what they wrote, times W
+    embedded, decoys      it is x W plus something orthogonal that no part of the circuit reads, swapped or not
+    copies                it is x W with one block twice, and what is read of two equal copies is the block itself; but
+                          a swap of one copy alone, or of one of the two heads that write them, is no compiled swap
+
+So those last swaps are run, and all of ``compressed`` (a swap may leave the states for which the reduction is lossless)
+and of ``soft`` (logits agree on inputs, not under swaps).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from engines.activations import capture
-from engines.featurize import Rotation
-from engines.intervene import Jobs, by_start_layer, exchange, replace, swapped
+from engines.activations import Activations, capture
+from engines.intervene import Exchange, Jobs, by_start_layer, patched, replace
+from engines.model import Model
 from engines.site import Site
 from engines.task import Pairs, draw_pairs
-from tracr_bridge.network import Block, Network
-from tracr_bridge.task import QUOTA, VARIABLE, candidate_sites, compiled_task, model
+from tracr_bridge.network import Block, Network, canonical
+from tracr_bridge.regimes import VARIABLE
+from tracr_bridge.rungs import COMPILED
+from tracr_bridge.task import QUOTA, candidate_sites, compiled_task, model
 from tracr_bridge.truth import Truth
 
 AUDIT_SEED = 20_000
 FAINT = 1e-5
 """A block of which less than this share of a vector's size moves counts as still: rounding moves it."""
+FIRST = 6
+"""Informative pairs of each variable on which a swap is tried before all others: most swaps fail there."""
+ROWS = 4096
+"""Patched rows run at once."""
+RUN = (COMPILED, "compressed", "soft")
+"""Rungs whose classes are established by running every swap."""
 
 
 @dataclass(frozen=True)
@@ -58,48 +79,161 @@ def audit(known: Truth, regime: str = VARIABLE) -> Pairs:
 @lru_cache(maxsize=64)
 def equivalence(network: Network, regime: str = VARIABLE) -> Mapping[str, Equivalence]:
     """The classes of all variables of a program; a variable without informative pairs has n = 0 and no site."""
-    pairs, sites, subject = audit(network.truth, regime), candidate_sites(network), model(network)
-    right: dict[str, dict[Site, bool]] = {name: {} for name in pairs.labels}
-    carriers: dict[str, dict[Site, list[Block]]] = {name: {} for name in pairs.labels}
-    for layer, group in by_start_layer(sites).items():
-        activations = capture(subject, pairs, group, [layer])
-        blocks = [
-            (site, block)
-            for site in group
-            if site.span is None
-            for block in _differing(activations.bases[site], activations.sources[site], network)
-        ]
-        jobs = [Jobs(site, 1, replace) for site in group]
-        jobs += [Jobs(site, 1, exchange(Rotation(block.columns))) for site, block in blocks]
-        for place, outputs in enumerate(swapped(subject, activations, jobs)):
-            for name in pairs.labels:
-                if not bool(_always(outputs, pairs, name)):
-                    continue
-                if place < len(group):
-                    right[name][group[place]] = True
-                else:
-                    site, block = blocks[place - len(group)]
-                    carriers[name].setdefault(site, []).append(block)
-    return {name: _class(pairs, name, right[name], carriers[name]) for name in pairs.labels}
+    return brute_force(network, regime) if network.rung in RUN else transferred(network, regime)
 
 
-def _class(
-    pairs: Pairs, name: str, right: Mapping[Site, bool], carriers: Mapping[Site, Sequence[Block]]
-) -> Equivalence:
-    n = int(pairs.informative(name).sum())
-    if n == 0:
-        return Equivalence(frozenset(), {}, 0)
-    return Equivalence(frozenset(right), {site: tuple(spans) for site, spans in carriers.items()}, n)
+def brute_force(network: Network, regime: str = VARIABLE) -> Mapping[str, Equivalence]:
+    """The classes, by running every swap."""
+    pairs, sites = audit(network.truth, regime), candidate_sites(network)
+    return _classes(pairs, _run(network, pairs, sites))
 
 
-def _always(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, name: str) -> Bool[Tensor, ""]:
-    return (pairs.answer.correct(outputs, pairs.labels[name]) | ~pairs.valid[name]).all()
+def transferred(network: Network, regime: str = VARIABLE) -> Mapping[str, Equivalence]:
+    """The classes of the compiled network, moved into ``network``; what no compiled swap stands for is run."""
+    pairs, sites, compiled = audit(network.truth, regime), candidate_sites(network), canonical(network.truth)
+    known, now = equivalence(compiled, regime), dict(zip(_spans(compiled), network.blocks, strict=True))
+    origins = {site: _origin(network, site, candidate_sites(compiled)) for site in sites}
+    unknown = [site for site in sites if _halved(network, site)]
+    found = _run(network, pairs, unknown) if unknown else {}
+    for name, of in known.items():
+        for site in set(sites) - set(unknown):
+            origin = origins[site]
+            if origin is None:
+                continue
+            if origin in of.whole:
+                found.setdefault(site, {}).setdefault(name, []).append(None)
+            for block in of.carriers.get(origin, ()):
+                found.setdefault(site, {}).setdefault(name, []).append(now[block.span])
+    return _classes(pairs, found)
+
+
+def _spans(network: Network) -> list[tuple[int, int] | None]:
+    return [block.span for block in network.blocks]
+
+
+def _halved(network: Network, site: Site) -> bool:
+    """Whether a swap there exchanges one of two copies."""
+    if site.span is not None:
+        first = [name for name, start, stop in network.truth.blocks if (start, stop) == site.span]
+        return site.span in network.copies.values() or bool(first and first[0] in network.copies)
+    writes = {*network.doubled, *((layer, head) for (layer, _), head in network.doubled.items())}
+    return site.layer is not None and (site.layer, site.head) in writes
+
+
+def _origin(network: Network, site: Site, compiled: Sequence[Site]) -> Site | None:
+    """The site of the compiled network whose swap is the swap of this one; None where nothing is read."""
+    if site.span is not None and site.span in {block.span for block in network.decoys}:
+        return None
+    if site.head is None or site.layer is None:
+        return site
+    if (site.layer, site.head) in network.idle:
+        return None
+    before = {(layer, now): head for (layer, head), now in network.heads.items()}
+    moved = Site(site.layer, site.component, site.position, before.get((site.layer, site.head), site.head))
+    # the only head of its layer that writes anything: what it writes is all that attention writes
+    return moved if moved in compiled else Site(site.layer, "attn_out", site.position)
+
+
+Found = dict[Site, dict[str, list[Block | None]]]
+"""For each site, by variable, the blocks that carry it there; None stands for the whole vector."""
+
+
+def _classes(pairs: Pairs, found: Found) -> dict[str, Equivalence]:
+    classes = {}
+    for name in pairs.labels:
+        here = {site: by_name[name] for site, by_name in found.items() if name in by_name}
+        blocks = {site: tuple(one for one in some if one is not None) for site, some in here.items()}
+        classes[name] = Equivalence(
+            frozenset(site for site, some in here.items() if None in some),
+            {site: some for site, some in sorted(blocks.items(), key=lambda item: item[0].order()) if some},
+            int(pairs.informative(name).sum()),
+        )
+    return classes
+
+
+def _run(network: Network, pairs: Pairs, sites: Sequence[Site]) -> Found:
+    """Swap whole vectors and blocks at every site, on all pairs.
+
+    A swap that is wrong about every variable on a few pairs is not run on the others, and a span that is a block is
+    swapped as one. A block along which nothing moves is wrong on informative pairs.
+    """
+    names = [name for name in pairs.labels if bool(pairs.informative(name).any())]
+    spans = {block.span for block in network.blocks}
+    tested = [site for site in sites if site.span not in spans or site.span is None]
+    if not names or not tested:
+        return {}
+    subject, groups = model(network), by_start_layer(tested)
+    activations, found = capture(subject, pairs, tested, groups), Found()
+    for group in groups.values():
+        asked: list[Swap] = []
+        for site in group:
+            moving = _differing(activations.bases[site], activations.sources[site], network) if not site.span else ()
+            asked += [(site, block) for block in (None, *moving)]
+        for (site, block), right in zip(asked, _always(subject, activations, asked, names), strict=True):
+            for name, holds in zip(names, right.tolist(), strict=True):
+                if holds:
+                    found.setdefault(site, {}).setdefault(name, []).append(block)
+    for site in set(sites) - set(tested):
+        for name, blocks in found.get(site.whole, {}).items():
+            if any(block is not None and block.span == site.span for block in blocks):
+                found.setdefault(site, {})[name] = [None]
+    return found
+
+
+Swap = tuple[Site, Block | None]
+"""A site and what is swapped there: a block, or the whole vector."""
+
+
+def _always(
+    subject: Model, activations: Activations, asked: Sequence[Swap], names: Sequence[str]
+) -> Bool[Tensor, "swaps names"]:
+    """Whether each swap is right about each variable on all pairs; a few pairs are tried before the others."""
+    pairs = activations.pairs
+    few = torch.zeros(pairs.n, dtype=torch.bool)
+    for name in names:
+        few[pairs.informative(name).nonzero()[:FIRST, 0]] = True
+    right = torch.ones(len(asked), len(names), dtype=torch.bool)
+    for index in (few.nonzero()[:, 0], (~few).nonzero()[:, 0]):
+        alive = right.any(1).nonzero()[:, 0]
+        done = 0
+        for jobs in _batches([asked[place] for place in alive.tolist()], len(index)) if len(index) else ():
+            with torch.no_grad():
+                outputs = patched(subject, activations, jobs, index)
+            rows = alive[done : done + len(outputs)]
+            done += len(outputs)
+            for column, name in enumerate(names):
+                labels, valid = pairs.labels[name][index], pairs.valid[name][index]
+                correct = pairs.answer.correct(outputs, labels.expand(len(outputs), *labels.shape))
+                right[rows, column] &= (correct | ~valid).all(1)
+    return right
+
+
+def _batches(asked: Sequence[Swap], pairs: int) -> Iterator[list[Jobs]]:
+    """The swaps as jobs, all blocks of a site in one, about ``ROWS`` patched rows a batch; their order is kept."""
+    batch: list[Jobs] = []
+    for (site, whole), group in groupby(asked, key=lambda swap: (swap[0], swap[1] is None)):
+        blocks = [block.columns for _, block in group if block is not None]
+        job = Jobs(site, 1, replace) if whole else Jobs(site, len(blocks), _along(blocks))
+        if batch and (sum(one.count for one in batch) + job.count) * pairs > ROWS:
+            yield batch
+            batch = []
+        batch.append(job)
+    if batch:
+        yield batch
+
+
+def _along(blocks: Sequence[Float[Tensor, "width k"]]) -> Exchange:
+    """The exchange that swaps along each of several blocks, side by side."""
+    rank = max(columns.shape[1] for columns in blocks)
+    stacked = torch.stack([torch.nn.functional.pad(columns, (0, rank - columns.shape[1])) for columns in blocks])
+    return lambda base, source: base + (source - base) @ stacked[:, None] @ stacked[:, None].mT
 
 
 def _differing(base: Tensor, source: Tensor, network: Network) -> list[Block]:
     """The blocks along which base and source ever differ at a site; swapping the others does nothing."""
     moving, scale = base - source, max(float(base.abs().max()), float(source.abs().max()), 1.0)
-    return [block for block in network.blocks if float((moving @ block.columns).abs().max()) > FAINT * scale]
+    far = [float((moving @ block.columns).abs().max()) if block.columns.shape[1] else 0.0 for block in network.blocks]
+    return [block for block, much in zip(network.blocks, far, strict=True) if much > FAINT * scale]
 
 
 def overlap(

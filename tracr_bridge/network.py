@@ -6,7 +6,7 @@ network's own residual stream, and ``Network.heads`` where each compiled head is
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,7 +16,7 @@ from engines.errors import UnverifiedProgram
 from engines.featurize import basis as spanned
 from engines.model import Batch, DecoderModel
 from engines.networks import Decoder
-from engines.site import Port, Site
+from engines.site import Port
 from tracr_bridge.lower import encode
 from tracr_bridge.rungs import COMPILED
 from tracr_bridge.truth import SEED, Truth, VariableTruth, basis, population
@@ -52,8 +52,8 @@ class Network:
 
     ``idle`` heads write only what nothing reads. ``decoys`` are blocks from which a variable can be decoded and that
     nothing reads. ``copies`` are the spans of second copies by variable: readers take the mean of both, and a row of
-    the frame is the direction between the two. ``doubled`` maps a head that writes such a copy to the one that writes the
-    first. ``coldness`` is that of attention as a share of the compiled one's.
+    the frame is the direction between the two. ``doubled`` maps a head that writes such a copy to the one that writes
+    the first. ``coldness`` is that of attention as a share of the compiled one's.
 
     ``deviation`` is the largest distance of a logit from the compiled network's on ``COMPARED`` inputs; raises
     ``UnverifiedProgram`` where it exceeds ``TOLERANCE``.
@@ -96,7 +96,7 @@ class Network:
         moved = self.frame.T @ basis(variable, self.frame.dtype)
         return moved if self.aligned else spanned(moved, 1e-4).columns
 
-    @property
+    @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """The directions of every expression that has coordinates, and of every SelectorWidth's 1 / (1 + w)."""
         found = [self._block(name, tuple(range(start, stop))) for name, start, stop in self.truth.blocks]
@@ -106,13 +106,6 @@ class Network:
     def _block(self, name: str | None, dims: tuple[int, ...]) -> Block:
         apart = self.aligned and name not in self.copies
         return Block(name, self.directions(dims), (dims[0], dims[-1] + 1) if apart else None)
-
-    def moved(self, site: Site) -> Site:
-        """Where a site of the compiled network is in this one; spans stay, so only aligned networks have them."""
-        if site.head is None or site.layer is None:
-            return site
-        head = self.heads.get((site.layer, site.head), site.head)
-        return Site(site.layer, site.component, site.position, head, site.span)
 
 
 @lru_cache(maxsize=512)

@@ -51,7 +51,7 @@ def remap(decoder: Decoder, write: Float[Tensor, "old new"], read: Float[Tensor,
 
 
 def rotation(size: int, generator: torch.Generator) -> Float[Tensor, "size size"]:
-    """A random orthogonal matrix, uniform: Mezzadri 2007, "How to generate random matrices from the classical groups"."""
+    """A random orthogonal matrix, uniform among all (Mezzadri 2007, "How to generate random matrices")."""
     drawn = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
     return drawn.Q * drawn.R.diagonal().sign()
 

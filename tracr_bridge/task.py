@@ -196,8 +196,8 @@ def candidate_sites(network: Network) -> tuple[Site, ...]:
 
     The embedding; attention's and the MLP's output and the residual stream after each layer; each head's result where a
     layer has several heads; and, in a network whose coordinates mean something, the blocks of consecutive residual
-    coordinates that the compiler gave to one expression, and those of decoys, from the layer on in which they are
-    written (before, they are zero on every input).
+    coordinates that the compiler gave to one expression, and those of decoys and second copies, from the layer on in
+    which they are written (before, they are zero on every input).
     """
     shape = model(network).shape
     sites: list[Site] = []
@@ -211,6 +211,16 @@ def candidate_sites(network: Network) -> tuple[Site, ...]:
     return tuple(sorted(sites, key=Site.order))
 
 
+def decoy_sites(network: Network) -> tuple[Site, ...]:
+    """Candidate sites that hold something and move nothing: decoys, and results of heads that nothing reads."""
+    spans = {block.span for block in network.decoys}
+    return tuple(
+        site
+        for site in candidate_sites(network)
+        if (site.span is not None and site.span in spans) or (site.layer, site.head) in network.idle
+    )
+
+
 def _heads(network: Network, layer: int) -> Sequence[int]:
     """The heads of a layer that write something, when there are several."""
     attention = cast(Block, network.decoder.blocks[layer]).attn
@@ -222,11 +232,13 @@ def _spans(network: Network, layer: int) -> list[tuple[int, int]]:
     """Blocks that are written by the end of ``layer``; -1 is the embedding."""
     if not network.aligned:
         return []
+    spans = [(name, (start, stop)) for name, start, stop in network.truth.blocks]
+    spans += [(block.name, block.span) for block in network.decoys if block.name and block.span]
     written = []
-    for name, start, stop in network.truth.blocks:
+    for name, span in (*spans, *network.copies.items()):
         ready = network.truth.variable(name).ready
         if ready is None or ready.component == "resid_pre" or (ready.layer is not None and ready.layer <= layer):
-            written.append((start, stop))
+            written.append(span)
     return written
 
 
