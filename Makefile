@@ -34,14 +34,22 @@ check: setup ## format, lint, types, import contracts
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-bench: setup ## measure each fast path against its naive path
-	@set -e; for script in benchmarks/*.py; do \
-	  [ -e "$$script" ] || { echo "no benchmarks yet"; break; }; \
-	  echo "== $$script"; $(BIN)/python "$$script"; done
+PEERS := build/bench/peers
+
+bench: setup $(PEERS)/.installed ## measure each fast path against its naive path and its public peer
+	rm -rf build/bench/rows
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	PYTHONPATH=benchmarks $(BIN)/python -m bench.render
+
+# Peers are only measured against: they stay out of .venv, and run on its torch and transformers.
+$(PEERS)/.installed: benchmarks/constraints.txt
+	rm -rf $(PEERS)
+	$(BIN)/python -m pip install --quiet --no-deps --target $(PEERS) -r $<
+	touch $@
 
 constraints: ## write the installed versions to constraints.txt (for maintainers)
 	{ head -1 constraints.txt; $(BIN)/python -m pip freeze --all --exclude pip | grep -v -e '^-e' -e '@ file' -e '^causal' | sed 's/+cpu//'; } > constraints.new
 	mv constraints.new constraints.txt
 
 clean: ## remove the virtual environment and the caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from bench.timing import alternate, header, table
+from bench.timing import alternate, header, publish
 
 from engines.networks import Decoder
 from engines.registry import load
@@ -66,19 +66,22 @@ def row(name: str, compiling: ModuleType, rasp: ModuleType) -> list[object]:
     paths = {"ours": functools.partial(ours, program), "first": lambda: (clear(), again()), "again": again}
     timed = alternate(paths, ROUNDS)
     shape, medians = mine[1].shape, [timed.median(path) for path in paths]
-    return [name, shape.n_layers, shape.d_model, *medians, timed.ratio("first", "ours"), timed.ratio("again", "ours")]
+    ratios = [timed.ratio("first", "ours"), timed.ratio("again", "ours")]
+    memory = f"{timed.peak('ours'):.0f} / {timed.peak('first'):.0f}"
+    return [name, shape.n_layers, shape.d_model, *medians, *ratios, memory]
 
 
 def main() -> None:
     """Print one row a program."""
-    header(CLAIM, "tracr-pypi", "jax", "dm-haiku")
+    header(CLAIM)
     ours(load("tracr_bridge.programs", PROGRAMS[0], "PROGRAM", "program"))  # Tracr is imported before the clock starts
     began = time.perf_counter()
     compiling = importlib.import_module("tracr.compiler.compiling")
     print(f"importing JAX, Haiku and Tracr's assembly took {time.perf_counter() - began:.2f} s more, once a process\n")
     rasp = importlib.import_module("tracr.rasp.rasp")
     columns = ["program", "layers", "d_model", "ours s", "Tracr first s", "Tracr again s", "first / ours"]
-    table([*columns, "again / ours"], [row(name, compiling, rasp) for name in PROGRAMS])
+    rows = [row(name, compiling, rasp) for name in PROGRAMS]
+    publish("compile", [*columns, "again / ours", "MiB"], rows, ("tracr-pypi", "jax", "dm-haiku"))
 
 
 if __name__ == "__main__":

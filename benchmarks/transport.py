@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 import numpy as np
-from bench.timing import alternate, header, table
+from bench.timing import alternate, header, publish
 
 from engines.coupling import TOLERANCE, Coupling, Table
 from engines.transport import balanced, scale
@@ -58,10 +58,11 @@ def row(cost: Table, epsilon: float) -> list[object]:
 
 def main() -> None:
     """Print one row an epsilon."""
-    header(CLAIM, "numpy", "scipy", "POT")
+    header(CLAIM)
     cost = np.random.default_rng(0).uniform(0, 1, (5, 300))
     columns = ["epsilon", "ours s", "steps", "residual", "POT s", "iterations", "residual", "seconds"]
-    table([*columns, "plan diff x 300"], [row(cost, epsilon) for epsilon in EPSILONS])
+    rows = [row(cost, epsilon) for epsilon in EPSILONS]
+    publish("transport", [*columns, "plan diff x 300"], rows, ("numpy", "scipy", "POT"))
 
 
 if __name__ == "__main__":

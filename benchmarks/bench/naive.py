@@ -5,6 +5,7 @@ measure is the caching, the restart and the sharing of batches.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from engines.activations import columns, read, write
 from engines.intervene import Metered
-from engines.model import NO_EDITS, Ask, Batch, DecoderModel, Edit, Forward
+from engines.model import NO_EDITS, Ask, Batch, Edit, Forward, Model
 from engines.site import Port, Site
 from engines.task import Pairs
 
@@ -20,12 +21,16 @@ Swap = Callable[[Tensor, Tensor], Tensor]
 """(base, source) -> patched, each [pairs, positions, width]."""
 
 
+@dataclass(frozen=True)
 class Naive:
-    """A network without a cache; ``meter`` counts what it runs."""
+    """A network with ``outputs`` output columns, without a cache; ``meter`` counts what it runs."""
 
-    def __init__(self, model: DecoderModel) -> None:
-        self.meter = Metered(model)
-        self.outputs = torch.arange(model.decoder.shape.d_vocab_out)
+    model: Model
+    outputs: int
+    meter: Metered = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "meter", Metered(self.model))
 
     def patched(
         self, pairs: Pairs, site: Site, swap: Swap, index: Int[Tensor, " batch"]
@@ -46,4 +51,4 @@ class Naive:
 
     def _full(self, batch: Batch, reads: tuple[Port, ...], edits: Mapping[Port, Edit] = NO_EDITS) -> Forward:
         everywhere = torch.arange(batch.tokens.shape[1]).expand(batch.rows, -1)
-        return self.meter.forward(batch, reads=reads, edits=edits, ask=Ask(everywhere, self.outputs))
+        return self.meter.forward(batch, reads=reads, edits=edits, ask=Ask(everywhere, torch.arange(self.outputs)))

@@ -59,11 +59,11 @@ def random_pairs(model: DecoderModel, count: int, seed: int) -> Pairs:
     )
 
 
-def random_sites(model: DecoderModel, components: tuple[str, ...], position: str) -> tuple[Site, ...]:
-    """``components`` after every layer at one position, and with "result" among them, of each head."""
+def random_sites(model: DecoderModel, components: tuple[str, ...], positions: tuple[str, ...]) -> tuple[Site, ...]:
+    """``components`` after every layer at every position, and with "result" among them, of each head."""
     sites: list[Site] = []
     for layer in range(model.shape.n_layers):
         for component in components:
             heads = range(model.shape.n_heads) if component == "result" else (None,)
-            sites += [Site(layer, component, position, head) for head in heads]
+            sites += [Site(layer, component, position, head) for head in heads for position in positions]
     return tuple(sites)
