@@ -9,9 +9,11 @@ Patching Outperforms Automated Circuit Discovery", equation 2). Effects are give
 twice the mean |m(base)|, so that a right patch has about 1.
 
 The gradient is zero where attention is saturated or a threshold is far away, whatever a swap would do there. A site is
-SILENT when its vectors differ, yet no difference of that size could move the answer by more than a thousandth:
+SILENT when its vectors differ, yet to first order no answer moves by more than a thousandth of that unit:
 
-    |dm / dh_s| |h_s(source) - h_s(base)|  <=  0.001 * 2 mean |m(base)|     on every informative pair
+    |(dm / dh_s) . (h_s(source) - h_s(base))|  <=  0.001 * 2 mean |m(base)|     on every informative pair
+
+What does not matter is silent too. Only exact swaps tell the two apart.
 """
 
 import hashlib
@@ -32,7 +34,7 @@ from engines.site import Port, Site
 from engines.task import Pairs, Problem
 
 SILENT = 1e-3
-"""The share of the lead that a swap must be able to move, to first order, to be heard."""
+"""The share of what a right patch moves that a swap must move, to first order, to be heard."""
 ROWS = 512
 """Base runs at once: all their activations are kept for the backward."""
 
@@ -42,7 +44,7 @@ class Attribution:
     """First-order effects of a full swap at each site, averaged over the informative fit pairs.
 
     ``differing`` marks sites whose vectors ever differ there; ``unheard`` is the share of a site's differing pairs at
-    which it has no gradient.
+    which it has no effect to first order.
     """
 
     sites: tuple[Site, ...]
@@ -53,7 +55,7 @@ class Attribution:
 
     @property
     def silent(self) -> Bool[Tensor, " sites"]:
-        """Sites that differ and have no gradient at any pair: what they do cannot be seen to first order."""
+        """Sites that differ and have no first-order effect on any pair: attribution cannot see what they do."""
         return self.differing & (self.unheard == 1)
 
     def order(self) -> tuple[int, ...]:
@@ -84,7 +86,7 @@ def _attribute(problem: Problem, sites: Sequence[Site]) -> dict[str, Tensor]:
     check_aligned(pairs, sites)
     ports = sorted({site.port for site in sites}, key=str)
     informative = pairs.informative(problem.target).nonzero()[:, 0]
-    effects, bounds, differing, leads = [], [], [], []
+    effects, differing, leads = [], [], []
     for index in informative.split(ROWS):
         theirs = recorded(meter, pairs.sources.take(index), ports)
         ours, gradients, lead = _slopes(meter, pairs, problem.target, ports, index)
@@ -93,15 +95,15 @@ def _attribute(problem: Problem, sites: Sequence[Site]) -> dict[str, Tensor]:
             origin = columns(site, pairs.source_at, pairs.sources)[index]
             slope = read(gradients[site.port], site, where).double().flatten(1)
             change = (read(theirs[site.port], site, origin) - read(ours[site.port], site, where)).double().flatten(1)
-            there.append(((slope * change).sum(1), slope.norm(dim=1) * change.norm(dim=1), change.any(1)))
-        for kept, part in zip((effects, bounds, differing), zip(*there, strict=True), strict=True):
+            there.append(((slope * change).sum(1), change.any(1)))
+        for kept, part in zip((effects, differing), zip(*there, strict=True), strict=True):
             kept.append(torch.stack(part))
         leads.append(lead.double())
     unit = 2 * torch.cat(leads).abs().mean().clamp(min=torch.finfo(torch.float64).tiny)
-    differs = torch.cat(differing, 1)
-    quiet = (torch.cat(bounds, 1) <= SILENT * unit) & differs
+    each, differs = torch.cat(effects, 1) / unit, torch.cat(differing, 1)
+    quiet = (each.abs() <= SILENT) & differs
     return {
-        "effects": torch.cat(effects, 1).mean(1) / unit,
+        "effects": each.mean(1),
         "differing": differs.any(1),
         "unheard": quiet.sum(1).double() / differs.sum(1).clamp(min=1),
         **cost_tensors(meter.cost(time.perf_counter() - began)),

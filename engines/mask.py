@@ -31,6 +31,8 @@ from engines.training import Progress, Schedule
 
 COLD = 0.05
 """The temperature of the last step."""
+HOPELESS = 16
+"""After so many steps masks that have taken nothing off the no-op's loss stop; the others train to the last step."""
 
 
 @dataclass
@@ -46,9 +48,10 @@ class Gates:
     penalties: Float[Tensor, " jobs"]
     logits: Float[Tensor, "jobs features"]
     progress: Progress = field(init=False)
+    stopped: dict[int, Float[Tensor, " features"]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.progress = Progress(len(self.penalties), early=False)
+        self.progress = Progress(len(self.penalties), HOPELESS, settled=False)
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
@@ -77,8 +80,8 @@ class Gates:
         return self.penalties[live] * self.gates(share, live).sum(1) / self.moving.sum()
 
     def stop(self, jobs: Sequence[int]) -> None:
-        """Nothing stops: gates are soft until the last step."""
-        assert not jobs
+        """Remember the jobs as they are now."""
+        self.stopped |= {job: self.logits[job].detach().clone() for job in jobs}
 
     def found(self) -> list[tuple[Mask | Rotation, ...]]:
         """The distinct masks with an open gate, and the one with all gates open."""
@@ -93,7 +96,10 @@ class Gates:
         return int((~self._cut().any(1)).sum())
 
     def _cut(self) -> Bool[Tensor, "jobs features"]:
-        return (self.logits.detach() > 0) & self.moving
+        logits = self.logits.detach().clone()
+        for job, kept in self.stopped.items():
+            logits[job] = kept
+        return (logits > 0) & self.moving
 
 
 @dataclass(frozen=True)

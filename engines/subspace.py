@@ -35,7 +35,7 @@ from engines.intervene import Exchange, Jobs
 from engines.search import Sites, search
 from engines.site import Site
 from engines.task import Problem
-from engines.training import Progress, Schedule
+from engines.training import STRETCH, Progress, Schedule
 from engines.trials import Trial, Trials, claims, ordered
 
 __all__ = ["Training", "Trial", "Trials", "claims", "refine", "rotations", "train", "train_joint"]
@@ -92,7 +92,7 @@ class Rotations:
     stopped: dict[int, tuple[Tensor, ...]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.progress = Progress(len(self.sizes), self.early)
+        self.progress = Progress(len(self.sizes), STRETCH if self.early else None, self.early)
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:

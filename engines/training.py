@@ -85,14 +85,18 @@ class Bench(Protocol):
 
 @dataclass
 class Progress:
-    """How far ``count`` jobs are. ``live`` ones still train; only where ``early`` is set do any stop.
+    """How far ``count`` jobs are; ``live`` ones still train.
+
+    Jobs stop when they are ``hopeless``, once so many steps are done, and when they have ``settled`` (are finished or
+    no longer improve); None and False: they never do.
 
     ``now`` is each job's loss as a share of the no-op's, smoothed, and ``before`` what that was a stretch ago; ``felt``
     says whether it ever had a gradient.
     """
 
     count: int
-    early: bool = True
+    hopeless: int | None = STRETCH
+    settled: bool = True
     live: Int[Tensor, " live"] = field(init=False)
     now: Float[Tensor, " jobs"] = field(init=False)
     before: Float[Tensor, " jobs"] = field(init=False)
@@ -113,12 +117,16 @@ class Progress:
         self.now[self.live] = 0.7 * self.now[self.live] + 0.3 * losses.to(self.now.dtype)
         self.felt[self.live] |= slopes > BLIND * losses
 
-    def review(self) -> list[int]:
-        """Stop what is hopeless, finished or no longer improving; returns what was stopped."""
+    def review(self, steps: int) -> list[int]:
+        """Stop what is hopeless or settled after so many ``steps``; returns what was stopped."""
         now, before = self.now[self.live], self.before[self.live]
-        going = (now < 1 - HOPELESS) & (now > FINISHED) & (now < PLATEAU * before) | torch.tensor(not self.early)
-        stopped = self.live[~going].tolist()
-        self.live = self.live[going]
+        stops = torch.zeros(len(self.live), dtype=torch.bool)
+        if self.hopeless is not None and steps >= self.hopeless:
+            stops |= now >= 1 - HOPELESS
+        if self.settled:
+            stops |= (now <= FINISHED) | (now >= PLATEAU * before)
+        stopped = self.live[stops].tolist()
+        self.live = self.live[~stops]
         self.before = self.now.clone()
         return stopped
 
@@ -155,7 +163,7 @@ def optimise(
         if (step + 1) % STRETCH == 0 or step + 1 == schedule.steps:
             yield Trained(f"L{jobs[0].start}", step + 1, float(losses.detach().min()))
             for bench in live:
-                bench.stop(bench.progress.review())
+                bench.stop(bench.progress.review(step + 1))
 
 
 def _slopes(bench: Bench) -> Float[Tensor, " live"]:

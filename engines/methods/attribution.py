@@ -16,13 +16,13 @@ from engines.trials import Trial, Trials, claims, of_sweep
 class AttributionPatching:
     """Rank all sites by gradient times difference, swap at the best exactly; claim the best of those.
 
-    Saturated attention and thresholds have no gradient, whatever they carry: such sites are counted in the notes.
+    Saturated attention and thresholds have no gradient, whatever they carry: the notes count sites without one.
     """
 
     verify: int = 16
     """How many of the sites with the largest first-order effects are swapped exactly."""
     audit: bool = False
-    """Swap at every site without gradient as well, to count how many of them matter."""
+    """Swap at every site without first-order effect as well, to count how many of them matter."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Rank on fit pairs, verify on calibration pairs, score on test pairs."""
@@ -50,7 +50,7 @@ class AttributionPatching:
 
 
 def _notes(found: Attribution, trials: tuple[Trial, ...]) -> tuple[str, ...]:
-    """How far the ranking is blind: sites and pairs without gradient, and what exact swaps say of such sites."""
+    """How far the ranking is blind: what has no first-order effect, and what exact swaps say of that."""
     silent = {found.sites[place] for place in found.silent.nonzero()[:, 0].tolist()}
     swapped = [trial for trial in trials if trial.sites[0] in silent]
     real = sum(trial.quality.iia.value > 0 for trial in swapped)
@@ -58,9 +58,9 @@ def _notes(found: Attribution, trials: tuple[Trial, ...]) -> tuple[str, ...]:
     share = float(found.unheard[heard].mean()) if bool(heard.any()) else 0.0
     return (
         f"{len(trials)} of {int(found.differing.sum())} sites that differ between base and source were swapped exactly",
-        f"{len(silent)} of them have no gradient, so that attribution cannot see what they do; {len(swapped)} of these "
-        f"were swapped exactly and {real} set an answer right (audit=true swaps at all of them)",
-        f"the others have no gradient at {share:.0%} of pairs",
+        f"{len(silent)} of them have no first-order effect, so that attribution cannot see what they do; "
+        f"{len(swapped)} of these were swapped exactly and {real} set an answer right (audit=true takes all of them)",
+        f"the others have none at {share:.0%} of pairs",
     )
 
 

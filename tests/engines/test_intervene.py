@@ -180,3 +180,18 @@ def test_gradients_reach_the_exchange() -> None:
         patched(model, activations, [job], torch.arange(pairs.n)).square().sum().backward()
         assert strength.grad is not None
         assert float(strength.grad.abs()) > 1e-6
+
+
+def test_a_backward_counts_as_a_forward_and_only_where_there_is_one() -> None:
+    model, pairs = random_model(False), random_pairs()
+    site = Site.parse("L1.attn_out@target")
+    activations = capture(model, pairs, [site], [1])
+    strength = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    job = Jobs(site, 1, lambda base, source: base + strength * (source - base))
+    meter = Metered(model)
+    outputs = patched(meter, activations, [job], torch.arange(pairs.n))
+    assert (meter.forward_passes, meter.layer_evaluations) == (5, 10)  # five rows, layers 1 and 2
+    outputs.sum().backward()
+    assert (meter.forward_passes, meter.layer_evaluations) == (5, 20)
+    swapped(meter, activations, [job])  # without gradient
+    assert (meter.forward_passes, meter.layer_evaluations) == (10, 30)
