@@ -103,8 +103,9 @@ def test_a_right_patch_has_an_effect_of_one() -> None:
 def test_a_threshold_hides_what_lies_below_it() -> None:
     """relu(x0 + x1 - 1.01) has no slope at x0 = 0: turning x0 on is not seen, though it sets every answer right."""
     decoder = conjunction_decoder()
-    assert isinstance(decoder.blocks[0], Block)
-    decoder.blocks[0].mlp.b_in.data[0] = -0.01
+    block = decoder.blocks[0]
+    assert isinstance(block, Block)
+    block.mlp.b_in.data[0] = -0.01
     problem, copy = conjunction_problem("copied"), Site.parse("L0.attn_out@last")
     problem = replace(problem, model=DecoderModel("thresholded", decoder))
     off = problem.fit.bases.tokens[:, 0] == 0
