@@ -24,8 +24,8 @@ class Choice:
 
     ``sharpness`` multiplies logits before the softmax (an inverse temperature), for networks such as compiled ones
     whose outputs are 0/1 coordinates and no log-probabilities. An answer is right when its output leads every other by
-    more than ``margin``: a tie answers nothing. Raises ``InvalidModel`` when two values share a column: then no output
-    could tell them apart.
+    more than ``margin``: a tie answers nothing. Raises ``InvalidModel`` when two values share a column, or are equal:
+    then no output, or no label, could tell them apart.
     """
 
     values: tuple[Value, ...]
@@ -39,6 +39,14 @@ class Choice:
                 f"{len(self.values)} answers on {len(set(self.columns))} distinct output columns: "
                 "give each answer a column of its own"
             )
+        first: dict[Value, Value] = {}
+        for value in self.values:
+            if value in first:
+                raise InvalidModel(
+                    f"the values {value!r} and {first[value]!r} are equal, so that one label would stand for both "
+                    "columns: give each answer once, and no two that compare equal"
+                )
+            first[value] = value
 
     def encode(self, answers: Sequence[Sequence[Value | None]], width: int) -> Int[Tensor, "pairs answers"]:
         """Labels padded to ``width``; None becomes ``NOTHING``. Raises ``InvalidModel`` for an unknown value."""

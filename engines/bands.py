@@ -38,6 +38,15 @@ class Banded:
     cost: Cost
     notes: tuple[str, ...]
 
+    @property
+    def supports(self) -> dict[Site, Float[Tensor, "width any"]]:
+        """The directions of each site's best patch, of the best site first: where training may look."""
+        found: dict[Site, Tensor] = {}
+        for part, *_ in self.calibrated.patches:
+            if isinstance(part.featurizer, Rotation):
+                found.setdefault(part.site, part.featurizer.columns)
+        return found
+
 
 def equal_bands(columns: Float[Tensor, "width rank"], count: int) -> list[Float[Tensor, "width _"]]:
     """At most ``count`` bands of about as many components each, none empty."""

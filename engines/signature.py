@@ -29,7 +29,7 @@ Weights = Float[Tensor, "draws pairs"]
 PerSite = Float[Tensor, "draws sites"]
 
 FLOOR = 2.0
-"""A mean whose length is below so many of its own standard errors is no signature: it is zero, never scaled up."""
+"""An entry of a mean below so many of its own standard errors is no signature: it is zero, and never scaled up."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,11 @@ def unit_means(
 
 
 def floored_mean(evidence: Evidence, weights: Weights) -> PerSite:
-    """``mean`` where a mean within ``FLOOR`` of its own standard errors of nothing is nothing, so that it costs 1.
+    """``mean`` where an entry within ``FLOOR`` standard errors of nothing is nothing; a site without any costs 1.
 
-        |s|^2 < FLOOR^2 (mean_i |S_i|^2 - |s|^2) / n   =>   s = 0
+        s_d^2 <= FLOOR^2 (mean_i S_id^2 - s_d^2) / n   =>   s_d = 0
 
-    A variable whose own mean is below the floor has no signature: its costs are not a number.
+    A variable of whose own mean nothing is left has no signature: its costs are not a number.
     """
     mine, theirs = (_floored(*_means(effect, weights)) for effect in (evidence.abstract[None], evidence.neural))
     return _undefined_where_nothing(mine, _unit_distance(mine, theirs))
@@ -228,29 +228,29 @@ def _target_effect(evidence: Evidence) -> Float[Tensor, "pairs answers"]:
 
 
 def _means(effects: Effects, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean effects [draws, sites, ...flat], their mean squared lengths [draws, sites] and counts [draws, 1]."""
+    """Mean effects [draws, sites, d], mean squares of their entries, and counts [draws, 1, 1]."""
     flat = effects.flatten(2).to(weights)
     count = weights.sum(1, keepdim=True)
     share = weights / count.clamp(min=1)
-    average = torch.einsum("bp,spd->bsd", share, flat)
-    return average, share @ flat.square().sum(2).T, count
+    average, square = (torch.einsum("bp,spd->bsd", share, each) for each in (flat, flat.square()))
+    return average, square, count[..., None]
 
 
 def _covariances(
     effects: Effects, change: Float[Tensor, "pairs features"], weights: Float[Tensor, " pairs"]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Covariances of one draw [sites, ...flat], the mean squared lengths of their terms [sites], and the count."""
-    flat, share = effects.flatten(2).to(weights), weights / weights.sum()
-    average = ((flat * share[:, None]).transpose(1, 2) @ change).flatten(1)
-    energy = (flat.square().sum(2) * change.square().sum(1)) @ share
-    return average, energy, weights.sum()
+    """Covariances of one draw [sites, d], mean squares of their terms, and the count."""
+    shared = effects.flatten(2).to(weights).transpose(1, 2)
+    share = weights / weights.sum()
+    average = ((shared * share) @ change).flatten(1)
+    square = ((shared.square() * share) @ change.square()).flatten(1)
+    return average, square, weights.sum()
 
 
-def _floored(average: Tensor, energy: Tensor, count: Tensor) -> Tensor:
-    """The averages, zero where their length is below ``FLOOR`` standard errors."""
-    length = average.square().sum(-1)
-    error = (energy - length).clamp(min=0) / count.clamp(min=1)
-    return average * (length > FLOOR**2 * error)[..., None]
+def _floored(average: Tensor, square: Tensor, count: Tensor) -> Tensor:
+    """The averages, with zeros for entries below ``FLOOR`` standard errors of their own."""
+    error = (square - average.square()).clamp(min=0) / count.clamp(min=1)
+    return average * (average.square() > FLOOR**2 * error)
 
 
 def _unit_distance(mine: Float[Tensor, "draws 1 d"], theirs: Float[Tensor, "draws sites d"]) -> PerSite:

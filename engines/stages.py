@@ -21,9 +21,6 @@ from engines.selection import Rule, Selection, couple, screened, select
 from engines.site import Site
 from engines.task import Problem
 
-STREAM = ("embed", "resid_post", "state")
-"""Components through which all that a layer hands on must go: they stand for their layer."""
-
 LAYER_COSTS: Mapping[str, Callable[[Float[Tensor, "variables sites"]], Float[Tensor, " variables"]]] = {
     "best": lambda costs: costs.amin(1),
     "mean": lambda costs: costs.mean(1),
@@ -55,13 +52,16 @@ class Narrowed:
 
 
 def representatives(sites: Sequence[Site]) -> tuple[Site, ...]:
-    """The sites that stand for their layers: whole ones in the stream, else all whole ones, else all of the layer."""
+    """The sites that stand for their layers: whole ones outside heads, else all whole ones, else all of the layer.
+
+    The stream alone would not do: a value that a layer writes beside another one in use is swapped rightly at the
+    output of attention or of the MLP, and wrongly in the stream.
+    """
     found: list[Site] = []
     for layer in dict.fromkeys(site.layer for site in sites):
         own = [site for site in sites if site.layer == layer]
         whole = [site for site in own if site.span is None]
-        stream = [site for site in whole if site.component in STREAM]
-        found += stream or whole or own
+        found += [site for site in whole if site.head is None] or whole or own
     return tuple(found)
 
 

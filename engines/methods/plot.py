@@ -20,7 +20,7 @@ class Plot:
 
     signature: str = "per_example"
     """How effects are compared; per_example needs few pairs, mean is as published."""
-    coupling: str = "row_softmax"
+    coupling: str = "one_sided"
     """balanced, one_sided (sites may refuse mass at the price beta), row_softmax or ranked (by cost alone)."""
     epsilons: tuple[float, ...] = (0.1,)
     """Entropies to calibrate, in units of the median cost."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from engines.bands import select_bands
 from engines.errors import UnknownName
 from engines.events import Pieces, Steps
 from engines.report import report
@@ -10,7 +11,7 @@ from engines.selection import Rule, select
 from engines.subspace import Training, claims, train
 from engines.task import Problem
 
-SUPPORTS = ("native", "whole")
+SUPPORTS = ("native", "whole", "pca")
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,12 @@ class PlotDas:
     """How effects are compared: per_example, or mean as published."""
     coupling: str = "one_sided"
     """balanced, one_sided (sites may refuse mass at the price beta) or row_softmax."""
-    epsilons: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
+    epsilons: tuple[float, ...] = (0.1,)
     """Entropies to calibrate, in units of the median cost."""
     beta: float = 1.0
     """What it costs that a site gets more or less than its share, in units of the median cost."""
+    pairs: int | None = 32
+    """Fit pairs that all sites are swept on, half of them informative; null for all. Training uses all of them."""
     top_k: tuple[int, ...] = (1, 2, 4)
     """Counts of picks to calibrate."""
     sizes: tuple[int, ...] = (1, 2, 4, 8)
@@ -38,21 +41,26 @@ class PlotDas:
     restarts: int = 1
     """Starts of each size: the first from the variable's discriminants, the others random."""
     support: str = "native"
-    """Where to train: native, inside the selected coordinates, or whole, in the whole vector."""
+    """Where to train: native, in the selected coordinates, whole, in the whole vector, or pca, in its best bands."""
+    bands: int = 8
+    """How many bands of equal width the principal components of a site are cut into, for the support pca."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Select, train, choose on calibration pairs, score on test pairs."""
-        rule = Rule(self.signature, self.coupling, self.epsilons, self.beta, self.top_k)
+        rule = Rule(self.signature, self.coupling, self.epsilons, self.beta, self.top_k, pairs=self.pairs)
         if self.support not in SUPPORTS:
             raise UnknownName("support", self.support, SUPPORTS)
         training = Training(self.sizes, self.steps, self.batch, self.learning_rate, self.restarts)
         selection = yield from select(problem, rule, finished)
-        native = self.support == "native"
-        picks = [pick if native else pick.whole for pick in selection.picks]
-        trials = yield from train(problem, picks, training, finished)
+        picks = [pick if self.support == "native" else pick.whole for pick in selection.picks]
+        cost, notes, supports = selection.cost, selection.notes, {}
+        if self.support == "pca":
+            banded = yield from select_bands(problem, picks, self.bands, rule, finished)
+            cost, notes, supports = cost + banded.cost, (*notes, *banded.notes), banded.supports
+            picks = list(supports)
+        trials = yield from train(problem, picks, training, finished, supports=supports)
         found = claims(trials)
-        notes, tensors = (*selection.notes, *found.notes), selection.tensors
-        found = replace(found, cost=selection.cost + found.cost, notes=notes, tensors=tensors)
+        found = replace(found, cost=cost + found.cost, notes=(*notes, *found.notes), tensors=selection.tensors)
         return (yield from report(problem, found, finished))
 
 

@@ -21,7 +21,7 @@ class PlotJoint:
 
     signature: str = "per_example"
     """How effects are compared; effect_error is the published one for answers that are one number."""
-    coupling: str = "row_softmax"
+    coupling: str = "one_sided"
     """balanced, one_sided (sites may refuse mass at the price beta), row_softmax or ranked (by cost alone)."""
     epsilon: float = 0.1
     """The entropy, in units of the median cost."""

@@ -19,14 +19,17 @@ class PlotStaged:
     are not picked are not claimed, so that recall is below that of plot.
     """
 
-    layers: int = 2
+    layers: int = 3
     """How many layers to pick."""
     layer_cost: str = "best"
     """What a layer costs: best, that of its cheapest site, or mean, over its sites, as published."""
     signature: str = "per_example"
     """How effects are compared; per_example needs few pairs, mean is as published."""
     coupling: str = "row_softmax"
-    """balanced, one_sided (sites may refuse mass at the price beta), row_softmax or ranked (by cost alone)."""
+    """balanced, one_sided (sites may refuse mass at the price beta), row_softmax or ranked (by cost alone).
+
+    Variables of one layer need not compete for it, hence no transport by default.
+    """
     epsilons: tuple[float, ...] = (0.1,)
     """Entropies to calibrate, in units of the median cost."""
     beta: float = 1.0
