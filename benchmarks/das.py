@@ -145,7 +145,7 @@ def main() -> None:
     header(CLAIM)
     columns = ["sites", "path", "n", "steps", "seconds", "pyvene's / own", "layer evaluations", "pyvene's / own"]
     made = [row for name, positions in CASES.items() for row in rows(name, positions)]
-    publish("das", [*columns, "held-out IIA of the best site", "MiB"], made)
+    publish("das", [*columns, "held-out IIA of the best site", "MiB"], made, ("pyvene",))
 
 
 if __name__ == "__main__":

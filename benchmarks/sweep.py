@@ -80,7 +80,7 @@ def trained() -> None:
         for path, count in layers.items()
     ]
     columns = ["path", "sites", "pairs", "seconds", "seconds / cached", "layer evaluations", "layers / cached", "MiB"]
-    publish("sweep-trained", columns, rows)
+    publish("sweep-trained", columns, rows, ("pyvene",))
 
 
 def cases() -> list[Case]:
