@@ -1,8 +1,8 @@
 """Training many patches side by side on cached activations: one Adam for all jobs of a layer.
 
 Base and source vectors are cached, and only the layers above the patches run. What is trained is a ``Bench``: rotations
-(``engines.subspace``), masks (``engines.mask``) or learned widths (``engines.boundless``). A job's loss is that of the
-answers to the label of the interchange, in units of the loss of doing nothing on the same pairs, plus its penalty.
+(``engines.subspace``) or masks (``engines.mask``). A job's loss is that of the answers to the label of the interchange,
+in units of the loss of doing nothing on the same pairs, plus its penalty.
 """
 
 import math
