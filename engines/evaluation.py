@@ -21,6 +21,7 @@ from engines.hypothesis import Handle, Part
 from engines.intervene import Metered, start_layer, swapped, together, unpatched
 from engines.model import Model
 from engines.score import Controls, Cost, Quality, Score, cost_of, cost_tensors, wilson
+from engines.shared import Shared, Taken
 from engines.site import Site
 from engines.task import Pairs, Problem
 
@@ -111,6 +112,8 @@ def sweep(model: Model, pairs: Pairs, parts: Sequence[Part], finished: Pieces) -
     Sources and bases are run once for all layers. Their cost stands in every piece and is counted once.
     """
     yield Stage("sweep", len(parts), "sites")
+    if isinstance(finished, Shared) and (taken := finished.taken(model, pairs, parts)) is not None:
+        return Sweep(tuple(parts), pairs, taken.outputs, taken.base, taken.cost)
     found: dict[int, Tensor] = {}
     ready, shared, base, cost = None, Cost(), None, Cost()
     for key, group in _work(model, pairs, parts).values():
@@ -127,6 +130,13 @@ def sweep(model: Model, pairs: Pairs, parts: Sequence[Part], finished: Pieces) -
         yield Advance(len(found))
     assert base is not None  # there is always a part
     return Sweep(tuple(parts), pairs, torch.stack([found[place] for place in range(len(parts))]), base, shared + cost)
+
+
+def share(model: Model, pairs: Pairs, sites: Sequence[Site], finished: Shared) -> Steps[Sweep]:
+    """Sweep full swaps and share them with every sweep that follows."""
+    swept = yield from sweep(model, pairs, full(model, sites), finished)
+    finished.share(model, pairs, sites, Taken(swept.outputs, swept.base, swept.cost))
+    return swept
 
 
 def _work(model: Model, pairs: Pairs, parts: Sequence[Part]) -> dict[int, tuple[str, list[int]]]:
@@ -218,6 +228,8 @@ def _swept(problem: Problem, finished: Pieces) -> dict[Site | None, Tensor]:
     """Outputs of the test pairs by full-swapped site, None for no patch, as far as they are finished."""
     found: dict[Site | None, Tensor] = {}
     parts = full(problem.model, problem.sites)
+    if isinstance(finished, Shared) and (taken := finished.taken(problem.model, problem.test, parts)) is not None:
+        return {None: taken.base, **dict(zip(problem.sites, taken.outputs, strict=True))}
     for key, group in _work(problem.model, problem.test, parts).values() if finished else ():
         if key in finished:
             tensors = finished[key]

@@ -19,6 +19,7 @@ def subset(pairs: Pairs, index: Int[Tensor, " kept"]) -> Pairs:
         return {name: tensor[index] for name, tensor in table.items()}
 
     labels: Mapping[str, Labels] = rows(pairs.labels)
+    whole, among = (pairs.digest, index) if pairs.part_of is None else (pairs.part_of[0], pairs.part_of[1][index])
     return replace(
         pairs,
         bases=pairs.bases.take(index),
@@ -35,6 +36,7 @@ def subset(pairs: Pairs, index: Int[Tensor, " kept"]) -> Pairs:
         family=None if pairs.family is None else pairs.family[index],
         change=None if pairs.change is None else pairs.change[index],
         skipped={},
+        part_of=(whole, among),
     )
 
 

@@ -97,6 +97,7 @@ class Pairs:
     family: Int[Tensor, " pairs"] | None = None
     families: tuple[str, ...] = ("",)
     change: Float[Tensor, "pairs features"] | None = None
+    part_of: tuple[str, Int[Tensor, " pairs"]] | None = None
 
     @property
     def n(self) -> int:

@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor
-
 from engines.errors import InsufficientData, WorkbenchError
-from engines.evaluation import full, sweep
+from engines.evaluation import share
 from engines.events import Piece, Steps
+from engines.remembered import Remembered
 from engines.score import Fit
+from engines.shared import Shared
 from engines.task import Problem
 from tracr_bridge.equivalence import audit, equivalence
 from tracr_bridge.grading import Grade, decoyed, grade
 from tracr_bridge.harden import harden
 from tracr_bridge.network import Network
-from tracr_bridge.task import drawn, known, network, problem
+from tracr_bridge.task import drawn, known, model, network, problem
 from tracr_bridge.twin import WRONG
 
 
@@ -34,7 +34,7 @@ class Mark:
     ``invariance`` are held-out shares, ``n`` the informative pairs behind them.
 
     Three marks have no score: of an ``uninformative`` variable, which nobody can be asked about; where the method
-    ``abstained``, which misses a true variable and rejects a wrong one; and where it ``failed``, which misses a true one.
+    ``abstained``, which misses a true variable and rejects a wrong one; where it ``failed``, which misses a true one.
     """
 
     program: str
@@ -108,13 +108,14 @@ def failures(program: str, rung: str, paper: Paper, error: Exception) -> list[Ma
 def _network_marks(subject: Network, paper: Paper) -> tuple[list[Mark], int]:
     names, sites = subject.truth.program.variables, 0
     marks: list[Mark] = []
+    once = Remembered(model(subject))
     for seed in range(paper.seeds):
-        finished: dict[str, Mapping[str, Tensor]] = {}
+        finished = Shared()
         fits: list[tuple[Mark, Fit]] = []
         for variable in (*names, names[0] + WRONG):
             empty = [_mark(subject, paper, variable, method, seed) for method in paper.methods]
             try:
-                asked = problem(subject, variable, seed, regime=paper.regime)
+                asked = replace(problem(subject, variable, seed, regime=paper.regime), model=once)
             except InsufficientData as error:
                 marks += [replace(mark, uninformative=str(error)) for mark in empty]
                 continue
@@ -139,14 +140,13 @@ def _mark(subject: Network, paper: Paper, variable: str, method: str, seed: int)
     return Mark(subject.truth.program.name, subject.rung, variable, method, seed, wrong, findable=findable)
 
 
-def _sweep_all(asked: Problem, finished: dict[str, Mapping[str, Tensor]]) -> None:
+def _sweep_all(asked: Problem, finished: Shared) -> None:
     """Swap at every candidate site on all pairs, once a network: brute force, which every method may build on."""
-    parts = full(asked.model, asked.sites)
     for pairs in (asked.fit, asked.calibration, asked.test):
-        _followed(sweep(asked.model, pairs, parts, finished), finished)
+        _followed(share(asked.model, pairs, asked.sites, finished), finished)
 
 
-def _followed(steps: Steps[Any], finished: dict[str, Mapping[str, Tensor]]) -> Any:
+def _followed(steps: Steps[Any], finished: Shared) -> Any:
     """Run to the end, keeping every piece for whoever comes next."""
     while True:
         try:
@@ -157,7 +157,7 @@ def _followed(steps: Steps[Any], finished: dict[str, Mapping[str, Tensor]]) -> A
             finished[event.key] = event.tensors
 
 
-def _answer(method: Any, asked: Problem, finished: dict[str, Mapping[str, Tensor]]) -> Fit | Exception:
+def _answer(method: Any, asked: Problem, finished: Shared) -> Fit | Exception:
     try:
         return _followed(method.fit(asked, finished=finished), finished)
     except Exception as error:  # noqa: BLE001 - a method that breaks gets its mark, and the others are asked

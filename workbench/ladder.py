@@ -74,9 +74,15 @@ class Question:
 
     @property
     def paper(self) -> Paper:
-        """The question with the methods themselves."""
-        methods = {name: registry.load(catalog.METHODS, name, "METHOD", "method")() for name in self.methods}
+        """The question with the methods themselves, at their defaults."""
+        methods = {name: _lean(registry.load(catalog.METHODS, name, "METHOD", "method")()) for name in self.methods}
         return Paper(methods, self.rungs, self.regime, self.seeds)
+
+
+def _lean(method: Any) -> Any:
+    """The method without bootstrap draws where they only tell how stable its claims are, and decide none."""
+    tells = {field.name for field in dataclasses.fields(method)} >= {"draws"} and not getattr(method, "stable", 0.0)
+    return dataclasses.replace(method, draws=1) if tells else method
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,96 @@
+"""Sweeps of full swaps that many questions about one network share: those of fewer sites or pairs are taken from them.
+
+What is taken equals what would have been run up to rounding, and is accounted for as if it had been run; its seconds
+are the shared sweep's, in proportion to the layers computed. A single run never shares: its numbers do not depend on
+what else was asked.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from engines.featurize import Whole
+from engines.hypothesis import Part
+from engines.intervene import start_layer
+from engines.model import Batch, Model
+from engines.score import Cost
+from engines.site import Site
+from engines.task import Pairs
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Outputs of every pair under each part's swap and without a patch, and what running them would have cost."""
+
+    outputs: Float[Tensor, "parts pairs answers codes"]
+    base: Float[Tensor, "pairs answers codes"]
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class _Known:
+    rows: Mapping[Site, int]
+    taken: Taken
+
+    @property
+    def pace(self) -> float:
+        """Seconds a layer evaluation."""
+        return self.taken.cost.seconds / max(self.taken.cost.layer_evaluations, 1)
+
+
+class Shared(dict[str, Mapping[str, Tensor]]):
+    """Finished pieces, and whole sweeps that others may be taken from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[tuple[str, str], _Known] = {}
+
+    def share(self, model: Model, pairs: Pairs, sites: Sequence[Site], swept: Taken) -> None:
+        """Share the full swaps at ``sites`` on ``pairs``."""
+        rows = {site: place for place, site in enumerate(sites)}
+        self._known[model.digest(), pairs.digest] = _Known(rows, swept)
+
+    def taken(self, model: Model, pairs: Pairs, parts: Sequence[Part]) -> Taken | None:
+        """The sweep of ``parts`` on ``pairs`` from a shared one of these pairs or of more; None where there is none."""
+        if not all(isinstance(part.featurizer, Whole) and part.strength == 1.0 for part in parts):
+            return None
+        known, index = self._known.get((model.digest(), pairs.digest)), None
+        if known is None and pairs.part_of is not None:
+            parent, index = pairs.part_of
+            known = self._known.get((model.digest(), parent))
+        if known is None or not all(part.site in known.rows for part in parts):
+            return None
+        places = torch.tensor([known.rows[part.site] for part in parts])
+        outputs, base = known.taken.outputs[places], known.taken.base
+        if index is not None:
+            outputs, base = outputs[:, index], base[index]
+        cost = sweep_cost(model, pairs, [part.site for part in parts])
+        return Taken(
+            outputs, base, Cost(cost.forward_passes, cost.layer_evaluations, known.pace * cost.layer_evaluations)
+        )
+
+
+def sweep_cost(model: Model, pairs: Pairs, sites: Sequence[Site]) -> Cost:
+    """What sweeping full swaps at ``sites`` runs: distinct inputs once, the unpatched bases, every pair at every site.
+
+    Seconds are left at 0. See ``engines.activations.capture`` and ``engines.intervene``.
+    """
+    last = model.shape.n_layers
+    starts = [start_layer(site) for site in sites]
+    read = 1 + max(-1 if site.layer is None else site.layer for site in sites)
+    stream = max(min(start, last - 1) + 1 for start in starts)
+    sources, bases = _distinct(pairs.sources), _distinct(pairs.bases)
+    return Cost(
+        sources + bases + pairs.n + pairs.n * len(sites),
+        sources * read
+        + bases * max(read, stream)
+        + pairs.n * (last - max(starts))
+        + pairs.n * sum(last - start for start in starts),
+    )
+
+
+def _distinct(batch: Batch) -> int:
+    return len(torch.where(batch.mask, batch.tokens, -1).unique(dim=0))
