@@ -23,7 +23,7 @@ and of ``soft`` (logits agree on inputs, not under swaps).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 
@@ -32,7 +32,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from engines.activations import Activations, capture
-from engines.intervene import Exchange, Jobs, by_start_layer, patched, replace
+from engines.evaluation import full, joint
+from engines.intervene import Exchange, Jobs, by_start_layer, patched
+from engines.intervene import replace as source_of
 from engines.model import Model
 from engines.site import Site
 from engines.task import Pairs, draw_pairs
@@ -105,6 +107,24 @@ def transferred(network: Network, regime: str = VARIABLE) -> Mapping[str, Equiva
             for block in of.carriers.get(origin, ()):
                 found.setdefault(site, {}).setdefault(name, []).append(now[block.span])
     return _classes(pairs, found)
+
+
+def joint_truth(network: Network, variable: str, regime: str = VARIABLE) -> list[frozenset[Site]]:
+    """Pairs of sites that carry the variable together, by brute force: both copies of it, or both heads that write them.
+
+    Whether one of the two carries it alone is in its class. Empty for a network without copies of the variable.
+    """
+    if variable not in network.copies:
+        return []
+    sites, pairs = candidate_sites(network), audit(network.truth, regime)
+    [(start, stop)] = [(start, stop) for name, start, stop in network.truth.blocks if name == variable]
+    twins = [(site, replace(site, span=network.copies[variable])) for site in sites if site.span == (start, stop)]
+    for (layer, copy), head in network.doubled.items():
+        twins += [(site, replace(site, head=copy)) for site in sites if (site.layer, site.head) == (layer, head)]
+    outputs, _ = joint(model(network), pairs, [full(model(network), twin) for twin in twins])
+    right = pairs.answer.correct(outputs, pairs.labels[variable].expand(len(twins), *pairs.labels[variable].shape))
+    carrying = (right | ~pairs.valid[variable]).all(1) & bool(pairs.informative(variable).any())
+    return [frozenset(twin) for twin, holds in zip(twins, carrying.tolist(), strict=True) if holds]
 
 
 def _spans(network: Network) -> list[tuple[int, int] | None]:
@@ -213,7 +233,7 @@ def _batches(asked: Sequence[Swap], pairs: int) -> Iterator[list[Jobs]]:
     batch: list[Jobs] = []
     for (site, whole), group in groupby(asked, key=lambda swap: (swap[0], swap[1] is None)):
         blocks = [block.columns for _, block in group if block is not None]
-        job = Jobs(site, 1, replace) if whole else Jobs(site, len(blocks), _along(blocks))
+        job = Jobs(site, 1, source_of) if whole else Jobs(site, len(blocks), _along(blocks))
         if batch and (sum(one.count for one in batch) + job.count) * pairs > ROWS:
             yield batch
             batch = []

@@ -15,10 +15,11 @@ import torch
 from engines.errors import UnknownName
 from tracr_bridge.certificate import weight_hash
 from tracr_bridge.decoys import distract, duplicate
-from tracr_bridge.network import TOLERANCE, Network, canonical, compare, reached
+from tracr_bridge.network import TOLERANCE, Network, canonical
+from tracr_bridge.reach import reached, strays
 from tracr_bridge.remap import remap, rotation, scramble, soften, weight_type
 from tracr_bridge.rungs import COMPILED, RUNGS
-from tracr_bridge.truth import Truth
+from tracr_bridge.truth import SEED, Truth
 
 SPARE = 4
 """Coordinates for what distractor heads write beside decoys."""
@@ -26,8 +27,11 @@ STILL = 1e-5
 """A direction along which states reach no further than this, on average, is not reached at all: it is rounding."""
 SOFTEST = 2.0**-8
 """The least share of the compiled coldness that is tried."""
-HALVINGS = 7
-"""Steps of the bisection: the coldness is found up to a factor 2 ** (8 / 2 ** 7), a twentieth."""
+ROOM = 1.4
+"""By how much more attention is cold than it must be: thresholds hide softness until it is too much, so that a rare
+interchange may fail where all that were looked at are exact."""
+HALVINGS = 5
+"""Steps of the bisection: the coldness is found up to a factor 2 ** (8 / 2 ** 5), a fifth."""
 
 
 @lru_cache(maxsize=512)
@@ -74,8 +78,11 @@ def embedded(known: Truth, generator: torch.Generator) -> Network:
 
 
 def compressed(known: Truth, generator: torch.Generator) -> Network:
-    """The span of all reached states, in a random basis: directions that never move apart are one direction now."""
-    states = torch.cat(reached(known)).double()
+    """The span of all states that inputs and interchanges reach, in a random basis.
+
+    Directions that never move apart are one direction now.
+    """
+    states = reached(known, SEED).double()
     values, vectors = torch.linalg.eigh(states.T @ states / len(states))
     kept = vectors[:, values > STILL**2]
     write = kept @ rotation(kept.shape[1], generator)
@@ -83,16 +90,20 @@ def compressed(known: Truth, generator: torch.Generator) -> Network:
 
 
 def soft(known: Truth, generator: torch.Generator) -> Network:  # noqa: ARG001 - nothing is drawn
-    """Attention scores as small as keeps every logit within half the tolerance; the rest is for unseen inputs."""
+    """Attention scores as small as keeps every logit, on inputs and under interchanges, and then ``ROOM`` times that.
+
+    Thresholds stay: they are as soft as tells their inputs apart already.
+    """
     low, high = SOFTEST, 1.0
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
-        if compare(known, soften(known.decoder, middle)) <= TOLERANCE / 2:
+        if strays(known, soften(known.decoder, middle), SEED + 1) <= TOLERANCE:
             high = middle
         else:
             low = middle
+    coldness = min(1.0, high * ROOM)
     frame = torch.eye(known.decoder.shape.d_model, dtype=weight_type(known.decoder))
-    return Network(known, "soft", soften(known.decoder, high), frame, aligned=True, coldness=high)
+    return Network(known, "soft", soften(known.decoder, coldness), frame, aligned=True, coldness=coldness)
 
 
 def decoys(known: Truth, generator: torch.Generator) -> Network:

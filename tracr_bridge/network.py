@@ -14,9 +14,7 @@ from torch import Tensor
 
 from engines.errors import UnverifiedProgram
 from engines.featurize import basis as spanned
-from engines.model import Batch, DecoderModel
 from engines.networks import Decoder
-from engines.site import Port
 from tracr_bridge.lower import encode
 from tracr_bridge.rungs import COMPILED
 from tracr_bridge.truth import SEED, Truth, VariableTruth, basis, population
@@ -25,8 +23,6 @@ TOLERANCE = 1e-3
 """Largest distance of a logit from the compiled network's."""
 COMPARED = 400
 """Inputs on which logits are compared: all, where a program has no more."""
-VISITED = 1000
-"""Inputs whose states count as those that a program reaches: all, where it has no more."""
 
 
 @dataclass(frozen=True)
@@ -123,17 +119,6 @@ def compare(known: Truth, decoder: Decoder) -> float:
     with torch.no_grad():
         off = (decoder(ids, mask) - logits).abs()[mask]
     return float(off.max().nan_to_num(nan=torch.inf))
-
-
-def reached(known: Truth) -> list[Float[Tensor, "states compiled"]]:
-    """States of the compiled residual stream: of ``VISITED`` inputs, after every part, at every position, BOS too."""
-    ids, mask = encode(known.compiled, population(known.program, SEED, VISITED)[0])
-    layers = range(known.decoder.shape.n_layers)
-    ports = [Port(0, "resid_pre")]
-    ports += [Port(layer, component) for layer in layers for component in ("resid_mid", "resid_post")]
-    with torch.no_grad():
-        reads = DecoderModel(known.program.name, known.decoder).forward(Batch(ids, mask), reads=ports).reads
-    return [reads[port][mask] for port in ports]
 
 
 @lru_cache(maxsize=8)

@@ -14,7 +14,7 @@ RUNGS: Mapping[str, str] = MappingProxyType(
         "rotated": "its residual stream turned at random, so that no coordinate means anything",
         "scrambled": "rotated, with heads and neurons permuted and rescaled, and the inside of each head turned",
         "embedded": "scrambled, in twice the width, beside heads and neurons that write what nothing reads",
-        "compressed": "its residual stream reduced to the states that inputs reach, without loss, and turned",
+        "compressed": "its residual stream reduced to the states that it reaches, without loss, and turned",
         "soft": "its attention as soft as its answers allow, so that gradients are alive",
         "decoys": "with dead copies of every variable, and heads that write what nothing reads",
         "copies": "with every variable written twice and read as the mean of both",
