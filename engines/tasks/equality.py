@@ -103,8 +103,10 @@ def sites(shape: Shape) -> tuple[Site, ...]:
     return tuple(sorted(found, key=Site.order))
 
 
-RECIPE = Recipe(steps=6000, batch=512, learning_rate=3e-3, final_rate=0.02, weight_decay=0.0, accuracy=0.999)
-"""Three million inputs. The published million at a constant 1e-3 takes thrice the time and is no better."""
+RECIPE = Recipe(steps=6000, batch=512, learning_rate=0.01, final_rate=0.02, weight_decay=0.1, accuracy=0.999)
+"""Three million inputs where 10 million are published. The decay is ours: with it both equalities come to lie in eight
+dimensions each of the first layer, to the last pair; without it only in some networks.
+"""
 
 TASK = Setup(
     name="equality",
@@ -117,5 +119,5 @@ TASK = Setup(
     lessons=lessons,
     exam=exam,
     sites=sites,
-    quota={"fit": 400, "calibration": 300, "test": 500},
+    quota={"fit": 1500, "calibration": 500, "test": 1000},
 )
