@@ -14,9 +14,10 @@ from torch import Tensor
 from engines.costs import costs
 from engines.evaluation import Sweep, full, sweep
 from engines.events import drain
+from engines.methods.plot_das import PlotDas
 from engines.model import Ask, Batch
 from engines.recurrent import END
-from engines.setup import learned, restored
+from engines.setup import learned, problem, restored
 from engines.site import Port, Site
 from engines.small_model import SmallModel
 from engines.task import Pair, Pairs, label_pairs
@@ -190,3 +191,14 @@ def test_the_causal_model_adds() -> None:
         digits = [run[name] for name in ("S0", "S1", "S2", "S3", "C4")]
         assert sum(digit << place for place, digit in enumerate(digits)) == a + b  # type: ignore[operator]
         assert ADDER.tokens(setting(a, b)) == [*((a >> i & 1) + 2 * (b >> i & 1) for i in range(4)), 4]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_plot_then_das_finds_the_state_and_the_subspace_of_every_carry(seed: int) -> None:
+    combined = []
+    for step, carry in enumerate(TASK.variables):
+        fit = drain(PlotDas().fit(problem(TASK, network(seed), carry, seed), {}))[1]
+        assert fit.handles[0].site.position == f"t{step}"
+        assert fit.quality.invariance is not None
+        combined.append((fit.quality.iia.value + fit.quality.invariance.value) / 2)
+    assert sum(combined) / 3 >= 0.97
