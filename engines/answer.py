@@ -102,7 +102,8 @@ class Choice:
 
     def express(self, outputs: Float[Tensor, "*pairs answers codes"]) -> Float[Tensor, "*pairs answers codes"]:
         """Outputs as signatures compare them: probabilities."""
-        return (outputs * self.sharpness).softmax(-1)
+        logits = (outputs * self.sharpness).movedim(-1, 0).contiguous()  # codes first: ten times as fast for few codes
+        return logits.softmax(0).movedim(0, -1)
 
     def ideal(self, labels: Int[Tensor, "*pairs answers"]) -> Float[Tensor, "*pairs answers codes"]:
         """What ``express`` gives for a network that is sure of the label; zeros where there is no answer."""

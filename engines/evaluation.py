@@ -204,10 +204,10 @@ def hold_out(problem: Problem, handle: Handle, finished: Pieces) -> tuple[Qualit
     A finished sweep of the test pairs over all candidate sites saves running what it holds.
     """
     drawn = _random_sites(problem)
-    ready = _swept(problem, finished)
     patches = [handle.parts, full(problem.model, dict.fromkeys(part.site.whole for part in handle.parts))]
     patches += [(part,) for part in full(problem.model, drawn)]
     known = [_full_site(patch) for patch in patches]
+    ready = _swept(problem, finished, {site for site in known if site is not None})
     missing = [place for place, site in enumerate(known) if site is None or site not in ready]
     outputs: dict[int, Tensor] = {place: ready[site] for place, site in enumerate(known) if site in ready}
     if missing:
@@ -224,12 +224,12 @@ def hold_out(problem: Problem, handle: Handle, finished: Pieces) -> tuple[Qualit
     )
 
 
-def _swept(problem: Problem, finished: Pieces) -> dict[Site | None, Tensor]:
+def _swept(problem: Problem, finished: Pieces, sites: Iterable[Site]) -> dict[Site | None, Tensor]:
     """Outputs of the test pairs by full-swapped site, None for no patch, as far as they are finished."""
+    if isinstance(finished, Shared) and (shared := finished.swept(problem.model, problem.test, sites)):
+        return shared
     found: dict[Site | None, Tensor] = {}
     parts = full(problem.model, problem.sites)
-    if isinstance(finished, Shared) and (taken := finished.taken(problem.model, problem.test, parts)) is not None:
-        return {None: taken.base, **dict(zip(problem.sites, taken.outputs, strict=True))}
     for key, group in _work(problem.model, problem.test, parts).values() if finished else ():
         if key in finished:
             tensors = finished[key]

@@ -5,7 +5,7 @@ are the shared sweep's, in proportion to the layers computed. A single run never
 what else was asked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,6 +52,14 @@ class Shared(dict[str, Mapping[str, Tensor]]):
         """Share the full swaps at ``sites`` on ``pairs``."""
         rows = {site: place for place, site in enumerate(sites)}
         self._known[model.digest(), pairs.digest] = _Known(rows, swept)
+
+    def swept(self, model: Model, pairs: Pairs, sites: Iterable[Site]) -> dict[Site | None, Tensor]:
+        """Outputs of just these pairs by full-swapped site, None for no patch, as far as they are shared."""
+        known = self._known.get((model.digest(), pairs.digest))
+        if known is None:
+            return {}
+        held = {site: known.taken.outputs[known.rows[site]] for site in sites if site in known.rows}
+        return {None: known.taken.base, **held}
 
     def taken(self, model: Model, pairs: Pairs, parts: Sequence[Part]) -> Taken | None:
         """The sweep of ``parts`` on ``pairs`` from a shared one of these pairs or of more; None where there is none."""

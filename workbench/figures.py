@@ -105,7 +105,7 @@ def _cost(axis: Any, report: RungReport) -> None:
             linestyle="none",
             **_look(number),
         )
-    axis.set_xscale("symlog", linthresh=100)
+    axis.set_xscale("symlog", linthresh=1000)
     axis.margins(x=0.12)
     axis.set_ylim(-6, 112)
     axis.set_yticks([0, 25, 50, 75, 100])
