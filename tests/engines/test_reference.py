@@ -68,6 +68,21 @@ def test_a_layer_is_the_mean_of_its_normalised_sites() -> None:
     assert sorted(picked.sites) == [1, 2]
 
 
+def test_a_layers_mean_is_scaled_to_unit_length() -> None:
+    """A layer of two perfect sites and one of a perfect and a silent site cost the same: the first is picked."""
+    number = Number(0, 0.25)
+    up, none = ([[value]] * 2 for value in (1.0, 0.0))
+    found = swept(number, none, up, [up, up, up, none])
+    labels = {**found.pairs.labels, "w": number.encode([[-1.0]] * 2, 1)}
+    valid = {**found.pairs.valid, "w": found.pairs.valid["v"]}
+    parts = tuple(
+        replace(part, site=replace(part.site, layer=layer))
+        for part, layer in zip(found.parts, (0, 0, 1, 1), strict=True)
+    )
+    found = replace(found, parts=parts, pairs=replace(found.pairs, labels=labels, valid=valid))
+    assert pick(found, ("v", "w"), (0.1,), (0.1,)).sites == (0,)
+
+
 def test_the_published_setting_is_wrong_where_plot_is_right() -> None:
     problem = conjunction_problem("both")
     _, published = drain(PlotReference().fit(problem, {}))

@@ -59,6 +59,16 @@ def test_a_weight_is_how_often_a_pair_is_there(name: str, seed: int, index: list
 
 
 @pytest.mark.parametrize("name", sorted(SIGNATURES))
+def test_draws_know_nothing_of_each_other(name: str) -> None:
+    found = random_sweep(1)
+    weights = torch.stack([torch.ones(12), 1 + torch.arange(12) % 3]).double()
+    together = tables(found, ("v",), name, weights)
+    apart = torch.cat([tables(found, ("v",), name, draw[None]) for draw in weights])
+    torch.testing.assert_close(together, apart, equal_nan=True)
+    assert not torch.equal(together[0], together[1]) or bool(together.isnan().any())
+
+
+@pytest.mark.parametrize("name", sorted(SIGNATURES))
 @given(st.integers(0, 10_000))
 @settings(deadline=None, max_examples=8)
 def test_costs_follow_their_sites_and_forget_the_order_of_pairs(name: str, seed: int) -> None:
