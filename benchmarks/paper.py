@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from engines.events import drain
+from engines.methods.plot_soft import PlotSoft
 from engines.registry import load
 from engines.report import report
 from engines.score import Score, wilson
@@ -32,7 +33,9 @@ ADDER = {
     "plot_das": "guided DAS .980 (h16), 15.2 s",
     "full_das": "full DAS .983 (h16), 54.7 s",
 }
-EQUALITY = {"plot": ".993", "plot_soft": ".993", "patient DAS": ".996"}
+MANY = PlotSoft(top_k=(4, 5, 6, 7, 8), pairs=None)
+"""All fit pairs, and up to as many neurons as an equality has dimensions."""
+EQUALITY = {"plot": "OT .993", "plot_soft": "OT .993", "plot_soft, 4 to 8 sites": "OT .993", "patient DAS": "DAS .996"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ def run(cell: Cell, method: str, seed: int) -> Row:
         sites = [site for site in problem.sites if site.span is None]
         fit = drain(report(problem, claims(drain(train(problem, sites, PATIENT, {}))[1]), {}))[1]
     else:
-        fit = drain(load(catalog.METHODS, method, "METHOD", "method")().fit(problem, {}))[1]
+        chosen = MANY if "," in method else load(catalog.METHODS, method, "METHOD", "method")()
+        fit = drain(chosen.fit(problem, {}))[1]
     seconds = time.perf_counter() - began
     assert fit.quality.invariance is not None  # both tasks have pairs that must not change
     return Row(cell.variable, str(fit.handles[0].site), fit.quality.iia, fit.quality.invariance, seconds)
@@ -114,10 +118,13 @@ REMARKS = """## How to read it
   calibration, on one thread of a shared machine. Its figures are from its code's documents; its tables are not public.
 - Without training, whole states and blocks are swapped, and a state holds a sum bit too: what `full_swap`, `plot` and
   `plot_soft` reach on the adder is bounded by that, in the paper as here. Only a subspace can be right on every pair.
-- Equality: `plot` and `plot_soft` stay below the paper's .993. Single neurons and whole layers do not separate WX from
-  YZ in our networks, on pairs where either, both or none may change. The paper's bank is named "wx_yz_only", with
-  strength 6.2 at one neuron; a bank in which only the variable itself changes is solved by any full swap. That this
-  explains the difference is our inference.
+- Equality: one neuron, or four, hold too little: an equality lies in six to eight neurons of the first layer, and DAS
+  finds it there at rank 8. Soft PLOT over 4 to 8 sites reaches the paper's .993 only in networks whose neurons are not
+  shared between WX and YZ. The paper reports .990 for one neuron at strength 6.2, on one network and on a bank of its
+  own ("shared_balanced_wx_yz_only"), which we do not have: the figures are not measured on like pairs.
+- `patient DAS` is DAS of ranks 8 and 12 on all three layers for 1,000 steps, without early stopping. The methods as
+  shipped stop early on this task, after 16 to 72 steps, with about .8.
+- Weight decay in the training of the equality networks is ours. Without it DAS ends between .78 and .997, by network.
 """
 
 
