@@ -91,9 +91,11 @@ class Metered:
         """Run and count, a later backward too; see ``Model.forward``."""
         run = self.model.forward(batch, reads=reads, edits=edits, start=start, ask=ask)
         self.forward_passes += batch.rows
-        self.layer_evaluations += batch.rows * run.layers
+        evaluations = batch.rows * run.layers
+        self.layer_evaluations += evaluations
         if run.outputs is not None and run.outputs.requires_grad:
-            run.outputs.register_hook(lambda _gradient: self._count(batch.rows * run.layers))
+            # a hook that held the run would hold its own tensor, and every step's graph until the garbage collector ran
+            run.outputs.register_hook(lambda _gradient: self._count(evaluations))
         return run
 
     def _count(self, evaluations: int) -> None:

@@ -1,5 +1,7 @@
 """The cached path equals the naive one: for every site family, mixed lengths, restarts and shared batches."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,7 @@ from engines.errors import InvalidSite, UnknownName
 from engines.featurize import Rotation
 from engines.intervene import Jobs, Metered, exchange, patched, start_layer, swapped, unpatched
 from engines.intervene import replace as full_swap
-from engines.model import Ask, DecoderModel, pad
+from engines.model import Ask, DecoderModel, Start, pad
 from engines.networks import Decoder, DecoderShape
 from engines.site import HEAD, RESIDUAL, Site
 from engines.task import Pairs
@@ -195,3 +197,18 @@ def test_a_backward_counts_as_a_forward_and_only_where_there_is_one() -> None:
     assert (meter.forward_passes, meter.layer_evaluations) == (5, 20)
     swapped(meter, activations, [job])  # without gradient
     assert (meter.forward_passes, meter.layer_evaluations) == (10, 30)
+
+
+def test_a_counted_run_is_freed_when_it_is_let_go() -> None:
+    pairs = random_pairs()
+    residual = torch.zeros(*pairs.bases.tokens.shape, 8, dtype=torch.float64, requires_grad=True)
+    ask = Ask(pairs.answers_at, torch.arange(5))
+    gc.disable()
+    try:
+        run = Metered(random_model(False)).forward(pairs.bases, start=Start(1, residual), ask=ask)
+        assert run.outputs is not None
+        outputs = weakref.ref(run.outputs)
+        del run
+        assert outputs() is None
+    finally:
+        gc.enable()
