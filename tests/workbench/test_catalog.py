@@ -7,6 +7,7 @@ import pytest
 
 from engines import registry
 from engines.errors import InvalidModel, InvalidProgram, InvalidSetting, UnknownName
+from tracr_bridge.rungs import RUNGS
 from workbench import catalog
 from workbench.spec import Cell, complete
 
@@ -28,8 +29,9 @@ def test_a_method_is_read_from_its_source() -> None:
 @pytest.mark.usefixtures("fakes")
 def test_a_program_spans_cells_and_their_wrong_twins() -> None:
     assert catalog.program("toy").facts == {"vocabulary": ("a", "b"), "length": 3}
-    assert catalog.cell_names() == ("rasp.toy/compiled/left", "rasp.toy/compiled/right")
-    assert len(catalog.cell_names(wrong=True)) == 4
+    assert catalog.cell_names()[:3] == ("rasp.toy/compiled/left", "rasp.toy/compiled/right", "rasp.toy/rotated/left")
+    assert len(catalog.cell_names()) == 2 * len(RUNGS)
+    assert len(catalog.cell_names(wrong=True)) == 4 * len(RUNGS)
     assert catalog.task_names() == ("rasp.toy",)
 
 
