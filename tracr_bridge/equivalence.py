@@ -78,7 +78,7 @@ def audit(known: Truth, regime: str = VARIABLE) -> Pairs:
     return draw_pairs(compiled_task(known, regime=regime), "audit", quota=QUOTA["audit"], seed=AUDIT_SEED)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def equivalence(network: Network, regime: str = VARIABLE) -> Mapping[str, Equivalence]:
     """The classes of all variables of a program; a variable without informative pairs has n = 0 and no site."""
     return brute_force(network, regime) if network.rung in RUN else transferred(network, regime)
@@ -110,7 +110,7 @@ def transferred(network: Network, regime: str = VARIABLE) -> Mapping[str, Equiva
 
 
 def joint_truth(network: Network, variable: str, regime: str = VARIABLE) -> list[frozenset[Site]]:
-    """Pairs of sites that carry the variable together, by brute force: both copies of it, or both heads that write them.
+    """Pairs of sites that carry the variable together, by brute force: both copies, or both heads that write them.
 
     Whether one of the two carries it alone is in its class. Empty for a network without copies of the variable.
     """
