@@ -8,7 +8,6 @@ import pytest
 from engines import registry
 from engines.errors import InvalidModel, InvalidProgram, InvalidSetting, UnknownName
 from tracr_bridge.rungs import RUNGS
-from tracr_bridge.rungs import RUNGS
 from workbench import catalog
 from workbench.spec import Cell, complete
 
