@@ -329,6 +329,8 @@ def test_scrambling_changes_every_inner_basis() -> None:
         for part in ("W_Q", "W_K", "W_V", "W_O"):
             before, after = getattr(old.attn, part), getattr(new.attn, part)
             assert not before.any() or not torch.allclose(before, after, atol=1e-3)
+        reads, now = (layer.mlp.W_in.norm(dim=0).sort().values for layer in (old, new))
+        assert not reads.any() or not torch.allclose(reads, now, rtol=0.05)  # neurons are rescaled, not only permuted
         torch.testing.assert_close(new.mlp.W_in @ new.mlp.W_out, old.mlp.W_in @ old.mlp.W_out, atol=1e-3, rtol=1e-4)
     turn = rotation(7, torch.Generator().manual_seed(0))
     torch.testing.assert_close(turn @ turn.T, torch.eye(7, dtype=torch.float64))
