@@ -57,11 +57,8 @@ class MethodCard:
     name: str
     summary: str
     settings: tuple[Setting, ...]
-
-    @property
-    def trains(self) -> bool:
-        """Whether it trains anything: it then has a learning rate. A method that does not only selects."""
-        return any(each.name == "learning_rate" for each in _every(self.settings))
+    fits_subspaces: bool = False
+    """Whether it fits subspaces inside sites, by training or otherwise; a method that does not selects among sites."""
 
     @property
     def must_be_told(self) -> bool:
@@ -87,12 +84,6 @@ class TaskCard:
     summary: str
     variables: tuple[str, ...]
     models: Mapping[str, str]
-
-
-def _every(settings: tuple[Setting, ...]) -> Iterator[Setting]:
-    for each in settings:
-        yield each
-        yield from _every(each.nested)
 
 
 def method_names() -> tuple[str, ...]:
@@ -171,7 +162,8 @@ def method(name: str) -> MethodCard:
             f"{file} has no METHOD; write 'METHOD = YourClass' after the frozen dataclass of its settings"
         )
     owner = _class(tree, constant.id, file)
-    return MethodCard(name, _sentence(owner) or _sentence(tree), _settings(owner, tree, file))
+    summary = _sentence(owner) or _sentence(tree)
+    return MethodCard(name, summary, _settings(owner, tree, file), _flag(owner, "fits_subspaces"))
 
 
 def program(name: str) -> ProgramCard:
@@ -263,6 +255,13 @@ def _settings(owner: ast.ClassDef, tree: ast.Module, file: Path) -> tuple[Settin
             default = {} if nested else _default(node, owner, file)
             found.append(Setting(node.target.id, kind, default, _remark(following), nested))
     return tuple(found)
+
+
+def _flag(owner: ast.ClassDef, name: str) -> bool:
+    """Whether a class says ``name: ClassVar[bool] = True``."""
+    return any(
+        isinstance(node, ast.AnnAssign) and ast.unparse(node) == f"{name}: ClassVar[bool] = True" for node in owner.body
+    )
 
 
 def _nested(node: ast.AnnAssign, tree: ast.Module, file: Path) -> tuple[Setting, ...]:

@@ -51,7 +51,7 @@ def methods(given: str) -> tuple[str, ...]:
     if given != SELECTION:
         return named(given, catalog.method_names(), "method")
     cards = [catalog.method(name) for name in catalog.method_names()]
-    return tuple(card.name for card in cards if not card.trains and not card.must_be_told)
+    return tuple(card.name for card in cards if not card.fits_subspaces and not card.must_be_told)
 
 
 def rungs(given: str) -> tuple[str, ...]:

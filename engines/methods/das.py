@@ -1,6 +1,7 @@
 """Distributed alignment search at named sites."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from engines.errors import InvalidSetting
 from engines.events import Pieces, Steps
@@ -15,6 +16,7 @@ from engines.task import Problem
 class Das:
     """Train rotations at the sites that you name, in several sizes; keep the best on calibration pairs."""
 
+    fits_subspaces: ClassVar[bool] = True
     sites: tuple[str, ...] = ()
     """Where to train, such as ["L1.resid_post@last"]."""
     sizes: tuple[int, ...] = (1, 2, 4, 8)

@@ -1,7 +1,7 @@
 """Differential binary masking at every candidate site."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from engines.errors import InsufficientData
 from engines.events import Pieces, Steps
@@ -22,6 +22,7 @@ class Dbm:
     Site and penalty are chosen on calibration pairs, where the swap of everything that moves takes part too.
     """
 
+    fits_subspaces: ClassVar[bool] = True
     basis: Literal["coordinates", "pca"] = "coordinates"
     """What is gated: coordinates, or principal components of the fit pairs (DBM+PCA)."""
     penalties: tuple[float, ...] = (0.03, 0.3, 3.0)

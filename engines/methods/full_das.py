@@ -1,6 +1,7 @@
 """Distributed alignment search at every candidate site."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from engines.errors import InsufficientData
 from engines.events import Pieces, Steps
@@ -17,6 +18,7 @@ class FullDas:
     A short first pass visits all sites; the best ``finalists`` are then trained again, longer, from other seeds too.
     """
 
+    fits_subspaces: ClassVar[bool] = True
     sizes: tuple[int, ...] = (1, 2, 4, 8)
     """Ranks of the rotations to train; the full rank is always tried."""
     steps: int = 24

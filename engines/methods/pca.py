@@ -1,6 +1,7 @@
 """Principal components: swap the leading components of a site, without any training."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from engines.errors import InsufficientData, InvalidSetting
 from engines.evaluation import quality, sweep
@@ -21,6 +22,7 @@ class Pca:
     Components are fitted on fit pairs, in the activations' own units, and chosen on calibration pairs.
     """
 
+    fits_subspaces: ClassVar[bool] = True
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16)
     """How many leading components to swap; all of them are always tried."""
 

@@ -1,6 +1,7 @@
 """PLOT-DAS: transport selects the sites, distributed alignment search trains there only."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from engines.bands import select_bands
 from engines.errors import UnknownName
@@ -18,6 +19,7 @@ SUPPORTS = ("native", "whole", "pca")
 class PlotDas:
     """Select as PLOT does, then train rotations there."""
 
+    fits_subspaces: ClassVar[bool] = True
     signature: str = "per_example"
     """How effects are compared: per_example, or mean as published."""
     coupling: str = "one_sided"

@@ -1,6 +1,7 @@
 """PLOT-PCA: transport selects the sites, then bands of principal components within them, without any training."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from engines.bands import select_bands
 from engines.errors import InvalidSetting
@@ -19,6 +20,7 @@ class PlotPca:
     Of bands that are equally good on calibration pairs the narrowest is claimed: one claim a site.
     """
 
+    fits_subspaces: ClassVar[bool] = True
     signature: str = "per_example"
     """How effects are compared; per_example needs few pairs, mean is as published."""
     coupling: str = "one_sided"

@@ -170,10 +170,10 @@ def test_figures_hold_all_their_points(findings: Findings, tmp_path: Path) -> No
         assert (tmp_path / name).stat().st_size > 2000
 
 
-def test_selection_methods_train_nothing() -> None:
+def test_selection_methods_fit_no_subspace() -> None:
     chosen = choose.methods("selection")
     assert {"full_swap", "plot", "random_site"} <= set(chosen)
-    assert not {"das", "full_das", "plot_das"} & set(chosen)
+    assert not {"das", "full_das", "plot_das", "dbm", "pca", "plot_pca"} & set(chosen)
 
 
 def test_programs_are_chosen_by_name_and_by_number() -> None:
