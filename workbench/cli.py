@@ -369,7 +369,8 @@ def exam(
         str, typer.Option("--programs", help="all, names, or random:COUNT, with commas between.")
     ] = "all",
     methods: Annotated[
-        str, typer.Option("--methods", help="all, selection (those that fit no subspace), or names with commas between.")
+        str,
+        typer.Option("--methods", help="all, selection (those that fit no subspace), or names with commas between."),
     ] = "all",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds for each cell, from 0 on.")] = 1,
     rungs: Annotated[
