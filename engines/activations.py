@@ -5,14 +5,14 @@ A distinct input is run once, however many pairs it is part of. Patched runs sta
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from engines.errors import InvalidSite, UnknownName
-from engines.model import Batch, Model, heads_in
+from engines.model import PAST, Batch, Model, Shape, heads_in
 from engines.site import Port, Site
 from engines.task import Pairs
 
@@ -26,12 +26,15 @@ class Activations:
 
     ``sources[site]`` and ``bases[site]`` are [pairs, positions, width]: each side's vectors there. ``inputs[layer]`` is
     the base's residual stream before ``layer`` (and after the last one, at ``n_layers``), [pairs, pos, d_model].
+    ``past[layer]`` is what later columns of the base read there of its first ones (``engines.model.PAST``); empty where
+    no patched run may leave columns out.
     """
 
     pairs: Pairs
     sources: Mapping[Site, Float[Tensor, "pairs positions width"]]
     bases: Mapping[Site, Float[Tensor, "pairs positions width"]]
     inputs: Mapping[int, Float[Tensor, "pairs pos d_model"]]
+    past: Mapping[int, Float[Tensor, "pairs before heads both"]] = field(default_factory=dict)
 
 
 def columns(site: Site, at: Mapping[str, Int[Tensor, " pairs"]], batch: Batch) -> Int[Tensor, "pairs positions"]:
@@ -77,21 +80,39 @@ def write(
 def capture(model: Model, pairs: Pairs, sites: Sequence[Site], layers: Iterable[int]) -> Activations:
     """Run every distinct input once; keep both sides' vectors at ``sites`` and the bases' inputs to ``layers``.
 
-    Raises ``InvalidSite`` when a site at ``all`` positions meets a pair of unequal lengths: they do not align.
+    Also what runs from these layers need of the columns that no patch at one of ``sites`` changes. Raises
+    ``InvalidSite`` when a site at ``all`` positions meets a pair of unequal lengths: they do not align.
     """
     check_aligned(pairs, sites)
     last = model.shape.n_layers
     wanted = sorted(set(layers))
     streams = {layer: Port(layer, "resid_pre") if layer < last else Port(last - 1, "resid_post") for layer in wanted}
     ports = sorted({site.port for site in sites}, key=str)
+    before = kept_columns(model.shape, pairs, sites)
+    past = {layer: Port(layer, PAST) for layer in range(min(wanted, default=last), last) if before}
     theirs = recorded(model, pairs.sources, ports)
-    ours = recorded(model, pairs.bases, list(dict.fromkeys([*ports, *streams.values()])))
+    ours = recorded(model, pairs.bases, list(dict.fromkeys([*ports, *streams.values(), *past.values()])))
     return Activations(
         pairs,
         {site: read(theirs[site.port], site, columns(site, pairs.source_at, pairs.sources)) for site in sites},
         {site: read(ours[site.port], site, columns(site, pairs.base_at, pairs.bases)) for site in sites},
         {layer: ours[port] for layer, port in streams.items()},
+        {layer: ours[port][:, :before].clone() for layer, port in past.items()},
     )
+
+
+def kept_columns(shape: Shape, pairs: Pairs, sites: Iterable[Site]) -> int:
+    """How many columns, at most, a patched run may leave out: those before every answer and before one of the sites."""
+    if not shape.resumes:
+        return 0
+    return max((first_column(pairs, (site,), torch.arange(pairs.n)) for site in sites), default=0)
+
+
+def first_column(pairs: Pairs, sites: Iterable[Site], index: Int[Tensor, " batch"]) -> int:
+    """The first column of the pairs ``index`` that is patched or asked."""
+    where = [pairs.answers_at[index].clamp(min=0)]
+    where += [columns(site, pairs.base_at, pairs.bases)[index] for site in sites]
+    return min(int(column.min()) for column in where)
 
 
 def check_aligned(pairs: Pairs, sites: Iterable[Site]) -> None:

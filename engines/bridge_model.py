@@ -26,10 +26,25 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
+from transformers.cache_utils import Cache, DynamicLayer
 
 from engines.bridge_taps import POINTS, Call, Hook, points_of, taps
 from engines.errors import InvalidModel
-from engines.model import NO_EDITS, Ask, Batch, Edit, Forward, Shape, Start, check_ports, heads_in, weights_digest
+from engines.model import (
+    NO_EDITS,
+    PAST,
+    Ask,
+    Batch,
+    Edit,
+    Forward,
+    Shape,
+    Start,
+    check_columns,
+    check_ports,
+    heads_in,
+    split_past,
+    weights_digest,
+)
 from engines.site import Port
 
 PROBE = (1, 2, 3)
@@ -55,6 +70,8 @@ class BridgeModel:
     """Whether a padded row computes what it computes alone; otherwise padded batches are refused."""
     in_tuples: bool = field(init=False, repr=False)
     """Whether this architecture's blocks return tuples: what stands in for a skipped block must do the same."""
+    resumes: bool = field(init=False, repr=False, default=False)
+    """Whether the first columns may be left out of a run that is given their keys and values."""
 
     def __post_init__(self) -> None:
         self.bridge.requires_grad_(False).eval()
@@ -67,6 +84,7 @@ class BridgeModel:
         object.__setattr__(self, "components", components)
         object.__setattr__(self, "pads", pads)
         object.__setattr__(self, "in_tuples", isinstance(returned[0], tuple))
+        object.__setattr__(self, "resumes", _resumes(self))
 
     def digest(self) -> str:
         """A hash of the bridge's weights; it reads all of them."""
@@ -77,7 +95,8 @@ class BridgeModel:
         """The bridge's sizes."""
         own = self.bridge.cfg
         heads = own.n_key_value_heads or own.n_heads
-        return Shape(own.n_layers, own.n_heads, heads, own.d_model, own.d_head, own.d_mlp or 4 * own.d_model)
+        sizes = (own.n_layers, own.n_heads, heads, own.d_model, own.d_head, own.d_mlp or 4 * own.d_model)
+        return Shape(*sizes, resumes=self.resumes)
 
     def forward(
         self,
@@ -89,8 +108,10 @@ class BridgeModel:
         ask: Ask | None = None,
     ) -> Forward:
         """See ``Model.forward``. Layers below the start do not run; logits exist at the asked positions only."""
-        call = Call(tuple(dict.fromkeys(reads)), edits)
-        check_ports(self, (*call.reads, *edits), start)
+        wanted, past = split_past(self, reads, start)
+        call = Call(wanted, edits, past=past)
+        check_ports(self, (*wanted, *edits), start)
+        check_columns(self, batch, start, ask)
         if not (self.pads or bool(batch.mask.all())):
             raise InvalidModel(
                 f"{self.name} does not compute a padded row as it computes it alone; run inputs of one length at a time"
@@ -98,9 +119,9 @@ class BridgeModel:
         first = 0 if start is None else start.layer
         last = self.shape.n_layers
         if ask is None:
-            if not call.ports:
+            if not (call.ports or past):
                 return Forward(None, {}, 0)
-            last = max(-1 if port.layer is None else port.layer for port in call.ports) + 1
+            last = max(-1 if port.layer is None else port.layer for port in (*call.ports, *past)) + 1
         outputs = _run(self, batch, call, start=start, ask=ask, last=last)
         call.check()
         return Forward(outputs, call.kept, max(last - first, 0))
@@ -111,6 +132,8 @@ def _run(
 ) -> Float[Tensor, "rows answers codes"] | None:
     """One pass of the bridge with the call's hooks on it; on the way out, by whatever way, everything is undone."""
     bridge, mask = model.bridge, batch.mask
+    before = 0 if start is None else start.before
+    layers = _cache_layers(start, len(bridge.blocks)) if call.past or before else []
     longest = int(mask.sum(1).max())
     if longest > bridge.cfg.n_ctx:
         raise InvalidModel(f"an input has {longest} tokens; {model.name} takes {bridge.cfg.n_ctx}")
@@ -125,11 +148,37 @@ def _run(
             _attach(stack, bridge.unembed.hook_in if last == len(bridge.blocks) else bridge.blocks[last].hook_in, _stop)
         else:
             rows = torch.arange(batch.rows, device=ask.positions.device)[:, None]
-            _attach(stack, bridge.unembed.hook_in, lambda residual: residual[rows, ask.positions])
+            _attach(stack, bridge.unembed.hook_in, lambda residual: residual[rows, ask.positions - before])
+        logits = None
         with contextlib.suppress(_Done):
-            logits = bridge(batch.tokens, attention_mask=mask.long(), position_ids=position, use_cache=False)
-            return None if ask is None else logits[..., ask.columns]
-    return None
+            logits = bridge(
+                batch.tokens[:, before:],
+                attention_mask=mask.long(),
+                position_ids=position[:, before:],
+                use_cache=bool(layers),
+                past_key_values=Cache(layers=[*layers]) if layers else None,
+            )
+    call.kept.update({port: _past_of(layers[port.layer or 0], port) for port in call.past})
+    return None if logits is None or ask is None else logits[..., ask.columns]
+
+
+def _cache_layers(start: Start | None, layers: int) -> list[DynamicLayer]:
+    """What transformers' attention extends, with the past of ``start``; windows are left to the masks."""
+    made = [DynamicLayer() for _ in range(layers)]
+    if start is not None:
+        some = next(iter(start.past.values()))
+        for number, layer in enumerate(made):
+            # layers below the start do not run, but masks are as wide as what they hold
+            keys, values = start.past.get(number, some).transpose(1, 2).chunk(2, -1)
+            layer.lazy_initialization(keys, values)
+            layer.keys, layer.values = keys, values
+    return made
+
+
+def _past_of(layer: DynamicLayer, port: Port) -> Float[Tensor, "rows pos heads both"]:
+    if layer.keys is None or layer.values is None:
+        raise InvalidModel(f"{port}: this bridge keeps no keys and values there")
+    return torch.cat([layer.keys, layer.values], -1).transpose(1, 2)
 
 
 def _attach(stack: contextlib.ExitStack, point: nn.Module, hook: Hook) -> None:
@@ -197,6 +246,49 @@ def _pads(model: BridgeModel) -> bool:
     return not any(bool(_differs(padded.kept[port][:, 1:], alone.kept[port]).any()) for port in alone.reads)
 
 
+@torch.no_grad()
+def _resumes(model: BridgeModel) -> bool:
+    """Whether the probe without its first columns computes what it does with them, padded or not.
+
+    Their keys and values come from a run whose later columns hold something else, which a causal network never sees.
+    """
+    if model.bridge.cfg.n_ctx <= 2:
+        return False
+    try:
+        return all(_resumed(model, padding) for padding in ((0, 1) if model.pads else (0,)))
+    except Exception:  # noqa: BLE001 - other architectures refuse a cache in as many ways as there are
+        return False
+
+
+def _resumed(model: BridgeModel, padding: int) -> bool:
+    stream, layers, first = _ports(model, "resid_post"), model.shape.n_layers, padding + 1
+    embedded = Port(None, "embed")
+    batch, past = _probe(model, padding), tuple(_ports(model, PAST))
+    whole = Call((embedded, *stream), {})
+    other = Call((), {embedded: _elsewhere(first)}, past=past)
+    for call in (whole, other):
+        _run(model, batch, call, start=None, ask=None, last=layers)
+    known = {port.layer or 0: other.kept[port][:, :first] for port in past}
+    for layer in (0, layers - 1):
+        before = whole.kept[embedded if layer == 0 else stream[layer - 1]]
+        start = Start(layer, before[:, first:], {number: known[number] for number in range(layer, layers)})
+        rest = Call(tuple(stream[layer:]), {})
+        _run(model, batch, rest, start=start, ask=None, last=layers)
+        if any(bool(_differs(rest.kept[port], whole.kept[port][:, first:]).any()) for port in rest.reads):
+            return False
+    return True
+
+
+def _elsewhere(first: int) -> Edit:
+    """Noise in place of the columns from ``first`` on."""
+
+    def edit(tensor: Tensor) -> Tensor:
+        noise = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)).to(tensor)
+        return torch.cat([tensor[:, :first], noise[:, first:] * tensor.std().clamp(min=1.0)], 1)
+
+    return edit
+
+
 def _ports(model: BridgeModel, component: str) -> list[Port]:
     layers = [None] if component == "embed" else range(model.shape.n_layers)
     return [Port(layer, component) for layer in layers]
@@ -204,14 +296,19 @@ def _ports(model: BridgeModel, component: str) -> list[Port]:
 
 def _look(model: BridgeModel, call: Call, *, rows: int = 1, padding: int = 0) -> Tensor:
     """Run copies of the probe, perhaps padded, through the whole bridge."""
+    batch = _probe(model, padding, rows)
+    columns = torch.arange(batch.tokens.shape[1], device=batch.tokens.device).expand(rows, -1)
+    ask = Ask(columns[:, padding:], columns.new_zeros(1))
+    outputs = _run(model, batch, call, start=None, ask=ask, last=model.shape.n_layers)
+    assert outputs is not None
+    return outputs
+
+
+def _probe(model: BridgeModel, padding: int, rows: int = 1) -> Batch:
     sizes, device = model.bridge.cfg, next(model.bridge.parameters()).device
     probe = PROBE[: max(1, sizes.n_ctx - 1)]
     tokens = torch.tensor((0,) * padding + probe, device=device).clamp(max=sizes.d_vocab - 1).expand(rows, -1)
-    columns = torch.arange(padding + len(probe), device=device).expand(rows, -1)
-    ask = Ask(columns[:, padding:], torch.tensor([0], device=device))
-    outputs = _run(model, Batch(tokens, columns >= padding), call, start=None, ask=ask, last=sizes.n_layers)
-    assert outputs is not None
-    return outputs
+    return Batch(tokens, (torch.arange(padding + len(probe), device=device) >= padding).expand(rows, -1))
 
 
 def _as_shaped(model: BridgeModel, call: Call, port: Port) -> bool:

@@ -56,6 +56,8 @@ class Call:
     visits: Counter[Port] = field(default_factory=Counter)
     pending: dict[Port, Tensor] = field(default_factory=dict)
     """Changes that have been made at a copy and are still to be carried to where they belong."""
+    past: tuple[Port, ...] = ()
+    """The layers whose keys and values are wanted too; no hook is needed for them."""
 
     @property
     def ports(self) -> tuple[Port, ...]:

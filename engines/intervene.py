@@ -1,18 +1,19 @@
 """Interchange interventions on cached activations.
 
 A patch at layer l starts from the base's cached input to l (or to l + 1, for the residual stream after l), so the
-layers below never run again; many sites and many subspaces share one batch.
+layers below never run again; many sites and many subspaces share one batch. In a causal network the columns before the
+first patched one stay as they are in every layer: they do not run either, where the network resumes.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from engines.activations import Activations, columns, read, write
+from engines.activations import Activations, columns, first_column, read, write
 from engines.errors import InvalidSite
 from engines.featurize import Featurizer, Whole, swap
 from engines.hypothesis import Part
@@ -59,6 +60,9 @@ class Metered:
     A backward through a run's outputs counts as many layer evaluations as the run: networks take no gradient, so that
     each layer only multiplies once more by its weights. (Backward costs twice the forward where weights are trained,
     half of it for the weights' own gradients: Kaplan et al. 2020, "Scaling Laws for Neural Language Models", 2.1.)
+
+    A layer counts as one evaluation a sequence on however many of its columns it runs, so that what is saved by leaving
+    columns out (``Start.past``) shows in seconds alone.
     """
 
     model: Model
@@ -144,7 +148,9 @@ def patched(
     layer = layers.pop()
     pairs, total, size = activations.pairs, sum(job.count for job in jobs), len(index)
     bases = pairs.bases.take(index)
-    residual = activations.inputs[layer][index].repeat(total, 1, 1)
+    before = min(columns_before(activations, job, index) for job in jobs)
+    moved = _Place(activations, index, before)
+    residual = activations.inputs[layer][index, before:].repeat(total, 1, 1)
     edits: dict[Port, list[list[_Patch]]] = {}
     first = 0
     for job in jobs:
@@ -153,7 +159,7 @@ def patched(
         for site, exchange in job.patches:
             patch = _Patch(site, exchange, job.count, rows)
             if site.component in STREAM and start_layer(site) == layer:
-                residual[rows] = _exchanged(activations, patch, index, residual[rows])
+                residual[rows] = moved.exchanged(patch, residual[rows])
                 continue
             rounds = edits.setdefault(site.port, [])
             if used[site.port] == len(rounds):
@@ -163,8 +169,8 @@ def patched(
         first += job.count
     run = model.forward(
         Batch(bases.tokens.repeat(total, 1), bases.mask.repeat(total, 1)),
-        edits={port: _edit(activations, rounds, index) for port, rounds in edits.items()},
-        start=Start(layer, residual),
+        edits={port: _edit(moved, rounds) for port, rounds in edits.items()},
+        start=Start(layer, residual, _past(activations, layer, index, (before, total))),
         ask=Ask(pairs.answers_at[index].clamp(min=0).repeat(total, 1), torch.tensor(pairs.answer.columns)),
     )
     return _outputs(run).unflatten(0, (total, size))
@@ -180,7 +186,41 @@ class _Patch:
     rows: slice
 
 
-def _edit(activations: Activations, rounds: Sequence[Sequence[_Patch]], index: Int[Tensor, " batch"]) -> Edit:
+@dataclass(frozen=True)
+class _Place:
+    """Where a run's activations are from: the pairs ``index``, without the first ``before`` columns."""
+
+    activations: Activations
+    index: Int[Tensor, " batch"]
+    before: int
+
+    def exchanged(self, patch: _Patch, current: Tensor) -> Tensor:
+        """The activation with the patch made."""
+        pairs, size = self.activations.pairs, len(self.index)
+        where = columns(patch.site, pairs.base_at, pairs.bases)[self.index].repeat(patch.count, 1) - self.before
+        base = read(current, patch.site, where).unflatten(0, (patch.count, size))
+        source = self.activations.sources[patch.site][self.index].expand_as(base)
+        return write(current, patch.site, where, patch.exchange(base, source).flatten(0, 1))
+
+
+def columns_before(activations: Activations, job: Jobs, index: Int[Tensor, " batch"]) -> int:
+    """How many columns a run of the pairs ``index`` under ``job`` leaves out: 0 unless their past is known."""
+    if job.start not in activations.past:
+        return 0
+    first = first_column(activations.pairs, [site for site, _ in job.patches], index)
+    return min(first, activations.past[job.start].shape[1])
+
+
+def _past(
+    activations: Activations, layer: int, index: Int[Tensor, " batch"], size: tuple[int, int]
+) -> dict[int, Tensor]:
+    """The past of so many columns at every layer from ``layer`` on, so many times over."""
+    before, times = size
+    known = {number: past for number, past in activations.past.items() if before and number >= layer}
+    return {number: past[index, :before].repeat(times, 1, 1, 1) for number, past in known.items()}
+
+
+def _edit(place: _Place, rounds: Sequence[Sequence[_Patch]]) -> Edit:
     """Each round patches distinct rows in their order; a later round patches what an earlier one left."""
 
     def edit(activation: Tensor) -> Tensor:
@@ -188,20 +228,12 @@ def _edit(activations: Activations, rounds: Sequence[Sequence[_Patch]], index: I
             parts, done = [], 0
             for patch in patches:
                 parts += [activation[done : patch.rows.start]]
-                parts += [_exchanged(activations, patch, index, activation[patch.rows])]
+                parts += [place.exchanged(patch, activation[patch.rows])]
                 done = patch.rows.stop
             activation = torch.cat([*parts, activation[done:]])
         return activation
 
     return edit
-
-
-def _exchanged(activations: Activations, patch: _Patch, index: Int[Tensor, " batch"], current: Tensor) -> Tensor:
-    pairs = activations.pairs
-    where = columns(patch.site, pairs.base_at, pairs.bases)[index].repeat(patch.count, 1)
-    base = read(current, patch.site, where).unflatten(0, (patch.count, len(index)))
-    source = activations.sources[patch.site][index].expand_as(base)
-    return write(current, patch.site, where, patch.exchange(base, source).flatten(0, 1))
 
 
 def _outputs(run: Forward) -> Float[Tensor, "rows answers codes"]:
@@ -231,18 +263,28 @@ def replace(base: Tensor, source: Tensor) -> Tensor:  # noqa: ARG001 - an exchan
 
 def swapped(model: Model, activations: Activations, jobs: Sequence[Jobs]) -> Float[Tensor, "jobs pairs answers codes"]:
     """Outputs of every pair under each job, without gradient, about ``CELLS`` activations at once."""
-    size, shape = activations.pairs.n, model.shape
-    widest = max(shape.d_model, shape.d_mlp, shape.d_state)
-    rows = CELLS // (activations.pairs.bases.tokens.shape[1] * widest)
-    whole = torch.arange(size)
-    batches: list[Tensor] = []
+    whole, found = torch.arange(activations.pairs.n), {}
     with torch.no_grad():
-        group: list[Jobs] = []
-        for job in jobs:
-            if group and (sum(one.count for one in group) + job.count) * size > rows:
-                batches.append(patched(model, activations, group, whole))
-                group = []
-            group.append(job)
-        if group:
-            batches.append(patched(model, activations, group, whole))
-    return torch.cat(batches)
+        for group in batches(model.shape, activations, jobs, whole):
+            outputs = patched(model, activations, [jobs[place] for place in group], whole)
+            found.update(zip(group, outputs.split([jobs[place].count for place in group]), strict=True))
+    return torch.cat([found[place] for place in range(len(jobs))])
+
+
+def batches(
+    shape: Shape, activations: Activations, jobs: Sequence[Jobs], index: Int[Tensor, " batch"]
+) -> Iterator[list[int]]:
+    """Which jobs share a run: those that leave out as many columns, about ``CELLS`` activations at once."""
+    widest, width = max(shape.d_model, shape.d_mlp, shape.d_state), activations.pairs.bases.tokens.shape[1]
+    before = [columns_before(activations, job, index) for job in jobs]
+    for left in sorted(set(before)):
+        group, rows = [], 0
+        for place, job in enumerate(jobs):
+            if before[place] != left:
+                continue
+            if group and (rows + job.count * len(index)) * (width - left) * widest > CELLS:
+                yield group
+                group, rows = [], 0
+            group.append(place)
+            rows += job.count * len(index)
+        yield group

@@ -6,6 +6,7 @@ TransformerLens in ``engines.bridge_model``.
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class Shape:
     """Sizes of a network, as far as sites need them; 0 for what it has none of.
 
     ``n_kv_heads`` counts the heads of k and v and of their inputs, ``d_state`` is the width of a recurrent state.
+    ``resumes`` says that no column depends on later ones, and that a run may leave out the first ones (``Start.past``).
     """
 
     n_layers: int
@@ -38,6 +40,7 @@ class Shape:
     d_head: int
     d_mlp: int
     d_state: int = 0
+    resumes: bool = False
 
     def heads(self, component: str) -> int:
         """How many heads the component has; keys and values may share fewer than queries have."""
@@ -98,12 +101,29 @@ def pad(sequences: Sequence[Sequence[int]], token: int = 0) -> Batch:
     return Batch(torch.tensor(rows), torch.tensor(mask))
 
 
+PAST = "past"
+"""What later columns read of a layer: its keys and values side by side, [rows, pos, heads, 2 d_head]. It is no site: a
+network that ``resumes`` gives it as ``Port(layer, PAST)`` in runs from layer 0, and takes it back in ``Start.past``."""
+NO_PAST: Mapping[int, Tensor] = {}
+
+
 @dataclass(frozen=True)
 class Start:
-    """A cached input of ``layer`` (the residual stream before it); ``layer == n_layers`` means: only unembed."""
+    """A cached input of ``layer`` (the residual stream before it); ``layer == n_layers`` means: only unembed.
+
+    With ``past``, the ``PAST`` of the first columns at every layer that runs, only the columns after them run:
+    ``residual`` holds those alone, and so does every activation that is read or edited. Positions that are asked still
+    count columns of the whole batch.
+    """
 
     layer: int
     residual: Float[Tensor, "rows pos d_model"]
+    past: Mapping[int, Float[Tensor, "rows before heads both"]] = field(default_factory=dict)
+
+    @property
+    def before(self) -> int:
+        """How many columns do not run."""
+        return next((layer.shape[1] for layer in self.past.values()), 0)
 
 
 @dataclass(frozen=True)
@@ -177,6 +197,39 @@ def check_ports(model: Model, ports: Iterable[Port], start: Start | None) -> Non
             raise UnsupportedSite(f"{port}: {model.name} has layers 0 to {model.shape.n_layers - 1}")
         if start is not None and (-1 if port.layer is None else port.layer) < start.layer:
             raise UnsupportedSite(f"{port}: the run starts at layer {start.layer}, after this port; start earlier")
+    if start is not None and start.past and not model.shape.resumes:
+        raise InvalidSetting(f"{model.name} cannot leave out columns; give the start without past, and all its columns")
+
+
+def split_past(model: Model, reads: Iterable[Port], start: Start | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """The distinct ports to read, and apart from them those of ``PAST``; raises ``UnsupportedSite`` where it is not."""
+    wanted = tuple(dict.fromkeys(reads))
+    past = tuple(port for port in wanted if port.component == PAST)
+    for port in past:
+        if not model.shape.resumes or start is not None or port.layer not in range(model.shape.n_layers):
+            raise UnsupportedSite(
+                f"{port}: only a run from layer 0 of a network that resumes gives it, for its own layers; this is "
+                f"{model.name}, whose layers are 0 to {model.shape.n_layers - 1} and whose shape says resumes "
+                f"{model.shape.resumes}, from layer {0 if start is None else start.layer}"
+            )
+    return tuple(port for port in wanted if port.component != PAST), past
+
+
+def check_columns(model: Model, batch: Batch, start: Start | None, ask: Ask | None) -> None:
+    """Raise ``InvalidSetting`` unless the columns of ``start`` and its past are those of ``batch``, for every layer."""
+    if start is None or not start.past:
+        return
+    width, rest = batch.tokens.shape[1], start.residual.shape[1]
+    found = {layer: past.shape[1] for layer, past in start.past.items()}
+    if found != dict.fromkeys(range(start.layer, model.shape.n_layers), width - rest):
+        raise InvalidSetting(
+            f"the start at layer {start.layer} has {rest} of {width} columns and a past of so many columns by layer: "
+            f"{found}; give {width - rest} columns for each of layers {start.layer} to {model.shape.n_layers - 1}"
+        )
+    if ask is not None and bool((ask.positions < width - rest).any()):
+        raise InvalidSetting(
+            f"column {int(ask.positions.min())} is asked, and the run starts at column {width - rest}; start earlier"
+        )
 
 
 def edited(edit: Edit, port: Port, tensor: Tensor) -> Tensor:
@@ -230,7 +283,8 @@ class DecoderModel:
     def shape(self) -> Shape:
         """The decoder's sizes."""
         own = self.decoder.shape
-        return Shape(own.n_layers, own.n_heads, own.n_heads, own.d_model, own.d_head, own.d_mlp)
+        sizes = (own.n_layers, own.n_heads, own.n_heads, own.d_model, own.d_head, own.d_mlp)
+        return Shape(*sizes, resumes=own.causal)
 
     def forward(
         self,
@@ -242,23 +296,28 @@ class DecoderModel:
         ask: Ask | None = None,
     ) -> Forward:
         """See ``Model.forward``."""
-        wanted = tuple(dict.fromkeys(reads))
+        wanted, past = split_past(self, reads, start)
         check_ports(self, (*wanted, *edits), start)
+        check_columns(self, batch, start, ask)
+        parts = {port: (Port(port.layer, "k"), Port(port.layer, "v")) for port in past}
+        shown = dict.fromkeys((*wanted, *itertools.chain(*parts.values())))
         kept: dict[Port, Tensor] = {}
         hooks = [(self._hook(port), editing(edit, port)) for port, edit in edits.items()]
-        hooks += [(self._hook(port), keeping(kept, port)) for port in wanted]
-        first = 0 if start is None else start.layer
+        hooks += [(self._hook(port), keeping(kept, port)) for port in shown]
+        first, before = (0, 0) if start is None else (start.layer, start.before)
         last = self.shape.n_layers
         if ask is None:
-            last = max((-1 if port.layer is None else port.layer for port in (*wanted, *edits)), default=first - 1) + 1
+            last = max((-1 if port.layer is None else port.layer for port in (*shown, *edits)), default=first - 1) + 1
         with hooked(hooks):
             residual = self.decoder.embed(batch.tokens, batch.mask) if start is None else start.residual
-            residual = self.decoder.layers(residual, batch.mask, first, last)
+            known = NO_PAST if start is None else start.past
+            residual = self.decoder.layers(residual, batch.mask, first, last, known)
             outputs = None
             if ask is not None:
                 rows = torch.arange(batch.rows, device=ask.positions.device)[:, None]
-                outputs = self.decoder.unembed(residual[rows, ask.positions])[..., ask.columns]
-        return Forward(outputs, kept, max(last - first, 0))
+                outputs = self.decoder.unembed(residual[rows, ask.positions - before])[..., ask.columns]
+        joined = {port: torch.cat([kept[part] for part in both], -1) for port, both in parts.items()}
+        return Forward(outputs, {port: kept[port] for port in wanted} | joined, max(last - first, 0))
 
     def _hook(self, port: Port) -> HookPoint:
         name = "hook_embed" if port.layer is None else f"blocks.{port.layer}.{DECODER_HOOKS[port.component]}"

@@ -6,8 +6,9 @@ computes exactly what Tracr compiles; both can be switched on for learned twins.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,6 +21,10 @@ from engines.errors import InvalidModel
 MASKED = -1e30
 """Score of a key that may not be attended to; finite, so that a row without any key stays finite."""
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "gelu": nn.functional.gelu}
+
+Past: TypeAlias = Float[Tensor, "batch before heads both"] | None
+"""Keys and values of the columns before, side by side."""
+NOTHING: Mapping[int, Tensor] = {}
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,11 @@ class Attention(nn.Module):
         self.heads = heads
 
     def forward(
-        self, x: Float[Tensor, "batch pos d_model"], allowed: Bool[Tensor, "batch query key"]
+        self, x: Float[Tensor, "batch pos d_model"], allowed: Bool[Tensor, "batch query key"], past: Past = None
     ) -> Float[Tensor, "batch pos d_model"]:
         """Attend; ``allowed`` says which key each query may see. Scores are divided by sqrt(d_head).
 
+        Keys and values in ``past`` come before those of ``x``, and are no part of what hook functions see.
         Frozen heads that write nothing, of which compiled networks have many, are left out unless somebody looks.
         """
         if not self.W_O.requires_grad and not any(hook.has_hooks() for hook in self._hooks()):
@@ -73,12 +79,12 @@ class Attention(nn.Module):
             if len(live) == 0:
                 return self.b_O.expand_as(x)
             q, k, v = (self._plain(x, name, live) for name in "QKV")
-            z = self._mix(q, k, v, allowed)
+            z = self._mix(q, *_after(None if past is None else past[:, :, live], k, v), allowed)
             return torch.einsum("bqhe,hed->bqd", z, self.W_O[live]) + self.b_O
         q = self.hook_q(self._project(self.hook_q_input, x, self.W_Q) + self.b_Q)
         k = self.hook_k(self._project(self.hook_k_input, x, self.W_K) + self.b_K)
         v = self.hook_v(self._project(self.hook_v_input, x, self.W_V) + self.b_V)
-        z = self.hook_z(self._mix(q, k, v, allowed))
+        z = self.hook_z(self._mix(q, *_after(past, k, v), allowed))
         if self.hook_result.has_hooks():  # [batch, pos, head, d_model] is large: made only when somebody looks
             return self.hook_result(torch.einsum("bqhe,hed->bqhd", z, self.W_O)).sum(2) + self.b_O
         return torch.einsum("bqhe,hed->bqd", z, self.W_O) + self.b_O
@@ -132,11 +138,11 @@ class Block(nn.Module):
         self.ln1, self.ln2 = _norm(shape, dtype), _norm(shape, dtype)
 
     def forward(
-        self, x: Float[Tensor, "batch pos d_model"], allowed: Bool[Tensor, "batch query key"]
+        self, x: Float[Tensor, "batch pos d_model"], allowed: Bool[Tensor, "batch query key"], past: Past = None
     ) -> Float[Tensor, "batch pos d_model"]:
         """The residual stream after this layer."""
         x = self.hook_resid_pre(x)
-        x = self.hook_resid_mid(x + self.hook_attn_out(self.attn(self.ln1(x), allowed)))
+        x = self.hook_resid_mid(x + self.hook_attn_out(self.attn(self.ln1(x), allowed, past)))
         return self.hook_resid_post(x + self.hook_mlp_out(self.mlp(self.ln2(x))))
 
 
@@ -171,14 +177,23 @@ class Decoder(HookedRootModule):
         return self.hook_embed(self.W_E[tokens] + self.W_pos[position])
 
     def layers(
-        self, x: Float[Tensor, "batch pos d_model"], mask: Bool[Tensor, "batch pos"], start: int, stop: int
-    ) -> Float[Tensor, "batch pos d_model"]:
-        """Run layers ``start`` to ``stop - 1`` on a residual stream."""
+        self,
+        x: Float[Tensor, "batch rest d_model"],
+        mask: Bool[Tensor, "batch pos"],
+        start: int,
+        stop: int,
+        past: Mapping[int, Tensor] = NOTHING,
+    ) -> Float[Tensor, "batch rest d_model"]:
+        """Run layers ``start`` to ``stop - 1`` on a residual stream.
+
+        On its last columns only where ``past`` has every layer's keys and values of the others: a causal one's.
+        """
         allowed = mask[:, None, :].expand(-1, mask.shape[1], -1)
         if self.shape.causal:
             allowed = allowed & torch.ones(mask.shape[1], mask.shape[1], dtype=torch.bool, device=mask.device).tril()
-        for block in self.blocks[start:stop]:
-            x = block(x, allowed)
+        allowed = allowed[:, -x.shape[1] :]
+        for layer in range(start, stop):
+            x = self.blocks[layer](x, allowed, past.get(layer))
         return x
 
     def unembed(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_vocab_out"]:
@@ -191,6 +206,14 @@ class Decoder(HookedRootModule):
         """The whole network at every position; without ``mask`` no token is padding."""
         real = torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask
         return self.unembed(self.layers(self.embed(tokens, real), real, 0, self.shape.n_layers))
+
+
+def _after(past: Past, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values behind those of the past."""
+    if past is None:
+        return k, v
+    keys, values = past.chunk(2, -1)
+    return torch.cat([keys, k], 1), torch.cat([values, v], 1)
 
 
 def _softmax(scores: Float[Tensor, "batch head query key"]) -> Float[Tensor, "batch head query key"]:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engines.activations import Activations, capture
+from engines.activations import Activations, capture, kept_columns
 from engines.evaluation import quality
 from engines.events import Advance, Measured, Notice, Piece, Pieces, Stage, Steps
 from engines.featurize import Featurizer, Mask, Rotation
@@ -146,14 +146,16 @@ def digest(parts: Iterable[object]) -> str:
 
 
 def _bytes(problem: Problem, groups: Sequence[Sites]) -> int:
-    """What it takes to hold both sides' vectors at all sites and the bases' inputs to all layers, in float64."""
-    shape, layers = problem.model.shape, len({_start(sites) for sites in groups})
+    """What it takes, in float64, to hold both sides' vectors at all sites, and the bases' inputs to layers and past."""
+    shape, starts = problem.model.shape, {_start(sites) for sites in groups}
+    both, above = 2 * shape.n_kv_heads * shape.d_head, shape.n_layers - min(starts, default=0)
 
     def one(pairs: Pairs) -> int:
         length = max(pairs.bases.tokens.shape[1], pairs.sources.tokens.shape[1])
         sites = {site for group in groups for site in group}
         vectors = sum(shape.width(site) * (length if site.position == "all" else 1) for site in sites)
-        return 8 * pairs.n * (2 * vectors + layers * length * shape.d_model)
+        past = kept_columns(shape, pairs, sites) * above * both
+        return 8 * pairs.n * (2 * vectors + len(starts) * length * shape.d_model + past)
 
     return one(problem.fit) + one(problem.calibration)
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from engines.activations import kept_columns
 from engines.featurize import Whole
 from engines.hypothesis import Part
 from engines.intervene import start_layer
@@ -90,6 +91,8 @@ def sweep_cost(model: Model, pairs: Pairs, sites: Sequence[Site]) -> Cost:
     starts = [start_layer(site) for site in sites]
     read = 1 + max(-1 if site.layer is None else site.layer for site in sites)
     stream = max(min(start, last - 1) + 1 for start in starts)
+    if kept_columns(model.shape, pairs, sites) and min(starts) < last:
+        stream = last  # what patched runs read of the columns that they leave out
     sources, bases = _distinct(pairs.sources), _distinct(pairs.bases)
     return Cost(
         sources + bases + pairs.n + pairs.n * len(sites),

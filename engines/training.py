@@ -18,7 +18,7 @@ from engines.activations import Activations
 from engines.errors import InvalidSetting
 from engines.events import Steps, Trained
 from engines.featurize import Featurizer
-from engines.intervene import Jobs, Metered, patched, unpatched
+from engines.intervene import Jobs, Metered, batches, patched, unpatched
 from engines.site import Site
 from engines.task import Pairs, Problem
 
@@ -138,7 +138,7 @@ def optimise(
     benches = [bench for bench in benches if bench.progress.count]
     if not benches:
         return
-    labels = problem.fit.labels[problem.target]
+    labels, answer = problem.fit.labels[problem.target], problem.answer
     idle = unpatched(meter, fit)
     generator = torch.Generator().manual_seed(problem.seed)
     trained = [parameter.requires_grad_() for bench in benches for parameter in bench.parameters]
@@ -152,16 +152,19 @@ def optimise(
             group["lr"] = schedule.learning_rate * max(0.05, 1 - share)
         index = minibatch(problem.fit, problem.target, schedule.batch, generator)
         jobs = [bench.training(share) for bench in live]
-        outputs = patched(meter, fit, jobs, index)
-        losses = problem.answer.loss(outputs, labels[index].expand(len(outputs), -1, -1)).mean(1)
-        losses = losses / problem.answer.loss(idle[index], labels[index]).mean()
+        scale, least = answer.loss(idle[index], labels[index]).mean(), math.inf
         optimiser.zero_grad()
-        (losses.sum() + sum(bench.penalty(share).sum() for bench in live)).backward()
-        for bench, part in zip(live, losses.detach().split([job.count for job in jobs]), strict=True):
-            bench.progress.note(part, _slopes(bench))
+        for group in batches(meter.shape, fit, jobs, index):
+            some, sizes = [live[place] for place in group], [jobs[place].count for place in group]
+            outputs = patched(meter, fit, [jobs[place] for place in group], index)
+            losses = answer.loss(outputs, labels[index].expand(len(outputs), -1, -1)).mean(1) / scale
+            (losses.sum() + sum(bench.penalty(share).sum() for bench in some)).backward()
+            for bench, part in zip(some, losses.detach().split(sizes), strict=True):
+                bench.progress.note(part, _slopes(bench))
+            least = min(least, float(losses.detach().min()))
         optimiser.step()
         if (step + 1) % STRETCH == 0 or step + 1 == schedule.steps:
-            yield Trained(f"L{jobs[0].start}", step + 1, float(losses.detach().min()))
+            yield Trained(f"L{jobs[0].start}", step + 1, least)
             for bench in live:
                 bench.stop(bench.progress.review(step + 1))
 

@@ -31,9 +31,11 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from engines.answer import Choice
 from engines.bridge_model import BridgeModel
 from engines.model import Batch, DecoderModel, pad
 from engines.networks import Decoder, DecoderShape
+from engines.task import Pairs
 
 VOCABULARY, LAYERS, CONTEXT = 20, 2, 12
 SHAPE = DecoderShape(LAYERS, 2, 16, 8, 24, VOCABULARY, VOCABULARY, CONTEXT, causal=True, layer_norm=True)
@@ -178,3 +180,17 @@ def family(name: str) -> Any:
 def mixed() -> Batch:
     """The three inputs in one batch, padded on the left."""
     return pad(SEQUENCES)
+
+
+def mixed_pairs() -> Pairs:
+    """The three inputs as bases, and others of the same lengths as sources; the answer is asked at the last position.
+
+    Labels say nothing.
+    """
+    bases, sources = mixed(), pad([[19 - token for token in sequence] for sequence in SEQUENCES])
+    last = torch.full((3,), bases.tokens.shape[1] - 1)
+    at = {"last": last, "middle": torch.tensor([4, 5, 5]), "first": bases.padding}
+    labels = torch.zeros(3, 1, dtype=torch.int64)
+    answer = Choice(tuple(range(VOCABULARY)), tuple(range(VOCABULARY)))
+    valid, values = torch.ones(3, dtype=torch.bool), torch.zeros(3, 2, dtype=torch.int64)
+    return Pairs(bases, sources, at, at, last[:, None], labels, {"v": labels}, {"v": valid}, {"v": values}, answer)

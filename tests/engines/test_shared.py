@@ -9,6 +9,8 @@ from engines.remembered import Remembered
 from engines.resample import screening
 from engines.score import Cost
 from engines.shared import Shared, sweep_cost
+from engines.site import Site
+from tests.families import family, mixed_pairs
 from tracr_bridge.task import network, problem
 
 
@@ -30,6 +32,15 @@ def test_a_sweep_of_fewer_sites_and_pairs_is_taken_from_a_larger_one(rung: str) 
             run.cost.forward_passes,
             run.cost.layer_evaluations,
         )
+
+
+@pytest.mark.parametrize("sites", [("L0.mlp_out@last", "L0.resid_post@last"), ("L1.resid_post@last",), ("L1.z@last",)])
+@pytest.mark.parametrize("name", ["decoder", "decoder-bidirectional", "gpt2"])
+def test_the_cost_of_a_sweep_is_known_before_it_where_columns_are_left_out(name: str, sites: tuple[str, ...]) -> None:
+    model = family(name)
+    where = [Site.parse(site.replace(".z", ".head0.z")) for site in sites]
+    ran = drain(sweep(model, mixed_pairs(), full(model, where), {}))[1].cost
+    assert sweep_cost(model, mixed_pairs(), where) == Cost(ran.forward_passes, ran.layer_evaluations)
 
 
 def test_a_sweep_is_not_taken_from_other_pairs_or_another_network() -> None:
