@@ -134,8 +134,11 @@ def reference_float32(
     row, column = (np.float32(1 / size) for size in table.shape)
     left, right = np.ones(table.shape[0], np.float32), np.ones(table.shape[1], np.float32)
     for _ in range(iterations):
+        before = left, right
         left = row / (kernel @ right)
         right = column / (kernel.T @ left)
+        if all(map(np.array_equal, before, (left, right))):  # every further iteration gives the same bits
+            break
     return left[:, None] * kernel * right
 
 

@@ -41,7 +41,7 @@ from engines.task import Pairs, draw_pairs
 from tracr_bridge.network import Block, Network, canonical
 from tracr_bridge.regimes import VARIABLE
 from tracr_bridge.rungs import COMPILED
-from tracr_bridge.task import QUOTA, candidate_sites, compiled_task, model
+from tracr_bridge.task import candidate_sites, compiled_task, model, quota
 from tracr_bridge.truth import Truth
 
 AUDIT_SEED = 20_000
@@ -75,7 +75,7 @@ class Equivalence:
 @lru_cache(maxsize=64)
 def audit(known: Truth, regime: str = VARIABLE) -> Pairs:
     """The pairs on which classes are established."""
-    return draw_pairs(compiled_task(known, regime=regime), "audit", quota=QUOTA["audit"], seed=AUDIT_SEED)
+    return draw_pairs(compiled_task(known, regime=regime), "audit", quota=quota(known)["audit"], seed=AUDIT_SEED)
 
 
 @lru_cache(maxsize=512)

@@ -39,6 +39,8 @@ MARGIN = 1e-3
 """By how much a logit must lead: outside its table of values a compiled network answers with equal logits."""
 QUOTA = {"fit": 48, "calibration": 40, "test": 64, "audit": 48}
 """Informative pairs that are drawn for each variable."""
+RANDOM_QUOTA = {"fit": 32, "calibration": 24, "test": 40, "audit": 48}
+"""Those of a random program, of which there are hundreds: what counts is how many programs there are."""
 HELD = 2000
 """Inputs among which a source with a wanted value is looked for."""
 
@@ -245,7 +247,12 @@ def _spans(network: Network, layer: int) -> list[tuple[int, int]]:
 @lru_cache(maxsize=64)
 def drawn(known: Truth, part: str, seed: int, *twins: str, regime: str = VARIABLE) -> Pairs:
     """The pairs of a part, labelled for every variable of the program: its problems share them and their sweeps."""
-    return draw_pairs(compiled_task(known, *twins, regime=regime), part, quota=QUOTA[part], seed=seed)
+    return draw_pairs(compiled_task(known, *twins, regime=regime), part, quota=quota(known)[part], seed=seed)
+
+
+def quota(known: Truth) -> Mapping[str, int]:
+    """How many informative pairs are drawn for each of the program's variables, by part."""
+    return RANDOM_QUOTA if is_random(known.program.name) else QUOTA
 
 
 def problem(network: Network, variable: str, seed: int, *, regime: str = VARIABLE) -> Problem:

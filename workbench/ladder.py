@@ -27,7 +27,7 @@ from engines.errors import InvalidSetting, StoreError, WorkbenchError
 from engines.events import Advance, Event, Notice, Stage
 from tracr_bridge.examination import Mark, Paper, Sat, examine, failures, forget
 from tracr_bridge.generate import manifest
-from tracr_bridge.task import QUOTA
+from tracr_bridge.task import QUOTA, RANDOM_QUOTA
 from workbench import catalog, disk, provenance
 from workbench.process import cores
 from workbench.store import Store
@@ -65,7 +65,7 @@ class Question:
         """Everything that the marks depend on but for the program and the code."""
         methods = {name: dataclasses.asdict(method) for name, method in self.paper.methods.items()}
         asked = {"methods": methods, "rungs": list(self.rungs), "regime": self.regime, "seeds": self.seeds}
-        return {"format": FORMAT, **asked, "quota": dict(QUOTA)}
+        return {"format": FORMAT, **asked, "quota": {"written": dict(QUOTA), "random": dict(RANDOM_QUOTA)}}
 
     @property
     def id(self) -> str:

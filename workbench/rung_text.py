@@ -71,13 +71,16 @@ def _asked(report: RungReport) -> str:
     """What was asked, of what, by which code."""
     found, question = report.findings, report.findings.question
     random = drawn(found.programs)
-    quota = question.record["quota"]
-    quotas = ", ".join(f"{quota[part]} {part}" for part in ("fit", "calibration", "test", "audit"))
+    quotas = "; ".join(
+        f"{kind} programs: {', '.join(f'{count} {part}' for part, count in quota.items())}"
+        for kind, quota in question.record["quota"].items()
+        if {"written": len(found.programs) - random, "random": random}[kind]
+    )
     kept = f" ({found.kept} from an earlier exam)" if found.kept else ""
     versions = provenance.versions()
     return (
         f"{len(found.programs)} programs, {random} of them random{kept}, on {len(question.rungs)} rungs; regime: "
-        f"{REGIMES[question.regime]}; informative pairs asked for a variable: {quotas}; seeds 0 to "
+        f"{REGIMES[question.regime]}; informative pairs asked for a variable of {quotas}; seeds 0 to "
         f"{question.seeds - 1}; code {provenance.source()}, torch {versions['torch']}, Python {versions['python']}."
     )
 

@@ -32,10 +32,14 @@ class PlotSoft:
     """Counts of sites to calibrate."""
     strengths: tuple[float, ...] = (0.5, 1.0)
     """Strengths of the heaviest site; the others' are in proportion, and a mean strength of 1 is always tried."""
+    draws: int = 100
+    """Bootstrap draws of the fit pairs, to tell how stable the picks are."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Select, calibrate counts and strengths, score on test pairs."""
-        rule = Rule(self.signature, self.coupling, self.epsilons, self.beta, self.top_k, pairs=self.pairs)
+        rule = Rule(
+            self.signature, self.coupling, self.epsilons, self.beta, self.top_k, pairs=self.pairs, draws=self.draws
+        )
         selection = yield from select(problem, rule, finished)
         coupling = selection.coupling
         order = coupling.ranking[0].tolist()
