@@ -127,19 +127,20 @@ def reference_float32(
     """Reproduce the published solver that fails, for regression tests and never for an answer.
 
     Balanced scaling in float32 on K = max(exp(-C / epsilon), 1e-30), with fixed iterations and no look at the residual:
-    every cost above 69.08 epsilon hits the clamp and counts as equal.
+    every cost above 69.08 epsilon hits the clamp and counts as equal. What overflows is not a number, as published.
     """
     table = _checked(cost).astype(np.float32)
     kernel = np.maximum(np.exp(-table / np.float32(epsilon_absolute)), np.float32(1e-30))
     row, column = (np.float32(1 / size) for size in table.shape)
     left, right = np.ones(table.shape[0], np.float32), np.ones(table.shape[1], np.float32)
-    for _ in range(iterations):
-        before = left, right
-        left = row / (kernel @ right)
-        right = column / (kernel.T @ left)
-        if all(map(np.array_equal, before, (left, right))):  # every further iteration gives the same bits
-            break
-    return left[:, None] * kernel * right
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        for _ in range(iterations):
+            before = left, right
+            left = row / (kernel @ right)
+            right = column / (kernel.T @ left)
+            if all(map(np.array_equal, before, (left, right))):  # every further iteration gives the same bits
+                break
+        return left[:, None] * kernel * right
 
 
 @dataclass(frozen=True, eq=False)
