@@ -147,10 +147,9 @@ def patched(
         )
     layer = layers.pop()
     pairs, total, size = activations.pairs, sum(job.count for job in jobs), len(index)
-    bases = pairs.bases.take(index)
     before = min(columns_before(activations, job, index) for job in jobs)
-    moved = _Place(activations, index, before)
-    residual = activations.inputs[layer][index, before:].repeat(total, 1, 1)
+    place, pair_of = _Place(activations, index, before), index.repeat(total)
+    residual = activations.inputs[layer][pair_of, before:]
     edits: dict[Port, list[list[_Patch]]] = {}
     first = 0
     for job in jobs:
@@ -159,7 +158,7 @@ def patched(
         for site, exchange in job.patches:
             patch = _Patch(site, exchange, job.count, rows)
             if site.component in STREAM and start_layer(site) == layer:
-                residual[rows] = moved.exchanged(patch, residual[rows])
+                residual[rows] = place.exchanged(patch, residual[rows])
                 continue
             rounds = edits.setdefault(site.port, [])
             if used[site.port] == len(rounds):
@@ -168,10 +167,10 @@ def patched(
             used[site.port] += 1
         first += job.count
     run = model.forward(
-        Batch(bases.tokens.repeat(total, 1), bases.mask.repeat(total, 1)),
-        edits={port: _edit(moved, rounds) for port, rounds in edits.items()},
-        start=Start(layer, residual, _past(activations, layer, index, (before, total))),
-        ask=Ask(pairs.answers_at[index].clamp(min=0).repeat(total, 1), torch.tensor(pairs.answer.columns)),
+        pairs.bases.take(pair_of),
+        edits={port: _edit(place, rounds) for port, rounds in edits.items()},
+        start=Start(layer, residual, _past(activations, layer, pair_of, before)),
+        ask=Ask(pairs.answers_at[pair_of].clamp(min=0), torch.tensor(pairs.answer.columns)),
     )
     return _outputs(run).unflatten(0, (total, size))
 
@@ -211,13 +210,10 @@ def columns_before(activations: Activations, job: Jobs, index: Int[Tensor, " bat
     return min(first, activations.past[job.start].shape[1])
 
 
-def _past(
-    activations: Activations, layer: int, index: Int[Tensor, " batch"], size: tuple[int, int]
-) -> dict[int, Tensor]:
-    """The past of so many columns at every layer from ``layer`` on, so many times over."""
-    before, times = size
+def _past(activations: Activations, layer: int, rows: Int[Tensor, " rows"], before: int) -> dict[int, Tensor]:
+    """The past of so many columns at every layer from ``layer`` on."""
     known = {number: past for number, past in activations.past.items() if before and number >= layer}
-    return {number: past[index, :before].repeat(times, 1, 1, 1) for number, past in known.items()}
+    return {number: past[rows, :before] for number, past in known.items()}
 
 
 def _edit(place: _Place, rounds: Sequence[Sequence[_Patch]]) -> Edit:

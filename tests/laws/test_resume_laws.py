@@ -19,7 +19,19 @@ from engines.intervene import Jobs, columns_before, patched, start_layer, swappe
 from engines.intervene import replace as full_swap
 from engines.model import PAST, Ask, Batch, Model, Start, pad
 from engines.site import Port, Site
-from tests.families import CAUSAL, FAMILIES, HUGGING, LAYERS, VOCABULARY, boot, family, mixed, mixed_pairs
+from tests.families import (
+    CAUSAL,
+    FAMILIES,
+    HUGGING,
+    LAYERS,
+    SHAPE,
+    VOCABULARY,
+    boot,
+    decoder,
+    family,
+    mixed,
+    mixed_pairs,
+)
 
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 2e-5}
 COLUMNS = torch.arange(VOCABULARY)
@@ -116,6 +128,18 @@ def test_several_sites_and_batches_are_in_the_order_of_the_jobs(name: str) -> No
     alike = (found[:, None] - found).abs().amax((2, 3, 4)) < 1e-3
     kinds = torch.tensor([0, 1, 2, 0, 4, 5, 5])  # else their order would not show
     assert torch.equal(alike, kinds[:, None] == kinds)
+
+
+@pytest.mark.parametrize("dead", range(SHAPE.n_heads))
+def test_heads_that_write_nothing_are_left_out_of_the_past_too(dead: int) -> None:
+    model = decoder(SHAPE)
+    for name, weight in model.decoder.named_parameters():
+        if name.endswith("W_O"):
+            weight.data[dead] = 0.0
+    whole, rest = cached(model, mixed(), 0, 4)
+    ask = Ask(torch.full((3, 1), WIDTH - 1), COLUMNS)
+    found = [model.forward(mixed(), start=start, ask=ask).outputs for start in (rest, whole)]
+    assert_close(found[0], found[1], **CLOSE)
 
 
 def test_an_answer_before_the_patch_runs_with_its_columns() -> None:
