@@ -125,6 +125,9 @@ def test_several_sites_and_batches_are_in_the_order_of_the_jobs(name: str) -> No
     assert left == [6, 0, 4, 6, 4, 6]
     found = swapped(model, ready, jobs)
     assert_close(found, swapped(model, replace(ready, past={}), jobs), **CLOSE)
+    assert_close(
+        patched(model, ready, jobs, torch.arange(3)), found, **CLOSE
+    )  # in one run, from the first column of all
     alike = (found[:, None] - found).abs().amax((2, 3, 4)) < 1e-3
     kinds = torch.tensor([0, 1, 2, 0, 4, 5, 5])  # else their order would not show
     assert torch.equal(alike, kinds[:, None] == kinds)
