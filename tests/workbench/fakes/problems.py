@@ -22,6 +22,11 @@ class Toy:
     test: Pairs = field(default_factory=Pairs)
 
 
-def toy(program: str, variable: str, seed: int) -> Toy:  # noqa: ARG001 - the bridge's signature
+def network(program: str, rung: str) -> str:
+    """A network in place of the bridge's."""
+    return f"{program}/{rung}"
+
+
+def toy(network: str, variable: str, seed: int, *, regime: str) -> Toy:  # noqa: ARG001 - the bridge's signature
     """A problem in place of the bridge's."""
     return Toy(seed)
