@@ -103,13 +103,11 @@ def task_names() -> tuple[str, ...]:
 
 def cell_names(wrong: bool = False) -> tuple[str, ...]:
     """Every cell as ``task/model/variable``; ``wrong`` adds the cells of wrong twins, which must be rejected."""
-    return tuple(
-        f"{name}/{model}/{variable}"
-        for name in task_names()
-        for model in models(name)
-        for variable in variables(name)
-        if wrong or not variable.endswith(WRONG)
-    )
+    found: list[str] = []
+    for name in task_names():
+        asked = [variable for variable in variables(name) if wrong or not variable.endswith(WRONG)]
+        found += [f"{name}/{model}/{variable}" for model in models(name) for variable in asked]
+    return tuple(found)
 
 
 def models(task: str) -> Mapping[str, str]:

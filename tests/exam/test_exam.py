@@ -24,6 +24,7 @@ from workbench.store import Store
 
 PROGRAMS = registry.names("tracr_bridge.programs")
 METHODS = tuple(name for name in registry.names("engines.methods") if not catalog.method(name).must_be_told)
+pytestmark = pytest.mark.timeout(600)  # the whole exam is sat before the first of these tests
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def card(shared: Path) -> dict[str, Any]:
     """The whole exam as a user takes it: the command, its processes, its JSON (and no type checks at run time)."""
     command = [sys.executable, "-m", "workbench", "exam", "--json", "--store", str(shared)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ}, timeout=280, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ}, timeout=560, check=False)
     assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
     return json.loads(done.stdout)
 
@@ -56,7 +57,7 @@ def test_the_true_site_is_found_and_the_wrong_variable_rejected(program: str, ca
         assert row.iia["low"] <= row.iia["value"] <= row.iia["high"]
         assert row.controls["no_op"]["iia"]["value"] == 0.0  # doing nothing is never right on an informative pair
         assert row.controls["no_op"]["invariance"]["value"] == 1.0  # and always on an invariant one
-        assert row.forward_passes > 0
+        assert (row.forward_passes > 0) == (row.method != "random_site")  # to draw a site costs nothing
         assert row.wrong or row.method not in MUST_FIND or row.found, f"{row.method} missed {row.variable}: {row.site}"
         assert not (row.wrong and row.believed), f"{row.method} believed {row.variable}"
 
