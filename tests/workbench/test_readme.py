@@ -10,6 +10,7 @@ from engines import methods
 from engines.registry import names
 from workbench import catalog
 from workbench.cli import main
+from workbench.spec import Cell
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text()
 
@@ -40,7 +41,7 @@ def test_the_names_in_the_readme_exist(line: str, capsys: pytest.CaptureFixture[
     words = [word for word in shlex.split(line)[1:] if word != "--detach"]
     if words[0] == "run":
         catalog.method(words[2])
-        assert words[1] in catalog.cell_names()
+        Cell.parse(words[1])
     else:
         assert main(words) == 0
         assert capsys.readouterr().out
