@@ -17,7 +17,7 @@ from torch import Tensor
 from engines.activations import Activations, capture
 from engines.events import Advance, Piece, Pieces, Stage, Steps
 from engines.featurize import Whole
-from engines.hypothesis import Handle, Part
+from engines.hypothesis import Handle, Part, full_site
 from engines.intervene import Metered, start_layer, swapped, together, unpatched
 from engines.model import Model
 from engines.score import Controls, Cost, Quality, Score, cost_of, cost_tensors, wilson
@@ -206,7 +206,7 @@ def hold_out(problem: Problem, handle: Handle, finished: Pieces) -> tuple[Qualit
     drawn = _random_sites(problem)
     patches = [handle.parts, full(problem.model, dict.fromkeys(part.site.whole for part in handle.parts))]
     patches += [(part,) for part in full(problem.model, drawn)]
-    known = [_full_site(patch) for patch in patches]
+    known = [full_site(patch) for patch in patches]
     ready = _swept(problem, finished, {site for site in known if site is not None})
     missing = [place for place, site in enumerate(known) if site is None or site not in ready]
     outputs: dict[int, Tensor] = {place: ready[site] for place, site in enumerate(known) if site in ready}
@@ -236,12 +236,6 @@ def _swept(problem: Problem, finished: Pieces, sites: Iterable[Site]) -> dict[Si
             found.update(zip([parts[place].site for place in group], tensors["outputs"], strict=True))
             found[None] = tensors["base"]
     return found
-
-
-def _full_site(patch: Sequence[Part]) -> Site | None:
-    """The one site that a patch swaps in full; None for any other patch."""
-    first, *rest = patch
-    return first.site if not rest and isinstance(first.featurizer, Whole) and first.strength == 1.0 else None
 
 
 def _random_sites(problem: Problem) -> list[Site]:

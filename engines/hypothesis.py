@@ -1,11 +1,12 @@
 """Claims about a network: which parts of which vectors carry a variable of the causal model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
-from engines.featurize import Featurizer, swap
+from engines.featurize import Featurizer, Whole, swap
 from engines.site import Site
 
 
@@ -22,10 +23,21 @@ class Part:
     featurizer: Featurizer
     strength: float = 1.0
 
+    @property
+    def full(self) -> bool:
+        """Whether the whole vector is swapped, all of the way."""
+        return isinstance(self.featurizer, Whole) and self.strength == 1.0
+
     def exchange(self, base: Float[Tensor, "*rows width"], source: Float[Tensor, "*rows width"]) -> Tensor:
         """The patched vectors."""
         patched = swap(self.featurizer, base, source)
         return patched if self.strength == 1.0 else base + self.strength * (patched - base)
+
+
+def full_site(parts: Sequence[Part]) -> Site | None:
+    """The one site that a patch swaps in full; None for any other patch."""
+    first, *rest = parts
+    return first.site if not rest and first.full else None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engines.activations import Activations, columns, first_column, read, write
 from engines.errors import InvalidSite
-from engines.featurize import Featurizer, Whole, swap
+from engines.featurize import Featurizer, swap
 from engines.hypothesis import Part
 from engines.model import NO_EDITS, Ask, Batch, Edit, Forward, Model, Shape, Start
 from engines.score import Cost
@@ -244,7 +244,7 @@ def together(parts: Sequence[Part]) -> Jobs:
 
 
 def _exchange(part: Part) -> Exchange:
-    return replace if isinstance(part.featurizer, Whole) and part.strength == 1.0 else part.exchange
+    return replace if part.full else part.exchange
 
 
 def exchange(featurizer: Featurizer) -> Exchange:

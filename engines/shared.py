@@ -13,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engines.activations import kept_columns
-from engines.featurize import Whole
 from engines.hypothesis import Part
 from engines.intervene import start_layer
 from engines.model import Batch, Model
@@ -64,7 +63,7 @@ class Shared(dict[str, Mapping[str, Tensor]]):
 
     def taken(self, model: Model, pairs: Pairs, parts: Sequence[Part]) -> Taken | None:
         """The sweep of ``parts`` on ``pairs`` from a shared one of these pairs or of more; None where there is none."""
-        if not all(isinstance(part.featurizer, Whole) and part.strength == 1.0 for part in parts):
+        if not all(part.full for part in parts):
             return None
         known, index = self._known.get((model.digest(), pairs.digest)), None
         if known is None and pairs.part_of is not None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engines.evaluation import joint, parts_digest
 from engines.featurize import Coordinates, Featurizer, Mask, Rotation, Whole
-from engines.hypothesis import Handle, Part
+from engines.hypothesis import Handle, Part, full_site
 from engines.score import Fit
 from engines.site import Site
 from tracr_bridge.equivalence import Equivalence, audit, equivalence, overlap
@@ -82,13 +82,13 @@ def _graded(
 def _right(network: Network, handles: Sequence[Handle], regime: str) -> list[bool]:
     """Whether each claim is right; equal patches are run once, whichever variables they are claimed for."""
     classes, pairs = equivalence(network, regime), audit(network.truth, regime)
-    asked = {parts_digest(one.parts): one.parts for one in handles if _full_site(one.parts) is None}
+    asked = {parts_digest(one.parts): one.parts for one in handles if full_site(one.parts) is None}
     outputs: dict[str, Tensor] = {}
     if asked:
         outputs = dict(zip(asked, joint(model(network), pairs, list(asked.values()))[0], strict=True))
     found = []
     for handle in handles:
-        site = _full_site(handle.parts)
+        site = full_site(handle.parts)
         if site is not None:
             found.append(site in classes[handle.variable].whole)
         else:
@@ -100,12 +100,6 @@ def _right(network: Network, handles: Sequence[Handle], regime: str) -> list[boo
 
 def _key(handle: Handle) -> tuple[str, str]:
     return handle.variable, parts_digest(handle.parts)
-
-
-def _full_site(parts: Sequence[Part]) -> Site | None:
-    """The one site that a claim swaps in full; None for any other claim."""
-    first, *rest = parts
-    return first.site if not rest and isinstance(first.featurizer, Whole) and first.strength == 1.0 else None
 
 
 def _within(part: Part, known_class: Equivalence) -> bool:
