@@ -19,8 +19,9 @@ from torch import Tensor
 from engines.costs import Costs, costs, coverage, tables
 from engines.coupling import Coupling, Ranking
 from engines.errors import InsufficientData, InvalidSetting, UnknownName
-from engines.evaluation import Sweep, full, quality, sweep
+from engines.evaluation import Sweep, full, full_swap_handle, quality, sweep
 from engines.events import Measured, Notice, Pieces, Stage, Steps
+from engines.report import Claims
 from engines.resample import bootstrap, screening
 from engines.score import Cost, Quality
 from engines.signature import SIGNATURES
@@ -282,6 +283,14 @@ def raw_iia(swept: Sweep, variable: str) -> Float[Tensor, " sites"]:
     pairs = swept.pairs
     right = pairs.answer.correct(swept.outputs, pairs.labels[variable].expand(len(swept.outputs), -1, -1))
     return right[:, pairs.valid[variable]].double().mean(1)
+
+
+def claimed(problem: Problem, selection: Selection, sites: Sequence[Site]) -> Claims:
+    """The claim that the target stands whole at each of some sites that were tried on calibration pairs."""
+    handles = tuple(
+        full_swap_handle(problem.target, site, problem.model, selection.qualities[site].iia.value) for site in sites
+    )
+    return Claims(handles, ranking(selection), selection.cost, selection.notes, selection.tensors)
 
 
 def ranking(selection: Selection) -> tuple[tuple[str, float], ...]:

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from engines.evaluation import full_swap_handle
 from engines.events import Pieces, Steps
-from engines.report import Claims, report
+from engines.report import report
 from engines.score import Fit
-from engines.selection import Rule, ranking, select
+from engines.selection import Rule, claimed, select
 from engines.task import Problem
 
 
@@ -28,11 +27,7 @@ class Cosine:
         """Rank on fit pairs, choose the count on calibration pairs, score on test pairs."""
         rule = Rule("cosine", "ranked", (1.0,), 1.0, self.top_k, coverage=self.coverage, draws=self.draws)
         selection = yield from select(problem, rule, finished)
-        handles = tuple(
-            full_swap_handle(problem.target, site, problem.model, selection.qualities[site].iia.value)
-            for site in selection.picks
-        )
-        claims = Claims(handles, ranking(selection), selection.cost, selection.notes, selection.tensors)
+        claims = claimed(problem, selection, selection.picks)
         return (yield from report(problem, claims, finished))
 
 

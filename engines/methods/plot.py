@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from engines.evaluation import full_swap_handle
 from engines.events import Pieces, Steps
-from engines.report import Claims, report
+from engines.report import report
 from engines.score import Fit
-from engines.selection import Rule, ranking, select
+from engines.selection import Rule, claimed, select
 from engines.task import Problem
 
 
@@ -48,11 +47,7 @@ class Plot:
             draws=self.draws,
         )
         selection = yield from select(problem, rule, finished)
-        handles = tuple(
-            full_swap_handle(problem.target, site, problem.model, selection.qualities[site].iia.value)
-            for site in selection.equals
-        )
-        claims = Claims(handles, ranking(selection), selection.cost, selection.notes, selection.tensors)
+        claims = claimed(problem, selection, selection.equals)
         return (yield from report(problem, claims, finished))
 
 

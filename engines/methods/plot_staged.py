@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from engines.evaluation import full_swap_handle
 from engines.events import Pieces, Steps
-from engines.report import Claims, report
+from engines.report import report
 from engines.score import Fit
-from engines.selection import Rule, ranking
+from engines.selection import Rule, claimed
 from engines.stages import Staging, select_in_stages
 from engines.task import Problem
 
@@ -44,11 +43,7 @@ class PlotStaged:
         rule = Rule(self.signature, self.coupling, self.epsilons, self.beta, (self.shortlist,), pairs=self.pairs)
         staging = Staging(self.layers, self.layer_cost)
         selection = yield from select_in_stages(problem, rule, staging, finished)
-        handles = tuple(
-            full_swap_handle(problem.target, site, problem.model, selection.qualities[site].iia.value)
-            for site in selection.equals
-        )
-        claims = Claims(handles, ranking(selection), selection.cost, selection.notes, selection.tensors)
+        claims = claimed(problem, selection, selection.equals)
         return (yield from report(problem, claims, finished))
 
 
