@@ -110,6 +110,29 @@ class Controls:
     chance: Quality | None
 
 
+def score_of(record: Mapping[str, Any] | None) -> Score | None:
+    """The score that ``asdict`` wrote; None for None. Raises ``TypeError`` for any other record."""
+    return None if record is None else Score(**record)
+
+
+def controls_of(record: Mapping[str, Any] | None) -> Controls | None:
+    """The controls that ``asdict`` wrote; None for None. Raises ``TypeError`` for any other record."""
+
+    def quality(iia: Mapping[str, Any], invariance: Mapping[str, Any] | None) -> Quality:
+        return Quality(Score(**iia), score_of(invariance))
+
+    def controls(
+        no_op: Mapping[str, Any],
+        full_swap: Mapping[str, Any],
+        random_site: Mapping[str, Any],
+        chance: Mapping[str, Any] | None,
+    ) -> Controls:
+        always = quality(**no_op), quality(**full_swap), quality(**random_site)
+        return Controls(*always, None if chance is None else quality(**chance))
+
+    return None if record is None else controls(**record)
+
+
 @dataclass(frozen=True)
 class Fit:
     """What a method found. ``handles`` are its claims, best first; ``quality`` is the best one's, on test pairs.

@@ -13,7 +13,7 @@ from engines.errors import InsufficientData, WorkbenchError
 from engines.evaluation import share
 from engines.events import Piece, Steps
 from engines.remembered import Remembered
-from engines.score import Fit
+from engines.score import Controls, Fit, Score, controls_of, score_of
 from engines.shared import Shared
 from engines.task import Problem
 from tracr_bridge.equivalence import audit, equivalence
@@ -31,7 +31,7 @@ class Mark:
     ``site`` is the best claim's (several parts with `` + `` between) and ``rank`` how many directions it swaps. For
     ``found`` to ``decoyed`` see ``tracr_bridge.grading``; they are None for a wrong twin, for which only ``believed``
     counts, and should be False. ``findable``: some candidate site carries the variable as a whole. ``iia`` and
-    ``invariance`` are held-out shares, ``n`` the informative pairs behind them.
+    ``invariance`` are held-out shares, each with its n and interval, and ``controls`` what they must be read against.
 
     Three marks have no score: of an ``uninformative`` variable, which nobody can be asked about; where the method
     ``abstained``, which misses a true variable and rejects a wrong one; where it ``failed``, which misses a true one.
@@ -46,7 +46,6 @@ class Mark:
     site: str | None = None
     rank: int | None = None
     claims: int = 0
-    n: int = 0
     findable: bool | None = None
     found: bool | None = None
     located: bool | None = None
@@ -54,8 +53,9 @@ class Mark:
     recall: float | None = None
     overlap: float | None = None
     decoyed: bool | None = None
-    iia: float | None = None
-    invariance: float | None = None
+    iia: Score | None = None
+    invariance: Score | None = None
+    controls: Controls | None = None
     believed: bool | None = None
     forward_passes: int | None = None
     layer_evaluations: int | None = None
@@ -63,6 +63,15 @@ class Mark:
     uninformative: str | None = None
     abstained: str | None = None
     failed: str | None = None
+
+
+def mark_of(record: Mapping[str, Any]) -> Mark:
+    """The mark that ``asdict`` wrote, entries of None perhaps left out; raises ``TypeError`` for any other record."""
+    scores = {name: score_of(record.get(name)) for name in ("iia", "invariance")}
+    mark = Mark(**{**record, **scores, "controls": controls_of(record.get("controls"))})
+    if (mark.iia is None) != (mark.controls is None):
+        raise TypeError(f"a score and its controls come together; this mark has one of them alone: {dict(record)}")
+    return mark
 
 
 @dataclass(frozen=True)
@@ -171,9 +180,9 @@ def _scored(mark: Mark, fit: Fit) -> Mark:
         site=" + ".join(str(part.site) for part in best.parts),
         rank=sum(part.featurizer.rank for part in best.parts),
         claims=len(fit.handles),
-        n=fit.quality.iia.n,
-        iia=fit.quality.iia.value,
-        invariance=None if fit.quality.invariance is None else fit.quality.invariance.value,
+        iia=fit.quality.iia,
+        invariance=fit.quality.invariance,
+        controls=fit.controls,
         believed=fit.believed,
         forward_passes=fit.cost.forward_passes,
         layer_evaluations=fit.cost.layer_evaluations,

@@ -25,7 +25,7 @@ import torch
 from engines import registry
 from engines.errors import InvalidSetting, StoreError, WorkbenchError
 from engines.events import Advance, Event, Notice, Stage
-from tracr_bridge.examination import Mark, Paper, Sat, examine, failures, forget
+from tracr_bridge.examination import Mark, Paper, Sat, examine, failures, forget, mark_of
 from tracr_bridge.generate import manifest
 from tracr_bridge.task import QUOTA, RANDOM_QUOTA
 from workbench import catalog, disk, provenance
@@ -33,8 +33,8 @@ from workbench.process import cores
 from workbench.store import Store
 from workbench.verification import certified
 
-FORMAT = 1
-"""Of a program's file; another number is another question."""
+FORMAT = 2
+"""Of a program's file; another number is another question. From 2 on every score has its interval and controls."""
 POLL = 0.2
 """Seconds between two looks at what the processes have done."""
 SPEAK = 60.0
@@ -249,18 +249,20 @@ def _brief(mark: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in mark.items() if value is not None}
 
 
-def _kept(folder: Path, program: str) -> dict[str, Any] | None:
-    """What is kept of a program if the same code computed it; a damaged file counts as none."""
+def _kept(folder: Path, program: str) -> tuple[Sat, ...] | None:
+    """What is kept of a program if the same code computed it; a file that is damaged, or of another form, is none."""
     try:
         record = json.loads((folder / f"{program}.json").read_bytes())
-        return record if record["source"] == provenance.source() and record["networks"] else None
+        if record["source"] != provenance.source():
+            return None
+        networks = [Sat(**{**one, "marks": tuple(map(mark_of, one["marks"]))}) for one in record["networks"]]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+    return tuple(networks) or None
 
 
-def _read(folder: Path, program: str) -> Iterator[Sat]:
-    record = _kept(folder, program)
-    if record is None:
+def _read(folder: Path, program: str) -> tuple[Sat, ...]:
+    found = _kept(folder, program)
+    if found is None:
         raise StoreError(f"{folder / f'{program}.json'} is gone or damaged; give the same command again to make it")
-    for one in record["networks"]:
-        yield Sat(**{**one, "marks": tuple(Mark(**mark) for mark in one["marks"])})
+    return found

@@ -11,6 +11,8 @@ import pytest
 
 from engines.errors import InvalidSetting
 from engines.events import Advance, Notice, Stage, drain
+from engines.score import Quality
+from engines.site import Site
 from tracr_bridge import examination
 from tracr_bridge.examination import Mark, Paper, Sat, examine
 from tracr_bridge.task import known
@@ -52,6 +54,12 @@ def test_every_question_has_its_mark_and_brute_force_finds_what_can_be_found(fin
             assert mark.recall == (1.0 if mark.findable else None)
         assert (mark.decoyed is None) == (mark.rung != "decoys")
         assert not (mark.wrong and mark.believed)
+        assert mark.iia is not None
+        assert mark.iia.low <= mark.iia.value <= mark.iia.high
+        assert mark.controls is not None
+        assert mark.controls.no_op.iia == replace(mark.controls.no_op.iia, value=0.0, n=mark.iia.n, low=0.0)
+        if mark.method == "full_swap" and Site.parse(str(mark.site)).span is None:  # a whole vector is its own control
+            assert mark.controls.full_swap == Quality(mark.iia, mark.invariance)
         assert mark.found is None if mark.wrong else mark.found in (True, False)
     lucky = [mark.found for mark in marks if mark.method == "random_site" and not mark.wrong]
     assert sum(map(bool, lucky)) < len(lucky)
@@ -82,6 +90,28 @@ def test_another_question_or_other_code_is_examined_anew(
     assert ladder._kept(folder, findings.programs[0]) is not None
     monkeypatch.setattr(provenance, "source", lambda: "ffffffffffffffff")
     assert ladder._kept(folder, findings.programs[0]) is None
+
+
+def test_marks_without_controls_are_examined_anew(findings: Findings, store: Store) -> None:
+    """As files of the first form were: bare shares with one n, which cannot say what they must be read against."""
+    assert findings.question.record["format"] == 2
+    file = store.exams / QUESTION.id / "random_0_0.json"
+    whole = json.loads(file.read_bytes())
+    for spoil in (_bare, lambda mark: mark.pop("controls"), lambda mark: mark["iia"].pop("low")):
+        old = json.loads(file.read_bytes())
+        for one in old["networks"]:
+            for mark in one["marks"]:
+                spoil(mark)
+        file.write_text(json.dumps(old))
+        assert ladder._kept(file.parent, "random_0_0") is None
+        file.write_text(json.dumps(whole))
+        assert ladder._kept(file.parent, "random_0_0") == findings.networks[:3]
+
+
+def _bare(mark: dict[str, Any]) -> None:
+    mark["n"] = mark["iia"]["n"]
+    mark["iia"] = mark["iia"]["value"]
+    mark.pop("controls")
 
 
 def test_what_breaks_is_a_mark_and_the_next_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +180,8 @@ def test_the_report_fits_its_columns_and_is_json(findings: Findings) -> None:
     assert "2 programs, 2 of them random" in words
     record = json.loads(json.dumps(card.record, allow_nan=False))
     assert len(record["marks"]) == MARKS
+    assert all({"value", "n", "low", "high"} == set(mark["iia"]) for mark in record["marks"])
+    assert all({"no_op", "full_swap", "random_site", "chance"} == set(mark["controls"]) for mark in record["marks"])
     assert record["cells"][0]["rung"] == "compiled"
     page = rung_text.markdown(card)
     assert "| method | compiled | rotated | decoys |" in page
