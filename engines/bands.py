@@ -20,7 +20,7 @@ from engines.errors import InsufficientData
 from engines.evaluation import sweep
 from engines.events import Notice, Pieces, Steps
 from engines.featurize import Rotation
-from engines.hypothesis import Part
+from engines.handle import Part
 from engines.joint import Calibrated, Patch, calibrate
 from engines.principal import fit_components
 from engines.score import Cost

@@ -17,7 +17,7 @@ from torch import Tensor
 from engines.activations import Activations, capture
 from engines.events import Advance, Piece, Pieces, Stage, Steps
 from engines.featurize import Whole
-from engines.hypothesis import Handle, Part, full_site
+from engines.handle import Handle, Part, full_site
 from engines.intervene import Metered, start_layer, swapped, together, unpatched
 from engines.model import Model
 from engines.score import Controls, Cost, Quality, Score, cost_of, cost_tensors, wilson

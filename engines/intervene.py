@@ -16,7 +16,7 @@ from torch import Tensor
 from engines.activations import Activations, columns, first_column, read, write
 from engines.errors import InvalidSite
 from engines.featurize import Featurizer, swap
-from engines.hypothesis import Part
+from engines.handle import Part
 from engines.model import NO_EDITS, Ask, Batch, Edit, Forward, Model, Shape, Start
 from engines.score import Cost
 from engines.site import Port, Site

@@ -15,7 +15,7 @@ import torch
 from engines.errors import InvalidSetting
 from engines.evaluation import full, joint, parts_digest, quality
 from engines.events import Measured, Piece, Pieces, Stage, Steps
-from engines.hypothesis import Handle, Part
+from engines.handle import Handle, Part
 from engines.intervene import Metered
 from engines.model import Model
 from engines.score import Cost, Quality, cost_of, cost_tensors

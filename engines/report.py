@@ -8,7 +8,7 @@ from torch import Tensor
 from engines.errors import InsufficientData
 from engines.evaluation import hold_out
 from engines.events import Measured, Notice, Pieces, Stage, Steps
-from engines.hypothesis import Handle
+from engines.handle import Handle
 from engines.score import Cost, Fit
 from engines.task import Problem
 

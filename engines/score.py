@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engines.errors import InsufficientData
-from engines.hypothesis import Handle
+from engines.handle import Handle
 
 Z95 = 1.959963984540054
 """Two-sided 95 % quantile of the normal distribution."""

@@ -18,7 +18,7 @@ from engines.activations import Activations, capture, kept_columns
 from engines.evaluation import quality
 from engines.events import Advance, Measured, Notice, Piece, Pieces, Stage, Steps
 from engines.featurize import Featurizer, Mask, Rotation
-from engines.hypothesis import Handle, Part
+from engines.handle import Handle, Part
 from engines.intervene import Metered, start_layer, swapped, together, unpatched
 from engines.score import Cost, cost_of, cost_tensors
 from engines.site import Site

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engines.activations import kept_columns
-from engines.hypothesis import Part
+from engines.handle import Part
 from engines.intervene import start_layer
 from engines.model import Batch, Model
 from engines.score import Cost

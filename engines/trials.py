@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from engines.errors import InsufficientData
 from engines.evaluation import Sweep
-from engines.hypothesis import Handle
+from engines.handle import Handle
 from engines.report import Claims
 from engines.score import Cost, Quality
 from engines.site import Site

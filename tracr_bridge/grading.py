@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engines.evaluation import joint, parts_digest
 from engines.featurize import Coordinates, Featurizer, Mask, Rotation, Whole
-from engines.hypothesis import Handle, Part, full_site
+from engines.handle import Handle, Part, full_site
 from engines.score import Fit
 from engines.site import Site
 from tracr_bridge.equivalence import Equivalence, audit, equivalence, overlap

@@ -7,7 +7,7 @@ from engines.errors import InsufficientData, InvalidSetting
 from engines.evaluation import quality, sweep
 from engines.events import Measured, Pieces, Steps
 from engines.featurize import Rotation
-from engines.hypothesis import Part
+from engines.handle import Part
 from engines.principal import fit_components
 from engines.report import report
 from engines.score import Fit

@@ -14,7 +14,7 @@ from engines.errors import InsufficientData, UnknownName
 from engines.evaluation import RANDOM_SITES, estimate, full, full_swap_handle, hold_out, joint, quality, sweep
 from engines.events import Advance, Piece, Stage, drain
 from engines.featurize import Coordinates, Rotation, Whole
-from engines.hypothesis import Handle, Part
+from engines.handle import Handle, Part
 from engines.intervene import Jobs, start_layer, swapped
 from engines.intervene import replace as full_swap
 from engines.model import NO_EDITS, Ask, Batch, DecoderModel, Edit, Forward, Model, Shape, Start

@@ -12,7 +12,7 @@ from engines.errors import InvalidSetting
 from engines.evaluation import full, sweep
 from engines.events import Piece, drain
 from engines.featurize import Rotation
-from engines.hypothesis import Part
+from engines.handle import Part
 from engines.methods.pca import Pca
 from engines.model import Batch
 from engines.principal import components, fit_components, points

@@ -11,7 +11,7 @@ from engines.costs import costs
 from engines.errors import InsufficientData, UnknownName
 from engines.evaluation import Sweep
 from engines.featurize import Whole
-from engines.hypothesis import Part
+from engines.handle import Part
 from engines.model import Batch
 from engines.score import Cost
 from engines.signature import SIGNATURES, Evidence, mean, per_example, site_effects, variable_effect

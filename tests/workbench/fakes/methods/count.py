@@ -8,7 +8,7 @@ import torch
 from engines.errors import InsufficientData
 from engines.events import Advance, Measured, Notice, Piece, Pieces, Stage, Steps, Trained
 from engines.featurize import Rotation
-from engines.hypothesis import Handle, Part
+from engines.handle import Handle, Part
 from engines.score import Controls, Cost, Fit, Quality, wilson
 from engines.site import Site
 from engines.task import Problem
