@@ -12,6 +12,10 @@
     │   └── UnverifiedProgram  compiled, but not equal to what it should compute: never ground truth
     ├── InsufficientData     too few pairs that can tell anything
     ├── InvalidTransport     a transport problem that has no meaningful solution
+    ├── InvalidHypothesis    a hypothesis of causal scrubbing that its graph or data do not admit
+    │   └── NotJoinable      two hypotheses without a common refinement
+    ├── NotExtensional       a rewrite that changed what a graph computes
+    ├── TooLarge             work that does not fit the budget that was stated
     └── StoreError           the folder of runs
         ├── CorruptRun       a run folder that cannot be read; named
         └── StoreUnwritable  full disk, read-only folder
@@ -86,6 +90,22 @@ class InsufficientData(WorkbenchError):
 
 class InvalidTransport(WorkbenchError):
     """A transport problem without a meaningful solution, or a solver that did not reach its marginals."""
+
+
+class InvalidHypothesis(WorkbenchError):
+    """A hypothesis that cannot be tested: its tree, its paths or its sources do not fit the graph or the data."""
+
+
+class NotJoinable(InvalidHypothesis):
+    """Two hypotheses that have no common refinement."""
+
+
+class NotExtensional(WorkbenchError):
+    """A rewritten graph that differs from the original on some datum."""
+
+
+class TooLarge(WorkbenchError):
+    """Exact work that exceeds its stated budget."""
 
 
 class StoreError(WorkbenchError):
