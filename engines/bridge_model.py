@@ -26,7 +26,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
-from transformers.cache_utils import Cache, DynamicLayer
+from transformers import PreTrainedConfig
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 from engines.bridge_taps import POINTS, Call, Hook, points_of, taps
 from engines.errors import InvalidModel
@@ -51,8 +52,16 @@ PROBE = (1, 2, 3)
 """Token ids of the input on which a bridge is looked at."""
 
 
+ATTENTION = (DynamicLayer, DynamicSlidingWindowLayer)
+"""What transformers keeps of a layer that can be resumed: keys and values, and nothing else."""
+
+
 class _Done(Exception):
     """Leaves the bridge's forward pass: everything that was asked for has been computed."""
+
+
+class _Whole(Exception):
+    """This architecture needs all columns in every run; says why."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +77,11 @@ class BridgeModel:
     components: frozenset[str] = field(init=False)
     pads: bool = field(init=False, repr=False)
     """Whether a padded row computes what it computes alone; otherwise padded batches are refused."""
-    in_tuples: bool = field(init=False, repr=False)
-    """Whether this architecture's blocks return tuples: what stands in for a skipped block must do the same."""
-    resumes: bool = field(init=False, repr=False, default=False)
-    """Whether the first columns may be left out of a run that is given their keys and values."""
+    returned: int = field(init=False, repr=False)
+    """How long the tuples are that this architecture's blocks return, 0 where they return the bare residual stream:
+    what stands in for a skipped block must do the same."""
+    why_whole: str = field(init=False, repr=False, default="not looked at")
+    """Why no columns may be left out of a run that is given their keys and values; empty where they may."""
 
     def __post_init__(self) -> None:
         self.bridge.requires_grad_(False).eval()
@@ -83,8 +93,8 @@ class BridgeModel:
             handle.remove()
         object.__setattr__(self, "components", components)
         object.__setattr__(self, "pads", pads)
-        object.__setattr__(self, "in_tuples", isinstance(returned[0], tuple))
-        object.__setattr__(self, "resumes", _resumes(self))
+        object.__setattr__(self, "returned", len(returned[0]) if isinstance(returned[0], tuple) else 0)
+        object.__setattr__(self, "why_whole", _why_whole(self))
 
     def digest(self) -> str:
         """A hash of the bridge's weights; it reads all of them."""
@@ -96,7 +106,7 @@ class BridgeModel:
         own = self.bridge.cfg
         heads = own.n_key_value_heads or own.n_heads
         sizes = (own.n_layers, own.n_heads, heads, own.d_model, own.d_head, own.d_mlp or 4 * own.d_model)
-        return Shape(*sizes, resumes=self.resumes)
+        return Shape(*sizes, resumes=not self.why_whole, why_whole=self.why_whole)
 
     def forward(
         self,
@@ -177,7 +187,9 @@ def _cache_layers(start: Start | None, layers: int) -> list[DynamicLayer]:
 
 def _past_of(layer: DynamicLayer, port: Port) -> Float[Tensor, "rows pos heads both"]:
     if layer.keys is None or layer.values is None:
-        raise InvalidModel(f"{port}: this bridge keeps no keys and values there")
+        raise _Whole(f"its layer {port.layer} keeps no keys and values")
+    if layer.keys.shape != layer.values.shape:
+        raise _Whole(f"its layer {port.layer} keeps keys and values of different sizes")
     return torch.cat([layer.keys, layer.values], -1).transpose(1, 2)
 
 
@@ -197,8 +209,8 @@ def _skip(stack: contextlib.ExitStack, model: BridgeModel, start: Start) -> None
     """Let the layers below ``start`` hand on its residual instead of running; masks and rotations are still made."""
     blocks = model.bridge.blocks
 
-    def hand_on(*_args: object, **_kwargs: object) -> Tensor | tuple[Tensor]:
-        return (start.residual,) if model.in_tuples else start.residual
+    def hand_on(*_args: object, **_kwargs: object) -> Tensor | tuple[Tensor | None, ...]:
+        return (start.residual, *[None] * (model.returned - 1)) if model.returned else start.residual
 
     for block in blocks[: start.layer]:
         stack.enter_context(_standing_in(block, hand_on))
@@ -247,20 +259,36 @@ def _pads(model: BridgeModel) -> bool:
 
 
 @torch.no_grad()
-def _resumes(model: BridgeModel) -> bool:
-    """Whether the probe without its first columns computes what it does with them, padded or not.
+def _why_whole(model: BridgeModel) -> str:
+    """Why the probe cannot do without its first columns; empty when it computes what it does with them, padded or not.
 
     Their keys and values come from a run whose later columns hold something else, which a causal network never sees.
+    Only ``_Whole`` says that an architecture cannot be resumed; whatever else breaks is a defect, and is raised.
     """
-    if model.bridge.cfg.n_ctx <= 2:
-        return False
     try:
-        return all(_resumed(model, padding) for padding in ((0, 1) if model.pads else (0,)))
-    except Exception:  # noqa: BLE001 - other architectures refuse a cache in as many ways as there are
-        return False
+        _check_kept(model)
+        for padding in (0, 1) if model.pads else (0,):
+            _check_resumed(model, padding)
+    except _Whole as reason:
+        return str(reason)
+    except Exception as error:
+        error.add_note(f"{model.name}: this broke while asking whether a run may leave out its first columns")
+        raise
+    return ""
 
 
-def _resumed(model: BridgeModel, padding: int) -> bool:
+def _check_kept(model: BridgeModel) -> None:
+    """Raise ``_Whole`` for a context too short to leave anything out, or layers that keep more than keys and values."""
+    if model.bridge.cfg.n_ctx <= 2:
+        raise _Whole(f"inputs of {model.bridge.cfg.n_ctx} tokens have nothing to leave out")
+    settings = getattr(model.bridge.original_model, "config", None)
+    if isinstance(settings, PreTrainedConfig):
+        for number, layer in enumerate(DynamicCache(config=settings).layers):
+            if type(layer) not in ATTENTION:
+                raise _Whole(f"its layer {number} keeps a {type(layer).__name__}, not keys and values alone")
+
+
+def _check_resumed(model: BridgeModel, padding: int) -> None:
     stream, layers, first = _ports(model, "resid_post"), model.shape.n_layers, padding + 1
     embedded = Port(None, "embed")
     batch, past = _probe(model, padding), tuple(_ports(model, PAST))
@@ -274,9 +302,9 @@ def _resumed(model: BridgeModel, padding: int) -> bool:
         start = Start(layer, before[:, first:], {number: known[number] for number in range(layer, layers)})
         rest = Call(tuple(stream[layer:]), {})
         _run(model, batch, rest, start=start, ask=None, last=layers)
-        if any(bool(_differs(rest.kept[port], whole.kept[port][:, first:]).any()) for port in rest.reads):
-            return False
-    return True
+        for port in rest.reads:
+            if bool(_differs(rest.kept[port], whole.kept[port][:, first:]).any()):
+                raise _Whole(f"{port} is another without the first columns, or when later ones change")
 
 
 def _elsewhere(first: int) -> Edit:

@@ -30,7 +30,8 @@ class Shape:
     """Sizes of a network, as far as sites need them; 0 for what it has none of.
 
     ``n_kv_heads`` counts the heads of k and v and of their inputs, ``d_state`` is the width of a recurrent state.
-    ``resumes`` says that no column depends on later ones, and that a run may leave out the first ones (``Start.past``).
+    ``resumes`` says that no column depends on later ones, and that a run may leave out the first ones (``Start.past``);
+    ``why_whole`` says why it does not, as far as the network knows.
     """
 
     n_layers: int
@@ -41,6 +42,7 @@ class Shape:
     d_mlp: int
     d_state: int = 0
     resumes: bool = False
+    why_whole: str = ""
 
     def heads(self, component: str) -> int:
         """How many heads the component has; keys and values may share fewer than queries have."""
@@ -198,7 +200,9 @@ def check_ports(model: Model, ports: Iterable[Port], start: Start | None) -> Non
         if start is not None and (-1 if port.layer is None else port.layer) < start.layer:
             raise UnsupportedSite(f"{port}: the run starts at layer {start.layer}, after this port; start earlier")
     if start is not None and start.past and not model.shape.resumes:
-        raise InvalidSetting(f"{model.name} cannot leave out columns; give the start without past, and all its columns")
+        raise InvalidSetting(
+            f"{model.name} cannot leave out columns{_because(model)}; give the start without past, and all its columns"
+        )
 
 
 def split_past(model: Model, reads: Iterable[Port], start: Start | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
@@ -210,9 +214,13 @@ def split_past(model: Model, reads: Iterable[Port], start: Start | None) -> tupl
             raise UnsupportedSite(
                 f"{port}: only a run from layer 0 of a network that resumes gives it, for its own layers; this is "
                 f"{model.name}, whose layers are 0 to {model.shape.n_layers - 1} and whose shape says resumes "
-                f"{model.shape.resumes}, from layer {0 if start is None else start.layer}"
+                f"{model.shape.resumes}{_because(model)}, from layer {0 if start is None else start.layer}"
             )
     return tuple(port for port in wanted if port.component != PAST), past
+
+
+def _because(model: Model) -> str:
+    return f" ({model.shape.why_whole})" if model.shape.why_whole else ""
 
 
 def check_columns(model: Model, batch: Batch, start: Start | None, ask: Ask | None) -> None:
@@ -284,7 +292,7 @@ class DecoderModel:
         """The decoder's sizes."""
         own = self.decoder.shape
         sizes = (own.n_layers, own.n_heads, own.n_heads, own.d_model, own.d_head, own.d_mlp)
-        return Shape(*sizes, resumes=own.causal)
+        return Shape(*sizes, resumes=own.causal, why_whole="" if own.causal else "its attention sees later columns")
 
     def forward(
         self,

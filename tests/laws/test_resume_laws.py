@@ -3,6 +3,7 @@
 Laws hold under left padding with mixed lengths, at every component, at one site and at several; gradients too.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
+from transformers import GPTJConfig, GPTJForCausalLM, MambaConfig, MambaForCausalLM
 
 from engines.activations import Activations, capture
 from engines.bridge_model import BridgeModel
@@ -29,6 +31,7 @@ from tests.families import (
     boot,
     decoder,
     family,
+    hugging,
     mixed,
     mixed_pairs,
 )
@@ -37,6 +40,13 @@ CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 2e-5}
 COLUMNS = torch.arange(VOCABULARY)
 RESUMING = tuple(name for name in CAUSAL if not name.startswith("native"))
 WIDTH = 7
+WHY = {
+    "decoder-bidirectional": "its attention sees later columns",
+    "native": "its layer 0 keeps no keys and values",
+    "native-bidirectional": "its layer 0 keeps no keys and values",
+    "native-rotary": "its layer 0 keeps no keys and values",
+}
+"""What families that do not resume say of themselves."""
 
 
 def noise(*sizes: int) -> Tensor:
@@ -165,10 +175,11 @@ def test_other_families_run_all_columns(name: str) -> None:
     model, site = family(name), Site.parse("L0.mlp_out@last")
     ready: Activations = capture(model, mixed_pairs(), [site], [0])
     assert not ready.past
-    with pytest.raises(UnsupportedSite, match=r"L0\.past: only a run from layer 0 of a network that resumes gives it"):
+    with pytest.raises(UnsupportedSite, match=rf"L0\.past: only a run .*resumes False \({re.escape(WHY[name])}\)"):
         model.forward(mixed(), reads=[Port(0, PAST)])
     start = Start(1, noise(3, 2, 16), {1: noise(3, 5, 2, 16)})
-    with pytest.raises(InvalidSetting, match="cannot leave out columns; give the start without past"):
+    reason = re.escape(WHY[name])
+    with pytest.raises(InvalidSetting, match=rf"cannot leave out columns \({reason}\); give the start without past"):
         model.forward(mixed(), start=start, ask=Ask(torch.full((3, 1), 6), COLUMNS))
 
 
@@ -207,3 +218,42 @@ def test_a_bridge_that_looks_ahead_does_not_resume(monkeypatch: pytest.MonkeyPat
     assert other is not None
     assert (one - other).abs().max() > 0.1
     assert not model.shape.resumes
+    assert model.shape.why_whole == "L1.resid_post is another without the first columns, or when later ones change"
+
+
+def test_layers_that_keep_more_than_keys_and_values_do_not_resume() -> None:
+    config = MambaConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2, state_size=4)
+    shape = hugging(config, MambaForCausalLM).shape
+    assert not shape.resumes
+    assert shape.why_whole == "its layer 0 keeps a LinearAttentionLayer, not keys and values alone"
+
+
+def test_a_defect_is_not_taken_for_an_architecture_that_needs_all_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("engines.bridge_model._cache_layers", broken)
+    with pytest.raises(ZeroDivisionError, match="a defect") as caught:
+        BridgeModel("broken", boot(*HUGGING["gpt2"]))
+    assert caught.value.__notes__ == ["broken: this broke while asking whether a run may leave out its first columns"]
+
+
+def test_blocks_that_return_pairs_can_be_skipped_and_resumed() -> None:
+    """GPT-J's blocks hand on their attention too, which whatever stands in for a skipped one must do as well."""
+    sizes: dict[str, Any] = {
+        "n_embd": 16,
+        "n_inner": 24,
+        "n_layer": LAYERS,
+        "n_head": 2,
+        "n_positions": 12,
+        "rotary_dim": 4,
+    }
+    model = hugging(GPTJConfig(vocab_size=VOCABULARY, initializer_range=0.4, **sizes), GPTJForCausalLM)
+    assert (model.returned, model.shape.resumes, model.shape.why_whole) == (2, True, "")
+    whole, rest = cached(model, mixed(), 1, 1)
+    ask = Ask(torch.full((3, 1), WIDTH - 1), COLUMNS)
+    expected = model.forward(mixed(), ask=ask).outputs
+    assert expected is not None
+    assert float(expected.std()) > 0.01
+    for start in (whole, rest):
+        assert_close(model.forward(mixed(), start=start, ask=ask).outputs, expected, **CLOSE)
