@@ -82,8 +82,8 @@ class Graph:
 
     ``output`` gives the behaviour, one number a datum. ``labels`` are those of its ports that hold what an answer is
     measured against: they are read from the reference datum. ``reward``: more is better (else: a loss). Raises
-    ``InvalidModel`` for two nodes of one name, a cycle or an empty port, ``UnknownName`` for a node that is read and not
-    there.
+    ``InvalidModel`` for two nodes of one name, a cycle or an empty port, ``UnknownName`` for a node that is read but
+    is not there.
     """
 
     name: str
@@ -217,7 +217,7 @@ def applied(node: Node, ports: Sequence[Column], chunk_bytes: int = CHUNK_BYTES)
             part = [port[start : start + step] for port in ports]
             value = node.compute(*part)
             if len(value) != len(part[0]):
-                raise InvalidModel(f"node {node.name!r} gave {len(value)} values for {len(part[0])} rows; give each one")
+                raise InvalidModel(f"node {node.name!r} gave {len(value)} values for {len(part[0])} rows")
             found.append(value)
     return stacked(found)
 

@@ -4,9 +4,9 @@
     rank   loss <- out <- L1.mlp                     feature: rank
     count  loss <- out <- L1.mlp.in <- L0.head0      feature: above
 
-A node of the tree claims that, at the end of its path, only its feature matters: any datum with an equal feature may be
-put there. Paths run from the output toward the inputs; ``L1.mlp.in`` names the port that reads the next node, and may be
-left out to mean every port that does. Nothing here knows a network: ``engines.treeify`` holds a hypothesis to a graph.
+A node of the tree claims that, at the end of its path, only its feature matters: any datum with an equal feature may
+be put there. Paths run from the output toward the inputs; ``L1.mlp.in`` names the port that reads the next node, and
+may be left out to mean every port that does. Nothing here knows a network: ``engines.treeify`` holds a hypothesis to a graph.
 
 Source: Redwood Research (2022), "Causal scrubbing: Appendix", sections 1 and 4.
 """
@@ -14,6 +14,7 @@ Source: Redwood Research (2022), "Causal scrubbing: Appendix", sections 1 and 4.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from engines.dataset import DATUM
 from engines.errors import InvalidHypothesis
@@ -99,8 +100,8 @@ class InterpNode:
             raise InvalidHypothesis(f"node {self.name!r} has no {'paths' if self.name else 'name'}; give it one")
         if self.draw.kind == "together" and self.feature:
             raise InvalidHypothesis(
-                f"node {self.name!r} is drawn together with others and claims {', '.join(self.feature)}; a shared datum "
-                "is drawn freely: leave the feature out"
+                f"node {self.name!r} is drawn together with others and claims {', '.join(self.feature)}; "
+                "a shared datum is drawn freely: leave the feature out"
             )
 
     @property
@@ -109,15 +110,34 @@ class InterpNode:
         return DATUM in self.feature or self.draw.kind == "exact"
 
 
+Option: TypeAlias = str | int | float | tuple[str, ...] | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """A rewrite of the graph before the hypothesis is put to it: one of ``engines.rewrite``, by name.
+
+    ``nodes`` are those that it rewrites, ``options`` its other settings by name.
+    """
+
+    kind: str
+    nodes: tuple[str, ...]
+    options: tuple[tuple[str, Option], ...] = ()
+
+
 @dataclass(frozen=True)
 class Hypothesis:
-    """An interpretation tree. ``subject`` names the graph and data that it is about.
+    """An interpretation tree. ``subject`` names the graph and data that it is about, ``data`` says which data.
+
+    ``rewrites`` are done to the graph first, in order; paths are paths of the rewritten graph.
 
     Raises ``InvalidHypothesis`` unless names are unique and every parent is there, with one root, above all others.
     """
 
     subject: str
     nodes: tuple[InterpNode, ...]
+    data: tuple[tuple[str, int | str], ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
 
     def __post_init__(self) -> None:
         names = [node.name for node in self.nodes]
