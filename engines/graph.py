@@ -92,6 +92,7 @@ class Graph:
     labels: tuple[str, ...] = ()
     reward: bool = False
     nodes: Mapping[str, Node] = field(init=False)
+    _upstream: dict[str, frozenset[str]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         by_name = {node.name: node for node in self.parts}
@@ -116,17 +117,21 @@ class Graph:
             raise UnknownName(f"node of {self.name}", name, self.nodes)
         return self.nodes[name]
 
+    def upstream(self, name: str) -> frozenset[str]:
+        """The node and all that it depends on."""
+        if name not in self._upstream:
+            found, waiting = {name}, [name]
+            while waiting:
+                new = [writer for writer in self.nodes[waiting.pop()].writers if writer not in found]
+                found.update(new)
+                waiting += new
+            self._upstream[name] = frozenset(found)
+        return self._upstream[name]
+
     def inputs(self, name: str) -> frozenset[str]:
         """The data columns that a node depends on."""
-        seen, waiting, found = set[str](), [name], set[str]()
-        while waiting:
-            node = self.nodes[waiting.pop()]
-            if node.column is not None:
-                found.add(node.column)
-            new = [writer for writer in node.writers if writer not in seen]
-            seen.update(new)
-            waiting += new
-        return frozenset(found)
+        columns = {self.nodes[node].column for node in self.upstream(name)}
+        return frozenset(column for column in columns if column is not None)
 
     def readers(self, name: str) -> tuple[str, ...]:
         """The nodes that read ``name``."""

@@ -6,7 +6,8 @@
 
 A node of the tree claims that, at the end of its path, only its feature matters: any datum with an equal feature may
 be put there. Paths run from the output toward the inputs; ``L1.mlp.in`` names the port that reads the next node, and
-may be left out to mean every port that does. Nothing here knows a network: ``engines.treeify`` holds a hypothesis to a graph.
+may be left out to mean every port that does. Nothing here knows a network: ``engines.treeify`` holds a hypothesis to a
+graph.
 
 Source: Redwood Research (2022), "Causal scrubbing: Appendix", sections 1 and 4.
 """

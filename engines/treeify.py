@@ -1,0 +1,440 @@
+"""A hypothesis held to its graph: the treeified graph, in which every use of a node has a datum of its own.
+
+The result is an expression over data slots. Slot 0 is the reference; each node of the interpretation has a slot that is
+drawn given its parent's, and each group of unmapped inputs one of its own:
+
+    Apply(loss, out: Apply(out, in: Apply(L1.mlp, slot 1, ..) + Gather(L0.head1, slot 2) + ..), label: Gather(label, 0))
+
+It is unfolded only as far as the hypothesis goes: below a leaf, the original graph runs on one datum.
+
+Source: Redwood Research (2022), "Causal scrubbing: Appendix", sections 1.2 and 4; the rules that a correspondence must
+obey are checked here, before anything runs.
+"""
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from engines.errors import InvalidHypothesis, TooLarge
+from engines.graph import Graph
+from engines.hypothesis import ARROW, RESAMPLE, Group, Hypothesis, InterpNode, Source, steps
+
+LIMIT = 100_000
+"""Nodes of the largest tree that is unfolded."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One datum of a scrubbed run. ``parent`` is the slot that it is drawn given (None: the reference, shared data).
+
+    ``owner`` is the node of the interpretation that it belongs to, ``feature`` and ``source`` say how it is drawn.
+    """
+
+    name: str
+    owner: str
+    parent: int | None
+    source: Source
+    feature: tuple[str, ...] = ()
+
+    @property
+    def shared(self) -> bool:
+        """Whether several groups or nodes use this datum."""
+        return self.source.kind == "together"
+
+
+@dataclass(frozen=True, eq=False)
+class Gather:
+    """A node's plain value on the datum of a slot."""
+
+    node: str
+    slot: int
+
+
+@dataclass(frozen=True, eq=False)
+class Ablated:
+    """A constant instead of a node's value: zero, the mean, or the mean over data with the slot's datum's feature."""
+
+    node: str
+    source: Source
+    slot: int
+
+
+@dataclass(frozen=True, eq=False)
+class Apply:
+    """A node computed anew from its ports; ``inputs`` has one term for each writer of each port, in order.
+
+    ``interp`` names the node of the interpretation that it stands for (None: a path only runs through it), whose datum
+    is ``slot``.
+    """
+
+    node: str
+    inputs: tuple[tuple["Term", ...], ...]
+    interp: str | None
+    slot: int
+
+
+Term: TypeAlias = Gather | Ablated | Apply
+
+
+@dataclass(frozen=True, eq=False)
+class Treeified:
+    """The treeified graph of a hypothesis: an expression over slots, each slot after its parent.
+
+    ``terms`` holds the expression that stands for each node of the interpretation (a leaf with several paths has one a
+    path).
+    """
+
+    graph: Graph
+    hypothesis: Hypothesis
+    root: Term
+    slots: tuple[Slot, ...]
+    terms: Mapping[str, tuple[Term, ...]]
+
+    @property
+    def applications(self) -> tuple[Apply, ...]:
+        """Every distinct node that is computed anew, each after its inputs."""
+        return tuple(term for term in distinct(self.root) if isinstance(term, Apply))
+
+    @property
+    def copies(self) -> tuple[int, ...]:
+        """The slots whose datum enters as an input: the copies of the input in the treeified graph."""
+        return tuple(sorted({term.slot for term in distinct(self.root) if isinstance(term, Gather)}))
+
+
+def distinct(root: Term, stop: Container[Term] = ()) -> Iterator[Term]:
+    """Every distinct term of an expression, each after its inputs; those of ``stop`` and below are left out."""
+    seen: set[Term] = set()
+    waiting: list[tuple[Term, bool]] = [(root, False)]
+    while waiting:  # no recursion, since paths may be long
+        term, ready = waiting.pop()
+        if term in seen or term in stop:
+            continue
+        if ready or not isinstance(term, Apply):
+            seen.add(term)
+            yield term
+        else:
+            waiting.append((term, True))
+            waiting += [(inner, False) for port in term.inputs for inner in port]
+
+
+def treeify(graph: Graph, hypothesis: Hypothesis) -> Treeified:
+    """Unfold the graph as far as the hypothesis goes.
+
+    Raises ``InvalidHypothesis``, naming the nodes, when a path does not exist in the graph, a child is not below its
+    parent, or two nodes claim one input; ``TooLarge`` for a tree of more than ``LIMIT`` nodes.
+    """
+    return _Builder(graph, hypothesis).build()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a resolved path: a node, and the ports through which the next step enters (all that read it)."""
+
+    node: str
+    ports: frozenset[str]
+
+
+Path: TypeAlias = tuple[Step, ...]
+
+
+def resolve(graph: Graph, path: str, owner: str, via: tuple[str, ...] = ()) -> Path:
+    """The path's steps; the last has no ports unless it names one. Raises ``InvalidHypothesis`` where it breaks off.
+
+    With ``via``, that of the node or one above it, a step need not be a direct edge.
+    """
+    named = [_named(graph, step, path, owner) for step in steps(path)]
+    if named[0][0] != graph.output:
+        raise InvalidHypothesis(
+            f"{owner}: path {path!r} starts at {named[0][0]!r}; every path starts at the output {graph.output!r}"
+        )
+    found: list[Step] = []
+    for place, (node, port) in enumerate(named):
+        ports = graph.nodes[node].ports
+        if place == len(named) - 1:
+            found.append(Step(node, frozenset() if port is None else frozenset({port})))
+            break
+        following = named[place + 1][0]
+        mine = {port: ports[port]} if port is not None else ports
+        reading = frozenset(name for name, writers in mine.items() if following in writers)
+        if via:
+            reading = frozenset(mine)  # a step may run through others; whether it arrives is seen when it is followed
+        if not reading:
+            reads = sorted({writer for writers in mine.values() for writer in writers})
+            raise InvalidHypothesis(
+                f"{owner}: path {path!r} breaks off: {node if port is None else f'{node}.{port}'} does not read "
+                f"{following}; it reads {', '.join(reads) or 'nothing'}"
+            )
+        found.append(Step(node, reading))
+    return tuple(found)
+
+
+def _named(graph: Graph, step: str, path: str, owner: str) -> tuple[str, str | None]:
+    """The node and the port that a step names."""
+    if step in graph.nodes:
+        return step, None
+    node, _, port = step.rpartition(".")
+    if node not in graph.nodes:
+        known = ", ".join(list(graph.nodes)[:40])
+        raise InvalidHypothesis(f"{owner}: {step!r} in path {path!r} is no node of {graph.name}; its nodes: {known}")
+    if port not in graph.nodes[node].ports:
+        ports = ", ".join(graph.nodes[node].ports) or "none"
+        raise InvalidHypothesis(f"{owner}: {step!r} in path {path!r} is no port of {node}; its ports: {ports}")
+    return node, port
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What is left of a path, seen from a node on it; ``owner`` is a child or a group of the node whose region this is.
+
+    ``via`` lets the last step run through nodes of these names or kinds.
+    """
+
+    owner: InterpNode | Group
+    rest: Path
+    via: tuple[str, ...] = ()
+
+
+@dataclass
+class _Builder:
+    graph: Graph
+    hypothesis: Hypothesis
+    slots: list[Slot] = field(default_factory=list)
+    terms: dict[str, tuple[Term, ...]] = field(default_factory=dict)
+    _interned: dict[tuple[object, ...], Term] = field(default_factory=dict)
+    _paths: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    _slot_of: dict[tuple[object, ...], int] = field(default_factory=dict)
+
+    def build(self) -> Treeified:
+        root = self.hypothesis.root
+        for node in self.hypothesis.nodes:
+            told, via = f"node {node.name!r}", self._via(node)
+            self._paths[node.name] = tuple(resolve(self.graph, path, told, via) for path in node.paths)
+            self._check_ends(node)
+        if self._paths[root.name] != ((Step(self.graph.output, frozenset()),),):
+            raise InvalidHypothesis(
+                f"the root {root.name!r} stands for {root.paths[0]!r}; it must stand for the output: its one path is "
+                f"{self.graph.output!r}"
+            )
+        if root.feature or root.draw.kind != "agree":
+            raise InvalidHypothesis(
+                f"the root {root.name!r} has a feature or a draw of its own; its datum is the reference: leave them out"
+            )
+        self.slots.append(Slot(root.name, root.name, None, Source("agree")))
+        term = self._term(root, 0, self.graph.output)
+        self.terms[root.name] = (term,)
+        return Treeified(self.graph, self.hypothesis, term, tuple(self.slots), dict(self.terms))
+
+    def _via(self, node: InterpNode) -> tuple[str, ...]:
+        """What the last steps of the node and of those above it may run through."""
+        found = node.via
+        while node.parent is not None:
+            node = self.hypothesis.node(node.parent)
+            found += node.via
+        return found
+
+    def _check_ends(self, node: InterpNode) -> None:
+        ends = sorted({path[-1].node for path in self._paths[node.name]})
+        if ported := [path for path in self._paths[node.name] if path[-1].ports]:
+            raise InvalidHypothesis(
+                f"node {node.name!r} ends at a port of {ported[0][-1].node}; a node of the tree stands for a node of "
+                "the graph: leave the port out, or end one step further"
+            )
+        if len(ends) > 1 and not self._leaf(node):
+            below = self.hypothesis.children(node.name)
+            raise InvalidHypothesis(
+                f"node {node.name!r} stands for {', '.join(ends)} and has inputs of its own"
+                f"{f' ({below[0].name!r})' if below else ''}; only a leaf may stand for several nodes: merge them first"
+            )
+
+    def _leaf(self, node: InterpNode) -> bool:
+        return not self.hypothesis.children(node.name) and not node.groups
+
+    def _term(self, node: InterpNode, slot: int, end: str) -> Term:
+        """The expression for a node of the interpretation at one of its ends."""
+        if self._leaf(node):
+            return self._gather(end, slot)
+        if (known := self._interned.get(("interp", node.name))) is not None:
+            return known
+        claims = [
+            _Claim(child, self._below(child, node, path), child.via)
+            for child in self.hypothesis.children(node.name)
+            for path in self._paths[child.name]
+        ]
+        for number, group in enumerate(node.groups):
+            told = f"group {number + 1} of node {node.name!r}"
+            resolved = [resolve(self.graph, path, told, self._via(node)) for path in group.paths]
+            claims += [_Claim(group, self._tail(path, node, told)) for path in resolved]
+        inputs = self._inputs(node, slot, end, tuple(claims))
+        term = Apply(end, inputs, node.name, slot)
+        self._interned["interp", node.name] = term
+        for child in self.hypothesis.children(node.name):
+            if child.name not in self.terms:
+                raise InvalidHypothesis(
+                    f"node {child.name!r} is nowhere an input of its parent {node.name!r} along {child.paths[0]!r}"
+                    f"{f' via {chr(44).join(child.via)}' if child.via else ''}; give a path that exists"
+                )
+        return term
+
+    def _below(self, child: InterpNode, parent: InterpNode, path: Path) -> Path:
+        return self._tail(path, parent, f"node {child.name!r} ({child.paths[0]})")
+
+    def _tail(self, path: Path, parent: InterpNode, told: str) -> Path:
+        """The path from the parent's end on."""
+        for above in self._paths[parent.name]:
+            length = len(above) - 1
+            if len(path) > length + (not path[-1].ports) and path[length].node == above[-1].node:
+                shared = zip(path[:length], above[:length], strict=True)
+                if all(one.node == other.node and one.ports & other.ports for one, other in shared):
+                    return path[length:]
+        raise InvalidHypothesis(
+            f"{told} is not below its parent {parent.name!r} ({parent.paths[0]}); a child's path goes on from its "
+            "parent's, toward the inputs"
+        )
+
+    def _inputs(
+        self, node: InterpNode, slot: int, reader: str, claims: tuple[_Claim, ...]
+    ) -> tuple[tuple[Term, ...], ...]:
+        """Terms for all ports of ``reader``, which lies in the region of ``node``."""
+        return tuple(
+            tuple(self._edge(node, slot, (reader, port, writer), claims) for writer in writers)
+            for port, writers in self.graph.nodes[reader].ports.items()
+        )
+
+    def _edge(self, node: InterpNode, slot: int, edge: tuple[str, str, str], claims: tuple[_Claim, ...]) -> Term:
+        reader, port, writer = edge
+        whole, further = self._followed(claims, port, writer)
+        owners = list({id(claim.owner): claim.owner for claim in whole}.values())
+        crossing = [claim.owner for claim in further if all(claim.owner is not owner for owner in owners)]
+        if len(owners) > 1 or (owners and crossing):
+            first, second = [*owners, *crossing][:2]
+            raise InvalidHypothesis(
+                f"{self._called(first, node)} and {self._called(second, node)} both claim what {reader}.{port} reads "
+                f"from {writer}; claim it once, or make one of them an input of the other"
+            )
+        if owners:
+            return self._owned(node, slot, owners[0], edge)
+        if further:
+            key = ("through", node.name, writer, tuple((id(claim.owner), claim.rest) for claim in further))
+            if key not in self._interned:
+                self._check_size()
+                inputs = self._inputs(node, slot, writer, further)
+                self._interned[key] = Apply(writer, inputs, None, slot)
+            return self._interned[key]
+        if node.parent is None and reader == self.graph.output and port in self.graph.labels:
+            return self._gather(writer, slot)
+        return self._sourced(node, slot, node.other, (("other",), edge))
+
+    def _followed(
+        self, claims: tuple[_Claim, ...], port: str, writer: str
+    ) -> tuple[tuple[_Claim, ...], tuple[_Claim, ...]]:
+        """The claims that own this edge, and what is left of those that run on through it."""
+        whole: list[_Claim] = []
+        further: list[_Claim] = []
+        for claim in claims:
+            if port not in claim.rest[0].ports:
+                continue
+            if len(claim.rest) == 1 or (claim.rest[1].node == writer and len(claim.rest) == 2 and self._ends(claim)):
+                whole.append(claim)
+            elif claim.rest[1].node == writer:
+                further.append(_Claim(claim.owner, claim.rest[1:], claim.via))
+            elif len(claim.rest) == 2 and self._passes(writer, claim):
+                through = Step(writer, frozenset(self.graph.nodes[writer].ports))
+                further.append(_Claim(claim.owner, (through, claim.rest[1]), claim.via))
+        return tuple(whole), tuple(further)
+
+    def _ends(self, claim: _Claim) -> bool:
+        return not claim.rest[-1].ports
+
+    def _passes(self, writer: str, claim: _Claim) -> bool:
+        """Whether the last step of the claim may run through ``writer``."""
+        node, end = self.graph.nodes[writer], claim.rest[1].node
+        return (node.name in claim.via or node.kind in claim.via) and end in self.graph.upstream(writer)
+
+    def _called(self, owner: InterpNode | Group, node: InterpNode) -> str:
+        if isinstance(owner, InterpNode):
+            return f"node {owner.name!r} ({owner.paths[0]})"
+        return f"a group of node {node.name!r} ({owner.paths[0]})"
+
+    def _owned(self, node: InterpNode, slot: int, owner: InterpNode | Group, edge: tuple[str, str, str]) -> Term:
+        if isinstance(owner, Group):
+            return self._sourced(node, slot, owner.source, ((id(owner),), edge))
+        if owner.draw.kind == "together":
+            mine = self._slot(("together", owner.draw.argument), Slot(str(owner.draw), owner.name, None, owner.draw))
+        else:
+            mine = self._slot(("node", owner.name), Slot(owner.name, owner.name, slot, owner.draw, owner.feature))
+        term = self._term(owner, mine, edge[2])
+        known = self.terms.get(owner.name, ())
+        if all(term is not other for other in known):
+            self.terms[owner.name] = (*known, term)
+        return term
+
+    def _sourced(
+        self, node: InterpNode, slot: int, source: Source, key: tuple[tuple[object, ...], tuple[str, str, str]]
+    ) -> Term:
+        """The term for an unmapped input; inputs of equal ``key`` share a datum."""
+        group, edge = key
+        writer = edge[2]
+        if source.kind == "exact":
+            return self._gather(writer, slot)
+        if source.kind in ("zero", "mean", "mean_by"):
+            term = ("ablated", writer, source, slot)
+            if term not in self._interned:
+                self._interned[term] = Ablated(writer, source, slot)
+            return self._interned[term]
+        if source.kind == "together":
+            mine = self._slot(("together", source.argument), Slot(str(source), node.name, None, source))
+            return self._gather(writer, mine)
+        number = 1 + next((at for at, one in enumerate(node.groups) if id(one) == group[0]), -1)
+        name = f"{node.name}/{'other' if number == 0 else f'group{number}'}"
+        if source.kind == "separate":
+            name, group, source = f"{name}/{'/'.join(edge)}", (*group, edge), RESAMPLE
+        return self._gather(writer, self._slot((node.name, *group), Slot(name, node.name, slot, source)))
+
+    def _slot(self, key: tuple[object, ...], slot: Slot) -> int:
+        if key not in self._slot_of:
+            self._slot_of[key] = len(self.slots)
+            self.slots.append(slot)
+        return self._slot_of[key]
+
+    def _gather(self, node: str, slot: int) -> Term:
+        key = ("gather", node, slot)
+        if key not in self._interned:
+            self._check_size()
+            self._interned[key] = Gather(node, slot)
+        return self._interned[key]
+
+    def _check_size(self) -> None:
+        if len(self._interned) > LIMIT:
+            raise TooLarge(f"the treeified graph has more than {LIMIT:,} nodes; claim fewer paths, or merge nodes")
+
+
+def unfolded(graph: Graph) -> int:
+    """How many nodes the whole graph has when it is treeified: one for each path from the output."""
+    sizes: dict[str, int] = {}
+    for name, node in graph.nodes.items():
+        sizes[name] = 1 + sum(sizes[writer] for writers in node.ports.values() for writer in writers)
+    return sizes[graph.output]
+
+
+def expand_all(graph: Graph, subject: str) -> Hypothesis:
+    """The hypothesis with a node for every path from the output, each claiming nothing (label paths are left out).
+
+    Raises ``TooLarge`` above ``LIMIT`` nodes: even small transformers have more paths than fit any memory.
+    """
+    if (size := unfolded(graph)) > LIMIT:
+        raise TooLarge(
+            f"{graph.name} has {size:.3g} paths from its output, more than {LIMIT:,}; name those that matter instead"
+        )
+    root = InterpNode("root", (graph.output,))
+    found, waiting = [root], [(root, graph.output, graph.output)]
+    while waiting:
+        parent, path, end = waiting.pop()
+        for port, writers in graph.nodes[end].ports.items():
+            if parent is root and port in graph.labels:
+                continue
+            for writer in writers:
+                below = f"{path}.{port} {ARROW} {writer}"
+                child = InterpNode(f"n{len(found)}", (below,), parent.name)
+                found.append(child)
+                waiting.append((child, below, writer))
+    return Hypothesis(subject, tuple(found))
