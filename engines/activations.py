@@ -105,14 +105,20 @@ def kept_columns(shape: Shape, pairs: Pairs, sites: Iterable[Site]) -> int:
     """How many columns, at most, a patched run may leave out: those before every answer and before one of the sites."""
     if not shape.resumes:
         return 0
-    return max((first_column(pairs, (site,), torch.arange(pairs.n)) for site in sites), default=0)
+    every = torch.arange(pairs.n)
+    return max((first_column(pairs, (site,), every) for site in _of_each_position(sites)), default=0)
 
 
 def first_column(pairs: Pairs, sites: Iterable[Site], index: Int[Tensor, " batch"]) -> int:
     """The first column of the pairs ``index`` that is patched or asked."""
     where = [pairs.answers_at[index].clamp(min=0)]
-    where += [columns(site, pairs.base_at, pairs.bases)[index] for site in sites]
+    where += [columns(site, pairs.base_at, pairs.bases)[index] for site in _of_each_position(sites)]
     return min(int(column.min()) for column in where)
+
+
+def _of_each_position(sites: Iterable[Site]) -> Iterable[Site]:
+    """One site of each position: a position says which columns they are."""
+    return {site.position: site for site in sites}.values()
 
 
 def check_aligned(pairs: Pairs, sites: Iterable[Site]) -> None:

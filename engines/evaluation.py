@@ -7,7 +7,7 @@ scores 0 and 1, doing everything at most 1 and something low.
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -70,16 +70,7 @@ def qualities(
 ) -> tuple[Quality, ...]:
     """``quality`` of many patches at once."""
     some, rest = pairs.informative(variable), pairs.invariant(variable)
-    labels = pairs.labels[variable].expand(len(outputs), -1, -1)
-    right = pairs.answer.correct(outputs, labels).double()
-
-    def shares(among: Bool[Tensor, " pairs"]) -> list[Score]:
-        n = int(among.sum())
-        return [wilson(total, n) for total in (right @ among.double()).tolist()]
-
-    iia = shares(some)
-    kept = shares(rest) if bool(rest.any()) else [None] * len(iia)
-    return tuple(Quality(*both) for both in zip(iia, kept, strict=True))
+    return _scored(_right(outputs, pairs, variable), some, rest)
 
 
 def estimate(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variable: str) -> Quality:
@@ -88,22 +79,31 @@ def estimate(outputs: Float[Tensor, "pairs answers codes"], pairs: Pairs, variab
     Invariance is on the pairs as they were drawn; intervals count a base once, however many pairs it has.
     """
     some, rest = pairs.informative(variable), pairs.invariant_as_drawn(variable)
-    right = pairs.answer.correct(outputs, pairs.labels[variable]).double()
-    return _scored(right, some, rest, pairs.bases_among)
+    return _scored(_right(outputs[None], pairs, variable), some, rest, pairs.bases_among)[0]
+
+
+def _right(
+    outputs: Float[Tensor, "patches pairs answers codes"], pairs: Pairs, variable: str
+) -> Float[Tensor, "patches pairs"]:
+    """1 where a patch gives the label, else 0."""
+    return pairs.answer.correct(outputs, pairs.labels[variable].expand(len(outputs), -1, -1)).double()
 
 
 def _scored(
-    right: Float[Tensor, " pairs"],
+    right: Float[Tensor, "patches pairs"],
     some: Bool[Tensor, " pairs"],
     rest: Bool[Tensor, " pairs"],
-    independent: Callable[[Tensor], int],
-) -> Quality:
+    independent: Callable[[Tensor], int] | None = None,
+) -> tuple[Quality, ...]:
     """Shares of ``right`` among informative and invariant pairs; ``independent`` counts what intervals rest on."""
 
-    def share(among: Tensor) -> Score:
-        return wilson(float(right[among].sum()), int(among.sum()), independent=independent(among))
+    def shares(among: Bool[Tensor, " pairs"]) -> list[Score]:
+        n, distinct = int(among.sum()), None if independent is None else independent(among)
+        return [wilson(total, n, independent=distinct) for total in (right @ among.double()).tolist()]
 
-    return Quality(share(some), share(rest) if bool(rest.any()) else None)
+    iia = shares(some)
+    kept = shares(rest) if bool(rest.any()) else [None] * len(iia)
+    return tuple(Quality(*both) for both in zip(iia, kept, strict=True))
 
 
 def sweep(model: Model, pairs: Pairs, parts: Sequence[Part], finished: Pieces) -> Steps[Sweep]:
@@ -184,18 +184,31 @@ def parts_digest(parts: Iterable[Part]) -> str:
     return digest.hexdigest()[:16]
 
 
+Ready = Mapping[Site | None, Float[Tensor, "pairs answers codes"]]
+"""Outputs of every pair by the site whose full swap was run, None for no patch: with that one, or empty."""
+NOT_READY: Ready = {}
+
+
 def joint(
-    model: Model, pairs: Pairs, patches: Sequence[Sequence[Part]]
+    model: Model, pairs: Pairs, patches: Sequence[Sequence[Part]], ready: Ready = NOT_READY
 ) -> tuple[Float[Tensor, "patches pairs answers codes"], Float[Tensor, "pairs answers codes"]]:
-    """Outputs of every pair under each patch, whose parts are swapped together; and without a patch."""
-    jobs = [together(parts) for parts in patches]
-    sites = list(dict.fromkeys(part.site for parts in patches for part in parts))
-    activations = capture(model, pairs, sites, {job.start for job in jobs})
-    outputs: dict[int, Tensor] = {}
-    for layer in sorted({job.start for job in jobs}):
-        group = [place for place, job in enumerate(jobs) if job.start == layer]
-        outputs.update(zip(group, swapped(model, activations, [jobs[place] for place in group]), strict=True))
-    return torch.stack([outputs[place] for place in range(len(jobs))]), unpatched(model, activations)
+    """Outputs of every pair under each patch, whose parts are swapped together, and without a patch.
+
+    What is ``ready`` is not run again.
+    """
+    alone = {place: site for place, parts in enumerate(patches) if (site := full_site(parts)) is not None}
+    outputs = {place: ready[site] for place, site in alone.items() if site in ready}
+    jobs = {place: together(parts) for place, parts in enumerate(patches) if place not in outputs}
+    if jobs:
+        sites = list(dict.fromkeys(site for job in jobs.values() for site, _ in job.patches))
+        activations = capture(model, pairs, sites, {job.start for job in jobs.values()})
+        for layer in sorted({job.start for job in jobs.values()}):
+            group = [place for place, job in jobs.items() if job.start == layer]
+            outputs.update(zip(group, swapped(model, activations, [jobs[place] for place in group]), strict=True))
+        base = ready[None] if ready else unpatched(model, activations)
+    else:
+        base = ready[None]
+    return torch.stack([outputs[place] for place in range(len(patches))]), base
 
 
 def hold_out(problem: Problem, handle: Handle, finished: Pieces) -> tuple[Quality, Controls]:
@@ -206,22 +219,15 @@ def hold_out(problem: Problem, handle: Handle, finished: Pieces) -> tuple[Qualit
     drawn = _random_sites(problem)
     patches = [handle.parts, full(problem.model, dict.fromkeys(part.site.whole for part in handle.parts))]
     patches += [(part,) for part in full(problem.model, drawn)]
-    known = [full_site(patch) for patch in patches]
-    ready = _swept(problem, finished, {site for site in known if site is not None})
-    missing = [place for place, site in enumerate(known) if site is None or site not in ready]
-    outputs: dict[int, Tensor] = {place: ready[site] for place, site in enumerate(known) if site in ready}
-    if missing:
-        ran, base = joint(problem.model, problem.test, [patches[place] for place in missing])
-        outputs.update(zip(missing, ran, strict=True))
-    else:
-        base = ready[None]
-    found = estimate(outputs[0], problem.test, problem.target)
-    return found, Controls(
-        no_op=estimate(base, problem.test, problem.target),
-        full_swap=estimate(outputs[1], problem.test, problem.target),
-        random_site=_pooled(problem.test, problem.target, [outputs[2 + place] for place in range(len(drawn))]),
-        chance=_chance(problem.test, problem.target, outputs[0]),
-    )
+    pairs, asked = problem.test, problem.target
+    ready = _swept(problem, finished, {part.site for patch in patches for part in patch})
+    outputs, base = joint(problem.model, pairs, patches, ready)
+    right = _right(torch.cat([base[None], outputs]), pairs, asked)
+    # random sites are pooled with the interval of one: they are not independent
+    each = torch.cat([right[:3], right[3:].mean(0, keepdim=True)])
+    some, rest = pairs.informative(asked), pairs.invariant_as_drawn(asked)
+    no_op, found, full_swap, random_site = _scored(each, some, rest, pairs.bases_among)
+    return found, Controls(no_op, full_swap, random_site, _chance(pairs, asked, outputs[0]))
 
 
 def _swept(problem: Problem, finished: Pieces, sites: Iterable[Site]) -> dict[Site | None, Tensor]:
@@ -244,13 +250,6 @@ def _random_sites(problem: Problem) -> list[Site]:
     return [problem.sites[int(entry)] for entry in order]
 
 
-def _pooled(pairs: Pairs, variable: str, patches: Sequence[Float[Tensor, "pairs answers codes"]]) -> Quality:
-    """The mean shares of several patches on the same pairs, with the intervals of one: they are not independent."""
-    outputs = torch.stack(list(patches))
-    right = pairs.answer.correct(outputs, pairs.labels[variable].expand(len(outputs), -1, -1)).double().mean(0)
-    return _scored(right, pairs.informative(variable), pairs.invariant_as_drawn(variable), pairs.bases_among)
-
-
 def _chance(pairs: Pairs, variable: str, outputs: Float[Tensor, "pairs answers codes"]) -> Quality | None:
     """The patched outputs against the labels of other valid pairs: what agreement without meaning gives.
 
@@ -266,7 +265,7 @@ def _chance(pairs: Pairs, variable: str, outputs: Float[Tensor, "pairs answers c
         right[valid] = (pairs.answer.correct(own, pairs.labels[variable][others]) & alike).double().sum(0)
         count[valid] = alike.float().sum(0)
     some, rest = pairs.informative(variable) & (count > 0), pairs.invariant_as_drawn(variable) & (count > 0)
-    return _scored(right / count.clamp(min=1), some, rest, pairs.bases_among) if bool(some.any()) else None
+    return _scored((right / count.clamp(min=1))[None], some, rest, pairs.bases_among)[0] if bool(some.any()) else None
 
 
 def full_swap_handle(variable: str, site: Site, model: Model, calibration: float | None) -> Handle:

@@ -13,12 +13,13 @@ from itertools import combinations
 import torch
 
 from engines.errors import InvalidSetting
-from engines.evaluation import full, joint, parts_digest, quality
+from engines.evaluation import full, joint, parts_digest, qualities, quality
 from engines.events import Measured, Piece, Pieces, Stage, Steps
 from engines.handle import Handle, Part
 from engines.intervene import Metered
 from engines.model import Model
 from engines.score import Cost, Quality, cost_of, cost_tensors
+from engines.shared import Shared, patches_cost
 from engines.site import Site
 from engines.task import Problem
 
@@ -50,17 +51,23 @@ def calibrate(problem: Problem, candidates: Sequence[Patch], finished: Pieces) -
         tensors = finished[key]
     else:
         began, meter = time.perf_counter(), Metered(problem.model)
-        outputs, base = joint(meter, problem.calibration, distinct)
-        tensors = {"outputs": outputs, "base": base, **cost_tensors(meter.cost(time.perf_counter() - began))}
+        sites = {part.site for patch in distinct for part in patch}
+        ready = finished.swept(problem.model, problem.calibration, sites) if isinstance(finished, Shared) else {}
+        outputs, base = joint(meter, problem.calibration, distinct, ready)
+        spent = meter.cost(time.perf_counter() - began)
+        if isinstance(finished, Shared) and ready:
+            whole = patches_cost(problem.model, problem.calibration, [[part.site for part in one] for one in distinct])
+            spent = finished.completed(problem.model, problem.calibration, spent, whole)
+        tensors = {"outputs": outputs, "base": base, **cost_tensors(spent)}
         yield Piece(key, tensors)
-    found = [quality(each, problem.calibration, problem.target) for each in tensors["outputs"]]
+    found = qualities(tensors["outputs"], problem.calibration, problem.target)
     order = sorted(range(len(distinct)), key=lambda place: (-found[place].value, *_size(distinct[place])))
     for place in order:
         scored = found[place]
         yield Measured(named_parts(distinct[place]), "joint iia", scored.iia.value, scored.iia.n)
     no_op = quality(tensors["base"], problem.calibration, problem.target)
-    patches, qualities = tuple(distinct[place] for place in order), tuple(found[place] for place in order)
-    return Calibrated(patches, qualities, no_op, cost_of(tensors))
+    patches, scores = tuple(distinct[place] for place in order), tuple(found[place] for place in order)
+    return Calibrated(patches, scores, no_op, cost_of(tensors))
 
 
 def _size(patch: Patch) -> tuple[int, int, tuple[object, ...]]:

@@ -94,7 +94,8 @@ def transferred(network: Network, regime: str = VARIABLE) -> Mapping[str, Equiva
     """The classes of the compiled network, moved into ``network``; what no compiled swap stands for is run."""
     pairs, sites, compiled = audit(network.truth, regime), candidate_sites(network), canonical(network.truth)
     known, now = equivalence(compiled, regime), dict(zip(_spans(compiled), network.blocks, strict=True))
-    origins = {site: _origin(network, site, candidate_sites(compiled)) for site in sites}
+    there = candidate_sites(compiled)
+    origins = {site: _origin(network, site, there) for site in sites}
     unknown = [site for site in sites if _halved(network, site)]
     found = _run(network, pairs, unknown) if unknown else {}
     for name, of in known.items():

@@ -1,10 +1,18 @@
 """Sweeps that are taken from larger ones: the same outputs and the same cost as if they had been run."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import Tensor
 
+from engines.activations import Activations
 from engines.evaluation import full, share, sweep
 from engines.events import drain
+from engines.intervene import Jobs, swapped
+from engines.joint import calibrate, subsets
+from engines.model import Model
 from engines.remembered import Remembered
 from engines.resample import screening
 from engines.score import Cost
@@ -41,6 +49,31 @@ def test_the_cost_of_a_sweep_is_known_before_it_where_columns_are_left_out(name:
     where = [Site.parse(site.replace(".z", ".head0.z")) for site in sites]
     ran = drain(sweep(model, mixed_pairs(), full(model, where), {}))[1].cost
     assert sweep_cost(model, mixed_pairs(), where) == Cost(ran.forward_passes, ran.layer_evaluations)
+
+
+@pytest.mark.parametrize("rung", ["compiled", "embedded"])
+def test_full_swaps_among_joint_patches_are_taken_and_counted_as_run(
+    rung: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = problem(network("histogram", rung), "count", 0)
+    shared = Shared()
+    drain(share(asked.model, asked.calibration, asked.sites, shared))
+    patches = subsets(asked.model, asked.sites[1::9], 2)
+    _, run = drain(calibrate(asked, patches, {}))
+    rows: list[int] = []
+
+    def counted(model: Model, activations: Activations, jobs: Sequence[Jobs]) -> Tensor:
+        rows.append(len(jobs))
+        return swapped(model, activations, jobs)
+
+    monkeypatch.setattr("engines.evaluation.swapped", counted)
+    _, taken = drain(calibrate(asked, patches, shared))
+    assert sum(rows) == sum(len(patch) > 1 for patch in patches) < len(patches)
+    assert taken.patches == run.patches
+    assert taken.qualities == run.qualities
+    assert taken.no_op == run.no_op
+    assert replace(taken.cost, seconds=0.0) == replace(run.cost, seconds=0.0)
+    assert taken.cost.seconds > 0
 
 
 def test_a_sweep_is_not_taken_from_other_pairs_or_another_network() -> None:
