@@ -23,7 +23,7 @@ Source: Redwood Research (2022), "Causal scrubbing: Appendix", section 1.
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -72,6 +72,9 @@ class Node:
         return tuple(dict.fromkeys(writer for port in self.ports.values() for writer in port))
 
 
+Constants: TypeAlias = Callable[[Mapping[str, Column], np.ndarray], Mapping[str, Column]]
+
+
 def _no_compute(*_: Column) -> Column:
     raise InvalidModel("an input computes nothing; its column comes from the data")
 
@@ -81,7 +84,9 @@ class Graph:
     """Nodes by name in an order in which each comes after those that it reads, however they were given.
 
     ``output`` gives the behaviour, one number a datum. ``labels`` are those of its ports that hold what an answer is
-    measured against: they are read from the reference datum. ``reward``: more is better (else: a loss). Raises
+    measured against: they are read from the reference datum. ``reward``: more is better (else: a loss). ``constants``
+    gives, from the labels' columns by port and the data's weights, further constant answers to compare with (such as
+    the label frequencies): a column for each other port of the output, a row for each answer. Raises
     ``InvalidModel`` for two nodes of one name, a cycle or an empty port, ``UnknownName`` for a node that is read but
     is not there.
     """
@@ -91,6 +96,7 @@ class Graph:
     output: str
     labels: tuple[str, ...] = ()
     reward: bool = False
+    constants: Constants | None = None
     nodes: Mapping[str, Node] = field(init=False)
     _upstream: dict[str, frozenset[str]] = field(default_factory=dict, init=False, repr=False)
 

@@ -1,0 +1,407 @@
+"""Causal scrubbing: what is left of a behaviour when everything that a hypothesis calls irrelevant is resampled.
+
+``scrub`` plans, runs and reports. Exact where enumeration fits its budget, else sampled, with the standard error;
+beside the scrubbed loss stand the original, the randomised and the best constant one, the same by slices, how far the
+outputs moved, what zero and mean ablation would have said, and how many bits the hypothesis leaves free.
+
+Source: Redwood Research (2022), "Causal scrubbing: Appendix", sections 2 to 5.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from engines.baselines import TOLERANCE, constant, randomised, recovered
+from engines.column import Column, scalars, take
+from engines.consistency import Inconsistency, Vacuity, check_inputs, inconsistencies, vacuities
+from engines.dataset import Dataset
+from engines.entropy import Entropy, entropy
+from engines.errors import InvalidModel, InvalidSetting, TooLarge
+from engines.events import Advance, Notice, Stage, Steps
+from engines.graph import Graph, Plain
+from engines.hypothesis import Hypothesis, InterpNode, Source
+from engines.sampling import BUDGET, Law, enumerate_runs, sample_runs
+from engines.score import Z95
+from engines.treeify import Treeified, treeify
+
+SAMPLES = 4_000
+"""Samples where enumeration does not fit and none are asked for."""
+FEW = 1_000
+"""Below so many samples an interval is not to be trusted."""
+HEAVY = 10.0
+"""A largest deviation of more standard deviations than this makes an interval too narrow."""
+BINS = 21
+"""Bins of the histogram of changes."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to run. ``exact``: enumerate or fail; ``samples``: sample so many; neither: enumerate if it fits ``budget``.
+
+    ``slices`` are features by whose values everything is reported apart. ``ablations``: also with zero and mean instead
+    of resampling.
+    """
+
+    exact: bool = False
+    samples: int | None = None
+    seed: int = 0
+    budget: int = BUDGET
+    slices: tuple[str, ...] = ()
+    ablations: bool = True
+
+    def __post_init__(self) -> None:
+        if self.exact and self.samples is not None:
+            raise InvalidSetting(f"exact and {self.samples} samples were both asked for; choose one")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An expected value: exact (as a fraction where everything is), or with its standard error and 95 % interval."""
+
+    value: float
+    exact: str | None = None
+    error: float | None = None
+
+    @property
+    def low(self) -> float:
+        """The lower end of the 95 % interval."""
+        return self.value - Z95 * (self.error or 0.0)
+
+    @property
+    def high(self) -> float:
+        """The upper end of the 95 % interval."""
+        return self.value + Z95 * (self.error or 0.0)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Original, randomised, constant and scrubbed behaviour of ``n`` data; ``share`` is their probability.
+
+    ``recovered`` is (randomised - scrubbed) / (randomised - original), ``against_constant`` the same with the best
+    constant answer; None: undefined, since the baseline equals the original. Neither is clipped to 0 and 1.
+    """
+
+    n: int
+    share: float
+    original: Estimate
+    randomised: Estimate
+    constant: Estimate
+    scrubbed: Estimate
+    recovered: Estimate | None
+    against_constant: Estimate | None
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The losses of the data with one value of a feature."""
+
+    feature: str
+    value: str
+    losses: Losses
+
+
+@dataclass(frozen=True)
+class Scrubbed:
+    """The result of a scrub.
+
+    ``changes`` are, for each datum in ``references``, the expected scrubbed behaviour less the original one.
+    ``distances`` say how far the outputs moved, by measure. ``ablations`` hold the scrubbed estimate by source of the
+    unmapped inputs (or the sentence why there is none). ``entropy`` is None when it exceeds its budget.
+    """
+
+    subject: str
+    exact: bool
+    samples: int | None
+    seed: int
+    total: Losses
+    slices: tuple[Slice, ...]
+    distances: Mapping[str, Estimate]
+    ablations: Mapping[str, Estimate | str]
+    constant: str
+    entropy: Entropy | None
+    nodes: tuple[Vacuity, ...]
+    inconsistencies: tuple[Inconsistency, ...]
+    warnings: tuple[str, ...]
+    evaluations: int
+    hashes: Mapping[str, str]
+    references: np.ndarray = field(repr=False)
+    changes: np.ndarray = field(repr=False)
+
+    @property
+    def histogram(self) -> tuple[np.ndarray, np.ndarray]:
+        """Counts of data by change of their behaviour, and the edges of the bins."""
+        counts, edges = np.histogram(self.changes, bins=BINS)
+        return counts, edges
+
+
+def scrub(graph: Graph, data: Dataset, hypothesis: Hypothesis, plan: Plan | None = None) -> Steps[Scrubbed]:
+    """Test a hypothesis about ``graph`` on ``data``; yields progress, returns the result.
+
+    Raises ``InvalidHypothesis`` before anything runs when the hypothesis is not admissible, ``TooLarge`` when ``exact``
+    is asked for and does not fit the budget, ``InsufficientData`` when a condition cannot be met.
+    """
+    how = Plan() if plan is None else plan
+    tree = treeify(graph, hypothesis)
+    check_inputs(tree, data)
+    plain = Plain(graph, data.columns)
+    yield Stage("plain run", data.n, "data")
+    original = scalars(plain.value(graph.output))
+    yield Advance(data.n)
+    notices: list[str] = []
+    law = yield from _law(plain, data, tree, how, notices)
+    yield Stage("baselines", None, "baseline")
+    random = randomised(plain, data, how.seed)
+    best = constant(plain, data)
+    if not random.exact:
+        notices.append("the randomised loss is sampled: there are too many pairs of label and output")
+    measured = _Measured(data, original, law, random, best.per_datum)
+    slices = [one for feature in how.slices for one in measured.slices(feature)]
+    ablations = yield from _ablations(plain, data, tree, how, measured) if how.ablations else _nothing()
+    references, changes = measured.changes()
+    total = measured.losses(np.ones(data.n, dtype=bool))
+    told = [*notices, *_warnings(law, total, tree)]
+    try:
+        bits = entropy(tree, data)
+    except TooLarge as error:
+        bits = None
+        told.append(f"the entropy of the scrubbed inputs is not worked out: {error}")
+    for sentence in told:
+        yield Notice(sentence)
+    return Scrubbed(
+        subject=hypothesis.subject,
+        exact=law.exact,
+        samples=None if law.exact else len(law.values),
+        seed=how.seed,
+        total=total,
+        slices=tuple(slices),
+        distances={name: measured.estimate(column) for name, column in _distances(plain, law).items()},
+        ablations=ablations,
+        constant=best.answer,
+        entropy=bits,
+        nodes=vacuities(tree, data),
+        inconsistencies=inconsistencies(tree, data),
+        warnings=tuple(told),
+        evaluations=plain.evaluations + law.evaluations,
+        hashes={"hypothesis": hypothesis.digest(), "graph": graph.digest(), "data": data.digest()},
+        references=references,
+        changes=changes,
+    )
+
+
+def ablated(hypothesis: Hypothesis, source: Source) -> Hypothesis:
+    """The hypothesis with ``source`` wherever unmapped inputs are resampled."""
+    resampling = ("resample", "separate", "together")
+
+    def node(old: InterpNode) -> InterpNode:
+        groups = (replace(one, source=source) if one.source.kind in resampling else one for one in old.groups)
+        other = source if old.other.kind in resampling else old.other
+        return replace(old, other=other, groups=tuple(groups))
+
+    return replace(hypothesis, nodes=tuple(node(old) for old in hypothesis.nodes))
+
+
+def _law(plain: Plain, data: Dataset, tree: Treeified, how: Plan, notices: list[str]) -> Steps[Law]:
+    if how.samples is None:
+        yield Stage("enumeration", None, "run")
+        try:
+            return enumerate_runs(plain, data, tree, how.budget)
+        except TooLarge as error:
+            if how.exact:
+                raise
+            notices.append(f"sampled, not exact: {error}")
+    samples = SAMPLES if how.samples is None else how.samples
+    yield Stage("samples", samples, "samples")
+    for done in sample_runs(plain, data, tree, samples, seed=how.seed):
+        if isinstance(done, Law):
+            return done
+        yield Advance(done)
+    raise AssertionError("sampling ends with a law")
+
+
+def _nothing() -> Steps[dict[str, Estimate | str]]:
+    yield from ()
+    return {}
+
+
+def _ablations(
+    plain: Plain, data: Dataset, tree: Treeified, how: Plan, measured: "_Measured"
+) -> Steps[dict[str, Estimate | str]]:
+    """The scrubbed loss with zero, the mean, and resampled data in place of unmapped inputs."""
+    found: dict[str, Estimate | str] = {}
+    for source in (Source("zero"), Source("mean")):
+        other = ablated(tree.hypothesis, source)
+        if other == tree.hypothesis:
+            return {}
+        try:
+            law = yield from _law(plain, data, treeify(tree.graph, other), how, [])
+        except InvalidModel as error:
+            found[source.kind] = str(error)
+            continue
+        found[source.kind] = replace(measured, law=law).estimate(law.values)
+    return {**found, "resample": measured.estimate(measured.law.values)}
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A law with what it is read against; ``original`` and ``best`` have a value for each datum."""
+
+    data: Dataset
+    original: np.ndarray
+    law: Law
+    random: Law
+    best: np.ndarray
+
+    def estimate(self, values: np.ndarray, among: np.ndarray | None = None) -> Estimate:
+        """The mean of a quantity of each run, over all runs or those whose reference is ``among``."""
+        return _estimate(self.law, values, among)
+
+    def losses(self, among: np.ndarray) -> Losses:
+        """The losses of the data that are ``among``."""
+        weights = self.data.probabilities
+        rows = np.flatnonzero(among & (weights > 0))
+        original, best = (_weighted(weights[rows], table[rows]) for table in (self.original, self.best))
+        random = _estimate(self.random, self.random.values, among)
+        scrubbed = self.estimate(self.law.values, among)
+        return Losses(
+            n=len(rows),
+            share=float(sum(weights[rows])),
+            original=original,
+            randomised=random,
+            constant=best,
+            scrubbed=scrubbed,
+            recovered=_recovered(scrubbed, original, random),
+            against_constant=_recovered(scrubbed, original, best),
+        )
+
+    def slices(self, feature: str) -> list[Slice]:
+        """The losses by each value of a feature."""
+        values = self.data.values(feature)
+        shown = sorted(dict.fromkeys(values), key=lambda value: (str(type(value)), value))  # type: ignore[return-value]
+        weights = self.data.probabilities > 0
+        found = []
+        for value in shown:
+            among = np.array([one == value for one in values])
+            if bool((among & weights).any()) and bool(among[self.law.references].any()):
+                found.append(Slice(feature, str(value), self.losses(among)))
+        return found
+
+    def changes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Each reference datum, and its expected scrubbed less its original behaviour."""
+        rows, which = np.unique(self.law.references, return_inverse=True)
+        weights = self.law.weights.astype(float)
+        means = np.bincount(which, weights * self.law.values.astype(float)) / np.bincount(which, weights)
+        return rows, means - self.original[rows].astype(float)
+
+
+def _estimate(law: Law, values: np.ndarray, among: np.ndarray | None) -> Estimate:
+    """The mean of a quantity of each run with its standard error.
+
+    Strata are data that were sampled apart, each with at least two samples: Var = sum over strata of w^2 s^2 / n, with
+    w their share.
+    """
+    rows = np.arange(len(values)) if among is None else np.flatnonzero(among[law.references])
+    if not len(rows):
+        raise InvalidSetting("none of the samples has its reference in this slice; draw more samples")
+    mean = _weighted(law.weights[rows], values[rows])
+    if law.exact:
+        return mean
+    weights, numbers = law.weights[rows].astype(float), values[rows].astype(float)
+    weights = weights / weights.sum()
+    if law.strata is None:
+        spread = numbers.std(ddof=1) if len(rows) > 1 else float("inf")
+        return replace(mean, error=float(spread * np.sqrt((weights**2).sum())))
+    _, which = np.unique(law.strata[rows], return_inverse=True)
+    count, share = np.bincount(which), np.bincount(which, weights)
+    centre = np.bincount(which, numbers) / count
+    variance = np.bincount(which, (numbers - centre[which]) ** 2) / (count - 1)
+    return replace(mean, error=float(np.sqrt((share**2 * variance / count).sum())))
+
+
+def _weighted(weights: np.ndarray, values: np.ndarray) -> Estimate:
+    if weights.dtype == object and all(isinstance(value, (int, Fraction)) for value in (*weights, *values)):
+        exact = sum((w * v for w, v in zip(weights, values, strict=True)), start=Fraction(0)) / sum(weights)
+        return Estimate(float(exact), str(exact))
+    shares = weights.astype(float)
+    return Estimate(float(np.dot(shares, values.astype(float)) / shares.sum()))
+
+
+def _recovered(scrubbed: Estimate, original: Estimate, baseline: Estimate) -> Estimate | None:
+    """The recovered share; the errors of scrubbed and baseline enter to first order."""
+
+    def number(one: Estimate) -> Any:
+        return one.value if one.exact is None else Fraction(one.exact)
+
+    share = recovered(number(scrubbed), number(original), number(baseline))
+    if share is None:
+        return None
+    exact = str(share) if isinstance(share, Fraction) else None
+    if scrubbed.error is None and baseline.error is None:
+        return Estimate(float(share), exact)
+    distance = baseline.value - original.value
+    mine = (scrubbed.error or 0.0) / distance
+    theirs = (baseline.error or 0.0) * (scrubbed.value - original.value) / distance**2
+    return Estimate(float(share), None, float(np.hypot(mine, theirs)))
+
+
+def _distances(plain: Plain, law: Law) -> dict[str, np.ndarray]:
+    """For each run, how far the outputs are from those of its reference, by measure.
+
+    ``squared``: mean squared difference. ``kl``: KL(original, scrubbed) of softmaxes over the last axis, mean over the
+    others, in nats. ``agreement``: share of equal top answers, or of equal values.
+    """
+    node = plain.graph.nodes[plain.graph.output]
+    found: dict[str, np.ndarray] = {}
+    for port, column in law.outputs.items():
+        before = take(plain.sum(node.ports[port]), law.references)
+        for name, values in _moved(before, column).items():
+            found[name if len(law.outputs) == 1 else f"{port} {name}"] = values
+    return found
+
+
+def _moved(before: Column, after: Column) -> dict[str, np.ndarray]:
+    if isinstance(before, Tensor) and isinstance(after, Tensor):
+        found = {"squared": _per_row((before - after).square())}
+        if before.ndim > 1 and before.shape[-1] > 1:
+            old, new = before.log_softmax(-1), after.log_softmax(-1)
+            found["kl"] = _per_row((old.exp() * (old - new)).sum(-1))
+            found["agreement"] = _per_row((before.argmax(-1) == after.argmax(-1)).double())
+        return found
+    pairs = list(zip(before, after, strict=True))
+    found = {"agreement": np.array([float(one == other) for one, other in pairs])}
+    if all(isinstance(value, (int, float, Fraction)) for pair in pairs for value in pair):
+        found["squared"] = np.array([float((one - other) ** 2) for one, other in pairs])
+    return found
+
+
+def _per_row(values: Tensor) -> np.ndarray:
+    return values.detach().double().reshape(len(values), -1).mean(1).cpu().numpy()
+
+
+def _warnings(law: Law, losses: Losses, tree: Treeified) -> list[str]:
+    found = []
+    if not law.exact:
+        values = law.values.astype(float)
+        if law.strata is not None:  # what strata differ by is no error of the mean
+            _, which = np.unique(law.strata, return_inverse=True)
+            values = values - (np.bincount(which, values) / np.bincount(which))[which]
+        spread = values.std(ddof=1)
+        if len(values) < FEW:
+            found.append(f"{len(values)} samples are few: do not trust the interval below {FEW:,}")
+        if spread > TOLERANCE and (worst := float(np.abs(values - values.mean()).max() / spread)) > HEAVY:
+            found.append(f"one sample is {worst:.0f} standard deviations off: the interval is too narrow; draw more")
+    if losses.recovered is None:
+        found.append("recovered is undefined: the randomised loss equals the original")
+    elif losses.recovered.low > 1 + TOLERANCE:
+        found.append(
+            f"more than all is recovered ({losses.recovered.value:.1%}): information is smuggled in; see the adversary"
+        )
+    if losses.against_constant is not None and losses.against_constant.value < 0:
+        found.append("the scrubbed loss is worse than that of the best constant answer")
+    groups = [slot.name for slot in tree.slots if slot.name.count("/") > 1]
+    if groups:
+        found.append(f"{len(groups)} unmapped inputs are sampled apart: the result changes when the graph is rewritten")
+    return found
