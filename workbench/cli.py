@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -429,15 +430,19 @@ def _exam_by_rung(
     store: Store,
 ) -> int:
     from workbench import rung_text
-    from workbench.ladder import Question, climb, random_names
+    from workbench.ladder import Question, climb, random_names, so_far
     from workbench.narrate import Narrator, tell_steps
     from workbench.rung_report import report
 
     listed, count, seed = programs
+    asked = Question.of(*question)
     with Narrator() as narrator:
         names = (*listed, *tell_steps(narrator, random_names(count, seed, store.exams)))
-        steps = climb(Question.of(*question), names, store)
-        found = report(tell_steps(narrator, steps))
+    try:
+        with Narrator() as narrator, closing(climb(asked, names, store)) as steps:
+            found = report(tell_steps(narrator, steps))
+    except KeyboardInterrupt:
+        return _complain(f"interrupted; {so_far(asked, names, store)}", INTERRUPTED)
     figures, table = outputs
     for file in figures:
         from workbench.figures import draw

@@ -8,19 +8,14 @@ the question is the same (methods with settings, rungs, regime, seeds, quotas) a
 import dataclasses
 import hashlib
 import json
-import multiprocessing
-import signal
 import time
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Event as Flag
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from engines import registry
 from engines.errors import InvalidSetting, StoreError, WorkbenchError
@@ -28,15 +23,13 @@ from engines.events import Advance, Event, Notice, Stage
 from tracr_bridge.examination import Mark, Paper, Sat, examine, failures, forget, mark_of
 from tracr_bridge.generate import manifest
 from tracr_bridge.task import QUOTA, RANDOM_QUOTA
-from workbench import catalog, disk, provenance
-from workbench.process import cores
+from workbench import catalog, crew, disk, provenance
+from workbench.crew import side_by_side
 from workbench.store import Store
 from workbench.verification import certified
 
 FORMAT = 2
 """Of a program's file; another number is another question. From 2 on every score has its interval and controls."""
-POLL = 0.2
-"""Seconds between two looks at what the processes have done."""
 SPEAK = 60.0
 """Seconds between two words on how far the exam is."""
 
@@ -117,9 +110,24 @@ def climb(question: Question, programs: Sequence[str], store: Store) -> Generato
         yield Notice(f"{len(asked) - len(left)} of {len(asked)} programs were examined before, by the same code")
     yield Stage("exam by rung", len(asked) * rungs, "networks")
     task = _Task(question, folder, store.certificates, provenance.source())
-    yield from _all_sat(task, left, (len(asked) - len(left)) * rungs)
+    try:
+        yield from _all_sat(task, left, (len(asked) - len(left)) * rungs)
+    except BrokenProcessPool:
+        raise WorkbenchError(
+            f"a process of the exam was killed, most likely for want of memory; {so_far(question, asked, store)}"
+        ) from None
     networks = tuple(one for name in asked for one in _read(folder, name))
     return Findings(question, asked, networks, len(asked) - len(left), round(time.perf_counter() - began, 1))
+
+
+def so_far(question: Question, programs: Sequence[str], store: Store) -> str:
+    """What an exam that did not come to its end has kept, and how to go on."""
+    asked = tuple(dict.fromkeys(programs))
+    kept = sum(_kept(store.exams / question.id, name) is not None for name in asked)
+    return (
+        f"kept: {kept} of {len(asked)} programs; what was done of the others is lost, so give the same command again "
+        "to go on"
+    )
 
 
 def random_names(count: int, seed: int, root: Path) -> Generator[Event, None, tuple[str, ...]]:
@@ -153,30 +161,11 @@ def _all_sat(task: _Task, programs: Sequence[str], done: int) -> Generator[Event
     yield Advance(done)
     if not programs:
         return
-    context = multiprocessing.get_context("spawn")
-    queue, stop = context.Queue(), context.Event()
-    pool = ProcessPoolExecutor(
-        min(cores(), len(programs)), mp_context=context, initializer=_join, initargs=(queue, stop)
-    )
     clock = _Clock(len(programs))
-    try:
-        waiting: set[Future[None]] = {pool.submit(_sit, program, task) for program in programs}
-        while waiting:
-            finished, waiting = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
-            for future in finished:
-                future.result()
-            while not queue.empty():
-                done += queue.get()
-                yield Advance(done)
-            yield from clock.tell(len(programs) - len(waiting))
-    except BrokenProcessPool:
-        raise WorkbenchError(
-            "a process of the exam was killed, most likely for want of memory; the programs that were finished are "
-            "kept: give the same command again to go on"
-        ) from None
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
+    with closing(side_by_side(partial(_sit, task), programs)) as steps:
+        for now in steps:
+            yield Advance(done + now.steps)
+            yield from clock.tell(now.jobs)
 
 
 class _Clock:
@@ -194,29 +183,16 @@ class _Clock:
             yield Notice(f"{done} of {self._total} programs examined, about {left / 60:.0f} min left")
 
 
-_channel: Any = None
-"""In a process of the exam: the queue for progress and the flag that says to stop."""
-
-
-def _join(queue: "Queue[int]", stop: Flag) -> None:
-    global _channel
-    _channel = (queue, stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and says to stop
-    torch.set_num_threads(1)
-
-
-def _sit(program: str, task: _Task) -> None:
-    """Examine one program and write its file; a stop leaves none."""
-    queue, stop = _channel
+def _sit(task: _Task, program: str) -> None:
+    """Examine one program and write its file; one that is cut short leaves none."""
     if provenance.source() != task.source:
         raise WorkbenchError("the code was changed while the exam was sat; give the same command again to go on")
     found = []
     for one in sit(program, task.question.paper, task.certificates):
         found.append(one)
-        queue.put(1)
-        if stop.is_set():
-            return
-    _write(task.folder, program, found)
+        crew.step()
+    with crew.undisturbed():
+        _write(task.folder, program, found)
 
 
 def sit(program: str, paper: Paper, certificates: Path) -> Iterator[Sat]:
