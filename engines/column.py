@@ -16,8 +16,8 @@ from engines.errors import InvalidModel
 
 Column: TypeAlias = np.ndarray | Tensor
 """Rows first. A NumPy column has one axis and holds objects: fractions, tuples, strings."""
-Rows: TypeAlias = Int[np.ndarray, " rows"]
-"""Row numbers."""
+Rows: TypeAlias = Int[np.ndarray, " _"]
+"""Row numbers, of any count: fields of one dataclass need not agree."""
 GRID = 1e-9
 """Floating-point values closer than about this count as equal when equal values are merged."""
 
