@@ -18,11 +18,23 @@ from engines.errors import InvalidSetting, InvalidSite, StoreError, UnknownName,
 from tracr_bridge.regimes import REGIMES
 from tracr_bridge.rungs import COMPILED
 from workbench import catalog, choose, disk, provenance, text
+from workbench.command import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    STORE,
+    USAGE,
+    AsJson,
+    StoreFolder,
+    complain,
+    note,
+    open_store,
+    put,
+)
 from workbench.process import interruptible
 from workbench.spec import Cell, Spec, parse_assignments
 from workbench.store import ACTIVE, Run, Store, Summary
 
-OK, FAILED, USAGE, STORE, INTERRUPTED = 0, 1, 2, 3, 130
 CODES = """\b
 Exit codes:
   0    ok
@@ -53,15 +65,6 @@ programs_app = typer.Typer(help="Work with the compiled programs.", no_args_is_h
 app.add_typer(lists, name="ls")
 app.add_typer(programs_app, name="programs")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-StoreFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--store",
-        metavar="DIR",
-        help="Folder of runs [default: the user's data folder, or $CAUSAL_WORKBENCH_HOME/runs].",
-    ),
-]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Run in a process of its own that outlives this terminal.")]
 
@@ -75,44 +78,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.TyperException as error:
         return _misused(error.format_message())
     except (typer.Abort, KeyboardInterrupt):
-        return _complain("interrupted", INTERRUPTED)
+        return complain("interrupted", INTERRUPTED)
     except StoreError as error:
-        return _complain(str(error), STORE)
+        return complain(str(error), STORE)
     except (UnknownName, InvalidSetting, InvalidSite) as error:
-        return _complain(str(error), USAGE)
+        return complain(str(error), USAGE)
     except WorkbenchError as error:
-        return _complain(str(error), FAILED)
+        return complain(str(error), FAILED)
     except BrokenPipeError:  # the reader, such as ``head``, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-
-
-def _complain(sentence: str, code: int) -> int:
-    print(f"workbench: {text.safe(sentence)}", file=sys.stderr)
-    return code
 
 
 def _misused(message: str) -> int:
     if message.startswith("Usage:"):  # a group without a command answers with its help
         print(message, file=sys.stderr)
         return USAGE
-    return _complain(f"{message.rstrip('.')}; see 'workbench --help'", USAGE)
-
-
-def _note(sentence: str) -> None:
-    print(text.safe(sentence), file=sys.stderr)
-
-
-def _put(record: Any, words: str, as_json: bool) -> None:
-    print(json.dumps(record, indent=1, ensure_ascii=False) if as_json else words)
-
-
-def _store(folder: Path | None) -> Store:
-    return Store.default() if folder is None else Store(folder)
+    return complain(f"{message.rstrip('.')}; see 'workbench --help'", USAGE)
 
 
 def _names(rows: list[tuple[str, str]], as_json: bool) -> None:
-    _put([{"name": name, "summary": summary} for name, summary in rows], text.columns(rows), as_json)
+    put([{"name": name, "summary": summary} for name, summary in rows], text.columns(rows), as_json)
 
 
 def _say_version(asked: bool) -> None:
@@ -139,7 +125,7 @@ def list_cells(
 ) -> None:
     """Cells: task/model/variable, what a method can be run on."""
     cells = catalog.cell_names(wrong=wrong)
-    _put(list(cells), "\n".join(cells), as_json)
+    put(list(cells), "\n".join(cells), as_json)
 
 
 @lists.command("methods")
@@ -157,7 +143,7 @@ def list_programs(as_json: AsJson = False) -> None:
 @lists.command("tasks")
 def list_tasks(as_json: AsJson = False) -> None:
     """Tasks: one for each program, and those with networks of their own."""
-    _put(list(catalog.task_names()), "\n".join(catalog.task_names()), as_json)
+    put(list(catalog.task_names()), "\n".join(catalog.task_names()), as_json)
 
 
 @lists.command("models")
@@ -173,13 +159,13 @@ def list_runs(
     folder: StoreFolder = None,
 ) -> None:
     """Runs in the store, newest first."""
-    listing = _store(folder).runs()
+    listing = open_store(folder).runs()
     shown = listing.runs[:limit]
-    _put([run.record for run in shown], text.runs(shown), as_json)
+    put([run.record for run in shown], text.runs(shown), as_json)
     if len(shown) < len(listing.runs):
-        _note(f"{len(listing.runs) - len(shown)} older runs are not shown; --limit {len(listing.runs)} shows all")
+        note(f"{len(listing.runs) - len(shown)} older runs are not shown; --limit {len(listing.runs)} shows all")
     if listing.damaged:
-        _note(text.damaged(listing.damaged))
+        note(text.damaged(listing.damaged))
 
 
 @app.command("run")
@@ -205,13 +191,13 @@ def run_spec(
       workbench run rasp.sort/compiled/key full_das --set steps=50 --set 'sizes=[1,2]' --seed 3
     """
     spec = Spec.parse(cell, method, settings=parse_assignments(settings or []), seed=seed)
-    return _start(_store(folder), spec, again=again, detach=detach, as_json=as_json)
+    return _start(open_store(folder), spec, again=again, detach=detach, as_json=as_json)
 
 
 @app.command()
 def resume(name: RunName, detach: Detach = False, as_json: AsJson = False, folder: StoreFolder = None) -> int:
     """Go on with a run that was stopped, killed or failed, from its finished pieces."""
-    store = _store(folder)
+    store = open_store(folder)
     return _start(store, store.find(name).spec, again=False, detach=detach, as_json=as_json)
 
 
@@ -219,7 +205,7 @@ def _start(store: Store, spec: Spec, *, again: bool, detach: bool, as_json: bool
     run = store.open(spec)
     if run.done and not again:
         _show_run(run, as_json)
-        _note("this was finished before; --again computes it afresh")
+        note("this was finished before; --again computes it afresh")
         return OK
     if not detach:
         return _work(store, spec, again=again, as_json=as_json)
@@ -230,8 +216,8 @@ def _start(store: Store, spec: Spec, *, again: bool, detach: bool, as_json: bool
             store.set_aside(run)
         run = store.open(spec)
     pid = launch(run)
-    _put({"id": run.id, "pid": pid}, run.id, as_json)
-    _note(f"process {pid} works on it, whatever happens to this terminal; follow it: workbench log -f {run.id}")
+    put({"id": run.id, "pid": pid}, run.id, as_json)
+    note(f"process {pid} works on it, whatever happens to this terminal; follow it: workbench log -f {run.id}")
     return OK
 
 
@@ -256,7 +242,7 @@ def _work(store: Store, spec: Spec, *, again: bool, as_json: bool) -> int:
     if run.done:
         _show_run(run, as_json)
         return OK
-    _note(f"run {run.id} is stopped; go on where it stopped: workbench resume {run.id}")
+    note(f"run {run.id} is stopped; go on where it stopped: workbench resume {run.id}")
     return INTERRUPTED
 
 
@@ -270,7 +256,7 @@ def log(
     """What a run said, from its first event on; --json prints the events as they are stored, one a line."""
     from workbench.narrate import Narrator, follow_run
 
-    run = _store(folder).find(name)
+    run = open_store(folder).find(name)
     torn = 0
     with Narrator(detailed=True, on_stdout=True) as narrator:
         for tail in follow_run(run) if follow else [run.events()]:
@@ -281,23 +267,23 @@ def log(
                 else:
                     narrator.take(record)
     if torn:
-        _note(f"{torn} torn line{'s' if torn > 1 else ''} of {run.folder / 'events.jsonl'} left out")
+        note(f"{torn} torn line{'s' if torn > 1 else ''} of {run.folder / 'events.jsonl'} left out")
     if run.state == "stale":
-        _note(f"nobody works on it any more; go on where it stopped: workbench resume {run.id}")
+        note(f"nobody works on it any more; go on where it stopped: workbench resume {run.id}")
     return FAILED if run.state in ("failed", "stale") and follow else OK
 
 
 @app.command()
 def stop(name: RunName, as_json: AsJson = False, folder: StoreFolder = None) -> None:
     """Ask a run to stop at its next event; what is finished is kept."""
-    run = _store(folder).find(name)
+    run = open_store(folder).find(name)
     state = run.state
     if state in ACTIVE:
         run.request_stop()
         words = f"run {run.id} was asked to stop; go on later: workbench resume {run.id}"
     else:
         words = f"run {run.id} is {state}; there is nothing to stop"
-    _put({"id": run.id, "state": state, "asked": state in ACTIVE}, words, as_json)
+    put({"id": run.id, "state": state, "asked": state in ACTIVE}, words, as_json)
 
 
 @app.command()
@@ -314,27 +300,27 @@ def show(
     """Show a cell with its runs, a task, a program, a method with its settings, or a run with its result."""
     if truth:
         task = Cell.parse(address).task if "/" in address else f"rasp.{address.removeprefix('rasp.')}"
-        _show_truth(catalog.asked(task)[0], _store(folder), as_json)
+        _show_truth(catalog.asked(task)[0], open_store(folder), as_json)
     elif "/" in address:
-        _show_cell(Cell.parse(address), _store(folder), as_json)
+        _show_cell(Cell.parse(address), open_store(folder), as_json)
     elif address in catalog.program_names() or catalog.RANDOM.fullmatch(address):
         program = catalog.program(address)
-        _put(text.record(program), text.program(program), as_json)
+        put(text.record(program), text.program(program), as_json)
     elif address in catalog.task_names() or address.startswith("rasp."):
         card = catalog.card(address)
-        _put(text.record(card), text.card(card), as_json)
+        put(text.record(card), text.card(card), as_json)
     elif address in catalog.method_names():
         method = catalog.method(address)
-        _put(text.record(method), text.method(method), as_json)
+        put(text.record(method), text.method(method), as_json)
     else:
-        _show_run(_store(folder).find(address), as_json)
+        _show_run(open_store(folder).find(address), as_json)
 
 
 def _show_truth(program: str, store: Store, as_json: bool) -> None:
     from workbench.truth_card import truth_card
 
     card = truth_card(program, store.certificates)
-    _put(card.record, card.text, as_json)
+    put(card.record, card.text, as_json)
 
 
 def _show_cell(cell: Cell, store: Store, as_json: bool) -> None:
@@ -344,24 +330,24 @@ def _show_cell(cell: Cell, store: Store, as_json: bool) -> None:
     kind = "program" if catalog.compiled(cell.task) else "task"
     record = {"cell": str(cell), kind: text.record(card), "runs": [run.record for run in runs]}
     words = text.card(card, cell=str(cell))
-    _put(
+    put(
         record,
         f"{words}\n\n{text.runs(runs)}" if runs else f"{words}\nno runs yet: workbench run {cell} METHOD",
         as_json,
     )
     if listing.damaged:
-        _note(text.damaged(listing.damaged))
+        note(text.damaged(listing.damaged))
 
 
 def _show_run(run: Run, as_json: bool) -> None:
     if not run.done:
         summary = Summary.of(run)
-        _put(summary.record, text.unfinished(summary), as_json)
+        put(summary.record, text.unfinished(summary), as_json)
         return
     result = run.result()
-    _put(result, text.result(result), as_json)
+    put(result, text.result(result), as_json)
     if result["source"] != provenance.source():
-        _note(f"other code computed this ({result['source']}, now {provenance.source()}); --again computes it afresh")
+        note(f"other code computed this ({result['source']}, now {provenance.source()}); --again computes it afresh")
 
 
 @app.command()
@@ -411,14 +397,16 @@ def exam(
     ):
         choose.outputs(figures or (), table)
         question = candidates, choose.rungs(rungs or COMPILED), choose.regime(regime), seeds
-        return _exam_by_rung(question, (listed, count, random_seed), (figures or [], table), as_json, _store(folder))
+        return _exam_by_rung(
+            question, (listed, count, random_seed), (figures or [], table), as_json, open_store(folder)
+        )
     from workbench.exam import run_exam
     from workbench.narrate import Narrator, tell_steps
     from workbench.session import Session
 
     with Narrator() as narrator:
-        report = tell_steps(narrator, run_exam(Session(_store(folder)), listed, candidates, seeds=seeds))
-    _put(report.record, report.text, as_json)
+        report = tell_steps(narrator, run_exam(Session(open_store(folder)), listed, candidates, seeds=seeds))
+    put(report.record, report.text, as_json)
     return OK if report.passed else FAILED
 
 
@@ -442,7 +430,7 @@ def _exam_by_rung(
         with Narrator() as narrator, closing(climb(asked, names, store)) as steps:
             found = report(tell_steps(narrator, steps))
     except KeyboardInterrupt:
-        return _complain(f"interrupted; {so_far(asked, names, store)}", INTERRUPTED)
+        return complain(f"interrupted; {so_far(asked, names, store)}", INTERRUPTED)
     figures, table = outputs
     for file in figures:
         from workbench.figures import draw
@@ -450,7 +438,7 @@ def _exam_by_rung(
         draw(found, file)
     if table is not None:
         disk.replace(table, rung_text.markdown(found).encode())
-    _put(found.record, rung_text.text(found), as_json)
+    put(found.record, rung_text.text(found), as_json)
     return FAILED if found.failures else OK
 
 
@@ -469,12 +457,12 @@ def verify_programs(
     """
     chosen = choose.named(",".join(names or ["all"]), catalog.program_names(), "program")
     records = []
-    for record, words in _verified(chosen, _store(folder), again):
+    for record, words in _verified(chosen, open_store(folder), again):
         records.append(record)
         if not as_json:
             print(words, flush=True)
     if as_json:
-        _put(records, "", as_json)
+        put(records, "", as_json)
     return OK if all(record["verified"] for record in records) else FAILED
 
 
