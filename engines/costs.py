@@ -8,7 +8,7 @@ from torch import Tensor
 
 from engines.errors import InsufficientData, UnknownName
 from engines.evaluation import Sweep
-from engines.signature import FLOOR, SIGNATURES, Weights, comparable, evidence, site_effects, variable_effect
+from engines.signature import FLOOR, SIGNATURES, Effects, Weights, comparable, evidence, site_effects, variable_effect
 from engines.task import Pairs
 
 SILENT = 1e-6
@@ -68,9 +68,14 @@ def tables(
 
     Raises ``UnknownName`` for a wrong signature.
     """
+    return _tables(sweep, variables, signature, weights, site_effects(sweep))
+
+
+def _tables(
+    sweep: Sweep, variables: tuple[str, ...], signature: str, weights: Weights, neural: Effects
+) -> Float[Tensor, "draws variables sites"]:
     if signature not in SIGNATURES:
         raise UnknownName("signature", signature, SIGNATURES)
-    neural = site_effects(sweep)
     rows = []
     for variable in variables:
         own = evidence(sweep, variable, neural)
@@ -85,7 +90,8 @@ def costs(sweep: Sweep, variables: tuple[str, ...], signature: str) -> Costs:
 
     Raises ``InsufficientData`` when the target has no signature; another row is left out for that, and said.
     """
-    table = tables(sweep, variables, signature, torch.ones(1, sweep.pairs.n))[0]
+    neural = site_effects(sweep)
+    table = _tables(sweep, variables, signature, torch.ones(1, sweep.pairs.n), neural)[0]
     notes, kept = [], []
     for place, variable in enumerate(variables):
         if not bool(table[place].isnan().any()):
@@ -94,7 +100,7 @@ def costs(sweep: Sweep, variables: tuple[str, ...], signature: str) -> Costs:
             raise InsufficientData(_nothing(sweep, variable, signature))
         else:
             notes.append(f"{_nothing(sweep, variable, signature)}; it is no row of the transport problem")
-    silent = site_effects(sweep).abs().amax((1, 2, 3)) < SILENT
+    silent = neural.abs().amax((1, 2, 3)) < SILENT
     names = tuple(variables[place] for place in kept)
     counts = tuple(int(covered(sweep.pairs, name).sum()) for name in names)
     return Costs(table[kept], names, counts, silent, tuple(notes))

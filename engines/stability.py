@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from engines.coupling import TIE
+from engines.transport import logsumexp
 
 Draws = Float[np.ndarray, "draws rows columns"]
 STEPS = 60
@@ -26,18 +27,12 @@ def masses(cost: Draws, *, epsilon: float, softness: float) -> Float[np.ndarray,
     draws, rows, columns = cost.shape
     unit = np.ma.median(np.ma.masked_less_equal(cost.reshape(draws, -1), 0), axis=1).filled(1.0)
     score = -cost / (epsilon * unit[:, None, None])
-    row = np.full((draws, rows, 1), -np.log(rows)) - _logsumexp(score, 2)
+    row = np.full((draws, rows, 1), -np.log(rows)) - logsumexp(score, 2)
     column = np.zeros((draws, 1, columns))
     for _ in range(STEPS if softness > 0 and rows > 1 else 0):
-        column = softness * (-np.log(columns) - _logsumexp(score + row, 1))
-        row = -np.log(rows) - _logsumexp(score + column, 2)
+        column = softness * (-np.log(columns) - logsumexp(score + row, 1))
+        row = -np.log(rows) - logsumexp(score + column, 2)
     return np.asarray((score + row + column)[:, 0])
-
-
-def _logsumexp(values: Draws, axis: int) -> np.ndarray:
-    """log(sum(exp)) of finite values with the axis kept; scipy's is for every kind of array, and five times slower."""
-    most = values.max(axis=axis, keepdims=True)
-    return most + np.log(np.exp(values - most).sum(axis=axis, keepdims=True))
 
 
 def surviving(

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Float32, Shaped
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 
 from engines.coupling import TOLERANCE, Coupling, PerRow, Ranking, Table
 from engines.errors import InvalidTransport
@@ -143,6 +143,12 @@ def reference_float32(
         return left[:, None] * kernel * right
 
 
+def logsumexp(values: np.ndarray, axis: int) -> np.ndarray:
+    """log(sum(exp)) of finite values with the axis kept; scipy's is for every kind of array, and five times slower."""
+    most = values.max(axis=axis, keepdims=True)
+    return most + np.log(np.exp(values - most).sum(axis=axis, keepdims=True))
+
+
 @dataclass(frozen=True, eq=False)
 class _Problem:
     """A transport problem in units of ``scale``; ``beta`` is infinite where the columns are hard.
@@ -164,7 +170,7 @@ class _Problem:
         s_j = log sum_i exp((f_i - C_ij) / epsilon)
         """
         score = (potential[:, None] - self.reduced) / epsilon
-        total = np.asarray(logsumexp(score, axis=0))
+        total = logsumexp(score, 0)
         soft = epsilon / (self.beta + epsilon)
         return score - total + (soft * total + (1 - soft) * np.log(self.column)), score - total
 
@@ -214,7 +220,7 @@ def _newton(
     """
     soft = epsilon / (problem.beta + epsilon)
     log_plan, _ = problem.log_plan(potential, epsilon)  # one Sinkhorn step, after which every row has mass
-    potential = potential + epsilon * (np.log(problem.row) - np.asarray(logsumexp(log_plan, axis=1)))
+    potential = potential + epsilon * (np.log(problem.row) - logsumexp(log_plan, 1)[:, 0])
     for step in range(iterations):
         log_plan, log_share = problem.log_plan(potential, epsilon)
         plan = np.exp(log_plan)
