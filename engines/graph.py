@@ -28,7 +28,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from engines.column import Column, Rows, lift, stacked, take, width
+from engines.column import Column, lift, stacked, width
 from engines.errors import InvalidModel, UnknownName
 
 CHUNK_BYTES = 2**28
@@ -240,12 +240,24 @@ def run(graph: Graph, columns: Mapping[str, Column], names: Iterable[str]) -> di
 
 
 def difference(before: Column, after: Column) -> float:
-    """The largest absolute difference of two columns of numbers; 0 or 1 where the values are no numbers."""
+    """The largest absolute difference of two columns of numbers; 0 or 1 where the values are no numbers.
+
+    Infinite for other shapes, and where just one value is not a number (nan).
+    """
     if isinstance(before, torch.Tensor) and isinstance(after, torch.Tensor):
-        return float((before - after).abs().max()) if before.shape == after.shape else float("inf")
-    rows: Rows = np.flatnonzero([one != other for one, other in zip(before, after, strict=True)])
-    pairs = zip(take(before, rows), take(after, rows), strict=True)
+        if before.shape != after.shape:
+            return float("inf")
+        same = (before == after) | (before.isnan() & after.isnan())
+        gaps = (before.double() - after.double()).abs().masked_fill(same, 0)
+        return float(gaps.masked_fill(gaps.isnan(), float("inf")).max())
+    return max((_apart(one, other) for one, other in zip(before, after, strict=True)), default=0.0)
+
+
+def _apart(one: Any, other: Any) -> float:
+    if one == other or (one != one and other != other):
+        return 0.0
     try:
-        return max((float(abs(one - other)) for one, other in pairs), default=0.0)
+        gap = float(abs(one - other))
     except TypeError:
         return 1.0
+    return float("inf") if gap != gap else max(gap, float(np.nextafter(0, 1)))  # a fraction may be too near for a float
