@@ -293,7 +293,18 @@ def _consumers(graph: Graph, node: str, inner: frozenset[str] = frozenset()) -> 
 
 
 def _with(graph: Graph, changed: Iterable[Node], new: Iterable[Node]) -> Graph:
-    """The graph with some nodes changed and new ones; raises ``InvalidHypothesis`` for a name that is taken."""
+    """The graph with some nodes changed and new ones.
+
+    Raises ``InvalidHypothesis`` for a name that is taken, and for other ports of an output for whose ports the graph
+    offers constant answers.
+    """
+    replaced = {node.name: node for node in changed}
+    output = replaced.get(graph.output, graph.nodes[graph.output])
+    if graph.constants is not None and output.ports.keys() != graph.nodes[graph.output].ports.keys():
+        raise InvalidHypothesis(
+            f"graph {graph.name!r} offers constant answers for the ports of its output {graph.output!r}, which would "
+            f"be {', '.join(output.ports)}; rewrite nodes that the output does not read"
+        )
     ports = {f"{node.name}.{port}": node.name for node in graph.nodes.values() for port in node.ports}
     parts = {part.name: part for part in graph.parts}
     for node in new:
@@ -307,7 +318,7 @@ def _with(graph: Graph, changed: Iterable[Node], new: Iterable[Node]) -> Graph:
                 "give the new node another name"
             )
         parts[node.name] = node
-    return replace(graph, parts=tuple((parts | {node.name: node for node in changed}).values()))
+    return replace(graph, parts=tuple((parts | replaced).values()))
 
 
 def _reading(graph: Graph, reader: Node, node: str, instead: tuple[str, ...]) -> Node:

@@ -516,6 +516,9 @@ def constant(*outputs: Any) -> tuple[Graph, dict[str, Column]]:
         ((Fraction(1, 3), Fraction(10**20)), (Fraction(1, 3), Fraction(10**20) + Fraction(1, 10**9))),
         ((1.0, 2.0), (1.0, 2.1)),
         ((1.0, 2.0), (1.0, float("nan"))),
+        ((1.0, 2.0, 3.0), (1.0, 2.1, float("nan"))),
+        ((1.0, float("nan"), 3.0), (1.0, 2.0, 3.0)),
+        ((Fraction(0), Fraction(0)), (Fraction(0), Fraction(1, 10**400))),
         (("yes", "no"), ("yes", "yes")),
         ((torch.tensor([1.0, 2.0]),), (torch.tensor([1.0, float("nan")]),)),
         ((torch.tensor([1.0, 2.0]),), (torch.tensor([1.0, float("inf")]),)),
@@ -527,6 +530,17 @@ def test_other_outputs_are_caught_where_they_first_differ(before: tuple[Any, ...
     with pytest.raises(NotExtensional, match="on datum 1 its output 'loss' was"):
         extensional(graph, other, columns)
     assert extensional(graph, graph, columns) == 0
+
+
+def test_a_late_nan_is_not_overlooked_and_the_same_nan_is_the_same() -> None:
+    nan = float("nan")
+    for before, after in (((1.0, 2.0), (1.0 + 1e-9, nan)), ((torch.tensor([1.0, 2.0]),), (torch.tensor([1.0, nan]),))):
+        (graph, columns), (other, _) = constant(*before), constant(*after)
+        with pytest.raises(NotExtensional, match=r"on datum 1 its output 'loss' was 2\.0 and is nan, off by inf"):
+            extensional(graph, other, columns)
+        assert extensional(other, other, columns) == 0
+    infinite, columns = constant(torch.tensor([float("inf"), 1.0]))
+    assert extensional(infinite, infinite, columns) == 0
 
 
 def test_shapes_may_not_change() -> None:
@@ -664,6 +678,25 @@ def test_what_cannot_be_rewritten_is_refused(
         refused()
     assert type(told.value) is error
     assert said in str(told.value)
+
+
+def test_constant_answers_keep_the_ports_that_they_are_for() -> None:
+    graph = replace(sums(), parts=(*sums().parts[:-1], judged()), constants=lambda labels, _: {"out": labels["label"]})
+    assert split_estimate(graph, "out", [Node.input("guess", "label")]).constants is graph.constants
+    assert merge(graph, ["a", "b"], "inputs").constants is graph.constants
+    with pytest.raises(
+        InvalidHypothesis,
+        match="graph 'sums' offers constant answers for the ports of its output 'loss', which would be both, label; "
+        "rewrite nodes that the output does not read",
+    ):
+        merge(graph, ["out", "double"], "both")
+
+
+def judged() -> Node:
+    """A loss that reads two nodes as one sum."""
+    return Node(
+        "loss", {"out": ("out", "double"), "label": ("label",)}, lambda out, label: (out - label) * (out - label)
+    )
 
 
 def test_a_port_that_a_split_would_name_twice_is_refused() -> None:
