@@ -257,14 +257,14 @@ class _Measured:
 
     def estimate(self, values: np.ndarray, among: np.ndarray | None = None) -> Estimate:
         """The mean of a quantity of each run, over all runs or those whose reference is ``among``."""
-        return _estimate(self.law, values, among)
+        return estimate(self.law, values, among)
 
     def losses(self, among: np.ndarray) -> Losses:
         """The losses of the data that are ``among``."""
         weights = self.data.probabilities
         rows = np.flatnonzero(among & (weights > 0))
         original, best = (_weighted(weights[rows], table[rows]) for table in (self.original, self.best))
-        random = _estimate(self.random, self.random.values, among)
+        random = estimate(self.random, self.random.values, among)
         scrubbed = self.estimate(self.law.values, among)
         return Losses(
             n=len(rows),
@@ -279,14 +279,10 @@ class _Measured:
 
     def slices(self, feature: str) -> list[Slice]:
         """The losses by each value of a feature."""
-        values = self.data.values(feature)
-        shown = sorted(dict.fromkeys(values), key=lambda value: (str(type(value)), value))  # type: ignore[return-value]
-        weights = self.data.probabilities > 0
         found = []
-        for value in shown:
-            among = np.array([one == value for one in values])
-            if bool((among & weights).any()) and bool(among[self.law.references].any()):
-                found.append(Slice(feature, str(value), self.losses(among)))
+        for value, among in sliced(self.data, feature):
+            if bool(among[self.law.references].any()):
+                found.append(Slice(feature, value, self.losses(among)))
         return found
 
     def changes(self) -> tuple[np.ndarray, np.ndarray]:
@@ -297,7 +293,15 @@ class _Measured:
         return rows, means - self.original[rows].astype(float)
 
 
-def _estimate(law: Law, values: np.ndarray, among: np.ndarray | None) -> Estimate:
+def sliced(data: Dataset, feature: str) -> list[tuple[str, np.ndarray]]:
+    """Each value of a feature, in order, and which data have it; without data of weight 0. Raises ``UnknownName``."""
+    values, weights = data.values(feature), data.probabilities > 0
+    shown = sorted(dict.fromkeys(values), key=lambda value: (str(type(value)), value))  # type: ignore[return-value]
+    masks = ((str(value), weights & np.array([one == value for one in values])) for value in shown)
+    return [(value, mask) for value, mask in masks if mask.any()]
+
+
+def estimate(law: Law, values: np.ndarray, among: np.ndarray | None) -> Estimate:
     """The mean of a quantity of each run with its standard error.
 
     Strata are data that were sampled apart, each with at least two samples: Var = sum over strata of w^2 s^2 / n, with
