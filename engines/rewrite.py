@@ -79,7 +79,7 @@ def merge(graph: Graph, nodes: Sequence[str], name: str) -> Graph:
         lambda *columns: _packed(columns, name),
         kinds.pop() if len(kinds) == 1 else "node",
         free=True,
-        digest=_sign("merge", tuple(nodes)),
+        digest=_sign("merge"),
     )
     return _with(graph, [_unpacking(graph, reader, nodes, name) for reader in consumers.values()], [merged])
 
@@ -105,7 +105,7 @@ def split_index(graph: Graph, node: str, count: int) -> Graph:
             lambda whole: _entry(_counted(whole, count, node), index),
             original.kind,
             free=True,
-            digest=_sign("index", index, count),
+            digest=_sign("index", index),
         )
 
     changed = [_joining(graph, reader, node, count) for reader in _consumers(graph, node)]

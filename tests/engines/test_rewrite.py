@@ -276,6 +276,19 @@ def test_parts_are_free_and_keep_the_kind_and_the_digests_tell_rewrites_apart() 
     assert merge(weighty, ["double", "square"], "both").digest() != both[0].digest()
     assert duplicate(weighty, "out").digest() != duplicate(sums(), "out").digest()
     assert duplicate(sums(), "a").digest() == duplicate(sums(), "a").digest()
+    swapped = replace(sums().nodes["square"], ports={"a": ("b",), "b": ("a",)})
+    other = replace(sums(), parts=tuple(swapped if part.name == "square" else part for part in sums().parts))
+    assert merge(other, ["a", "b"], "ab").nodes["square"].ports == merge(sums(), ["a", "b"], "ab").nodes["square"].ports
+    assert merge(other, ["a", "b"], "ab").digest() != merge(sums(), ["a", "b"], "ab").digest()
+    assert all(node.digest for name in ("merge", "index") for node in new_nodes(name))
+
+
+def new_nodes(kind: str) -> list[Node]:
+    """What a rewrite adds; a user's node of the same name and ports computes something else."""
+    graph = merge(sums(), ["double", "square"], "both")
+    if kind == "merge":
+        return [graph.nodes["both"]]
+    return [split_index(graph, "both", 2).nodes[f"both@{at}"] for at in range(2)]
 
 
 # Any rewrites of any graph, in any order.
