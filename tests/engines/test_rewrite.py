@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines import rewrite
+from engines.circuit import circuit
 from engines.column import Column, objects
 from engines.dataset import DATUM, Dataset
 from engines.errors import InvalidHypothesis, InvalidModel, NotExtensional, UnknownName, WorkbenchError
@@ -35,6 +36,8 @@ from engines.rewrite import (
 )
 from engines.sampling import enumerate_runs
 from engines.treeify import treeify
+from tests.engines.test_circuit import ANSWER, POSITIONS, SHAPE, random_decoder
+from tests.engines.test_circuit import columns as decoder_columns
 
 COLUMNS = {"a": objects([1, 2, 3]), "b": objects([5, 7, 11]), "label": objects([0, 1, 0])}
 
@@ -384,6 +387,27 @@ def test_random_rewrites_are_not_all_refused() -> None:
         except InvalidHypothesis:
             continue
     assert done > 80
+
+
+@pytest.mark.parametrize("layer_norm", [True, False])
+def test_records_keep_what_a_decoder_computes(layer_norm: bool) -> None:
+    """In single precision, one after another, on heads that are read through q, k and v."""
+    graph = circuit(random_decoder(replace(SHAPE, layer_norm=layer_norm)).float(), ANSWER, POSITIONS)
+    records = [
+        Rewrite("split_subspace", ("L0.mlp",), (("coordinates", (0, 2)), ("part", "plane"))),
+        Rewrite("split_positions", ("L0.head0",), (("positions", (0, 1)),)),
+        Rewrite("merge", ("L0.head1", "L0.mlp.plane"), (("name", "pair"),)),
+        Rewrite("split_index", ("pair",), (("count", 2),)),
+        Rewrite("duplicate", ("embed",)),
+    ]
+    found = apply(graph, decoder_columns(), records)
+    assert found.nodes["embed:out"].kind == "embed"
+    heads = ("L0.head0@0", "L0.head0@1", "L0.head0@rest", "L0.head2")
+    for port in "qkv":
+        assert found.nodes["L1.head0"].ports[port] == ("embed:L1.head0", *heads, "L0.mlp.rest")
+    assert {"pair@0", "pair@1"} < set(found.nodes["L1.head0"].ports)
+    with pytest.raises(InvalidHypothesis, match=r"'L0\.mlp\.in' is how paths name a port of 'L0\.mlp'"):
+        split_coordinates(graph, "L0.mlp", [0])
 
 
 # What rewrites are for: the examples of the source, exact.
