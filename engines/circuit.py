@@ -15,19 +15,25 @@ import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
 from engines.answer import AnswerCode, Choice
+from engines.column import Column
 from engines.errors import InvalidModel, UnknownName
 from engines.graph import Graph, Node
 from engines.networks import MASKED, MLP, Attention, Block, Decoder
 
 TOKENS, LABEL = "tokens", "label"
 """Columns of the data that a circuit reads: token ids [rows, pos], and the code's labels [rows, answers]."""
+
+TINY = 1e-30
+"""Stands for a probability of zero, so that its logarithm is finite."""
 
 Behaviour: TypeAlias = Callable[
     [AnswerCode, Float[Tensor, "rows answers codes"], Num[Tensor, "rows answers"]], Float[Tensor, " rows"]
@@ -107,7 +113,8 @@ def circuit(
 
     ports, digest = {"out": ("out",), "label": (LABEL,)}, _digest(behaviour, answer)
     nodes.append(Node("loss", ports, compute, "behaviour", free=True, digest=digest))
-    return Graph(name, (Node.input(TOKENS), Node.input(LABEL), *nodes), output="loss", labels=("label",))
+    parts = (Node.input(TOKENS), Node.input(LABEL), *nodes)
+    return Graph(name, parts, output="loss", labels=("label",), constants=partial(_constant, answer))
 
 
 def aligned(sequences: Sequence[Sequence[int]]) -> Int[Tensor, "rows pos"]:
@@ -119,6 +126,18 @@ def aligned(sequences: Sequence[Sequence[int]]) -> Int[Tensor, "rows pos"]:
             "by position; choose one length, from 1"
         )
     return torch.tensor([list(sequence) for sequence in sequences], dtype=torch.int64)
+
+
+def _constant(answer: AnswerCode, labels: Mapping[str, Column], weights: np.ndarray) -> dict[str, Column]:
+    """The constant output with the least expected loss: log frequencies of a choice's labels, a number's mean."""
+    given, shares = torch.as_tensor(labels["label"]), torch.from_numpy(weights.astype(float))
+    if isinstance(answer, Choice):
+        counts = torch.stack([((given == code) * shares[:, None]).sum(0) for code in range(len(answer.values))], -1)
+        frequencies = counts / counts.sum(-1, keepdim=True).clamp(min=TINY)
+        return {"out": frequencies.clamp(min=TINY).log()[None] / answer.sharpness}
+    some = answer.given(given)
+    total = (torch.where(some, given, 0.0) * shares[:, None]).sum(0)
+    return {"out": (total / (some * shares[:, None]).sum(0).clamp(min=TINY))[None, :, None]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,11 +172,11 @@ def _head(name: str, attention: Attention, head: int, stream: _Stream, *, causal
     ) -> Float[Tensor, "rows pos d_model"]:
         read = zip((q, k, v), weights, biases, strict=True)
         query, key, value = (stream.read(total) @ weight + bias for total, weight, bias in read)
-        scores = torch.einsum("bqe,bke->kqb", query, key) / scale  # keys first: ten times as fast for short inputs
+        scores = query @ key.mT / scale
         if causal:
-            seen = torch.ones(scores.shape[:2], dtype=torch.bool, device=scores.device).triu()
-            scores = scores.masked_fill(~seen[..., None], MASKED)
-        return torch.einsum("kqb,bke->bqe", scores.softmax(0), value) @ written
+            later = torch.ones(scores.shape[1:], dtype=torch.bool, device=scores.device).triu(1)
+            scores = scores.masked_fill(later, MASKED)
+        return scores.softmax(-1) @ value @ written
 
     digest = _digest(*weights, *biases, written, *stream.parts(), scale, causal)
     return Node(name, dict.fromkeys("qkv", stream.terms), compute, "head", digest=digest)

@@ -138,7 +138,7 @@ class _Enumeration:
             column = take(self.plain.value(term.node), references)
             return references, probabilities[references], scalars(column), {}
         node = self._rows(term, references)
-        order = [np.arange(*node.span(key)) for key in node.keys]
+        order = [np.arange(*node.span(key)) for key in node.keys.tolist()]
         index = np.concatenate(order)
         self.budget.spend(len(index) - len(node.weights), term.node)
         mine = np.repeat(references, [len(part) for part in order])

@@ -26,7 +26,7 @@ from engines.graph import Graph, Plain
 from engines.hypothesis import Hypothesis, InterpNode, Source
 from engines.sampling import BUDGET, Law, enumerate_runs, sample_runs
 from engines.score import Z95
-from engines.treeify import Treeified, treeify
+from engines.treeify import Gather, Treeified, treeify
 
 SAMPLES = 4_000
 """Samples where enumeration does not fit and none are asked for."""
@@ -385,6 +385,16 @@ def _per_row(values: Tensor) -> np.ndarray:
     return values.detach().double().reshape(len(values), -1).mean(1).cpu().numpy()
 
 
+def whole_models(tree: Treeified) -> tuple[str, ...]:
+    """Leaves of the interpretation below which lies every component of the graph."""
+    graph, leaves = tree.graph, {name: terms for name, terms in tree.terms.items() if isinstance(terms[0], Gather)}
+    label = {graph.output}.union(
+        *(graph.upstream(writer) for port in graph.labels for writer in graph.nodes[graph.output].ports[port])
+    )
+    parts = {name for name, node in graph.nodes.items() if node.column is None} - label
+    return tuple(name for name, terms in leaves.items() if parts <= graph.upstream(terms[0].node))
+
+
 def _warnings(law: Law, losses: Losses, tree: Treeified) -> list[str]:
     found = []
     if not law.exact:
@@ -405,6 +415,8 @@ def _warnings(law: Law, losses: Losses, tree: Treeified) -> list[str]:
         )
     if losses.against_constant is not None and losses.against_constant.value < 0:
         found.append("the scrubbed loss is worse than that of the best constant answer")
+    for name in whole_models(tree):
+        found.append(f"node {name!r} stands for the whole model: nothing inside it is tested")
     groups = [slot.name for slot in tree.slots if slot.name.count("/") > 1]
     if groups:
         found.append(f"{len(groups)} unmapped inputs are sampled apart: the result changes when the graph is rewritten")
