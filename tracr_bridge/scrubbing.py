@@ -133,6 +133,7 @@ def _merge(drawn: Inputs, name: str) -> Merge:
     return merge(drawn, name, _claimed(drawn.known)[name])
 
 
+@lru_cache(maxsize=512)
 def _claimed(known: Truth) -> Mapping[str, tuple[str, ...]]:
     """Every expression that the compiled network's true hypothesis claims, with all that is claimed beside it."""
     made = [node.feature for node in claims(canonical(known)).nodes]
