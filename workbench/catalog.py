@@ -24,6 +24,7 @@ from tracr_bridge.regimes import REGIMES, VARIABLE
 from tracr_bridge.rungs import RUNGS
 
 METHODS, PROGRAMS, TASKS = "engines.methods", "tracr_bridge.programs", "engines.tasks"
+DEMOS = "engines.appendix"
 """The packages of plug-ins."""
 MODELS: Mapping[str, str] = RUNGS
 """Models of the compiled programs by name, with what they are."""
@@ -84,6 +85,16 @@ class TaskCard:
     summary: str
     variables: tuple[str, ...]
     models: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class DemoCard:
+    """A worked case of causal scrubbing as the catalogue shows it; ``file`` is what its file is called."""
+
+    name: str
+    file: str
+    title: str
+    summary: str
 
 
 def method_names() -> tuple[str, ...]:
@@ -185,6 +196,27 @@ def program(name: str) -> ProgramCard:
         raise InvalidProgram(f"{file}: the program's name must be that of its file; write 'name={name!r}'")
     summary = facts.pop("summary", None)
     return ProgramCard(name, summary if isinstance(summary, str) else _sentence(tree), names, facts)
+
+
+def demo_names() -> tuple[str, ...]:
+    """Every worked case by its command's name: ``scrub-`` and the name of its file."""
+    return tuple(f"scrub-{file.replace('_', '-')}" for file in registry.names(DEMOS))
+
+
+def demo(name: str) -> DemoCard:
+    """The card of a worked case; raises ``UnknownName``, or ``InvalidModel`` when its file is not one."""
+    if name not in demo_names():
+        raise UnknownName("demo", name, demo_names())
+    stem = name.removeprefix("scrub-").replace("-", "_")
+    file = _file(DEMOS, stem, "demo")
+    constant = _constant(_parse(file), "DEMO")
+    if not isinstance(constant, ast.Call):
+        raise InvalidModel(f"{file} has no DEMO; write 'DEMO = Demo(name={stem!r}, ...)'")
+    facts = {keyword.arg: _literal(keyword.value) for keyword in constant.keywords if keyword.arg is not None}
+    for key in ("title", "summary"):
+        if not isinstance(facts.get(key), str):
+            raise InvalidModel(f"{file}: {key} must be written out, as in '{key}=\"...\"'")
+    return DemoCard(name, stem, facts["title"], facts["summary"])
 
 
 def card(task: str) -> ProgramCard | TaskCard:

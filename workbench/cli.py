@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 import typer
 
-from engines.errors import InvalidSetting, InvalidSite, StoreError, UnknownName, WorkbenchError
+from engines.errors import InvalidHypothesis, InvalidSetting, InvalidSite, StoreError, UnknownName, WorkbenchError
 from tracr_bridge.regimes import REGIMES
 from tracr_bridge.rungs import COMPILED
-from workbench import catalog, choose, disk, provenance, text
+from workbench import catalog, choose, disk, provenance, scrub_cli, text
 from workbench.command import (
     FAILED,
     INTERRUPTED,
@@ -38,8 +38,8 @@ from workbench.store import ACTIVE, Run, Store, Summary
 CODES = """\b
 Exit codes:
   0    ok
-  1    a run failed, or the exam or a verification was not passed
-  2    wrong usage, an unknown name, a setting that is not allowed
+  1    a run failed, or the exam, a verification or a demo was not passed
+  2    wrong usage, an unknown name, a setting or a hypothesis that is not allowed
   3    the store of runs: no such run, a damaged one, a disk that refuses
   130  interrupted; what was finished is kept
 """
@@ -51,6 +51,7 @@ Examples:
   workbench log -f 3f2a
   workbench show 3f2a --json
   workbench exam --programs reverse,sort --methods plot_das
+  workbench demo scrub-easy-hard
 
 {CODES}"""
 
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain("interrupted", INTERRUPTED)
     except StoreError as error:
         return complain(str(error), STORE)
-    except (UnknownName, InvalidSetting, InvalidSite) as error:
+    except (UnknownName, InvalidSetting, InvalidSite, InvalidHypothesis) as error:
         return complain(str(error), USAGE)
     except WorkbenchError as error:
         return complain(str(error), FAILED)
@@ -289,7 +290,8 @@ def stop(name: RunName, as_json: AsJson = False, folder: StoreFolder = None) -> 
 @app.command()
 def show(
     address: Annotated[
-        str, typer.Argument(help="A cell, a task, a program, a method, or a run's id or its beginning.")
+        str,
+        typer.Argument(help="A cell, a task, a program, a method, or the id of a run or a scrub, or its beginning."),
     ],
     truth: Annotated[
         bool, typer.Option("--truth", help="Of a program: what is known about its circuit, and the certificate.")
@@ -297,7 +299,7 @@ def show(
     as_json: AsJson = False,
     folder: StoreFolder = None,
 ) -> None:
-    """Show a cell with its runs, a task, a program, a method with its settings, or a run with its result."""
+    """Show a cell with its runs, a task, a program, a method with its settings, or the result of a run or a scrub."""
     if truth:
         task = Cell.parse(address).task if "/" in address else f"rasp.{address.removeprefix('rasp.')}"
         _show_truth(catalog.asked(task)[0], open_store(folder), as_json)
@@ -312,6 +314,8 @@ def show(
     elif address in catalog.method_names():
         method = catalog.method(address)
         put(text.record(method), text.method(method), as_json)
+    elif scrub_cli.kept(address, open_store(folder)):
+        scrub_cli.show(address, open_store(folder), as_json)
     else:
         _show_run(open_store(folder).find(address), as_json)
 
@@ -477,6 +481,8 @@ def _verified(names: Sequence[str], store: Store, again: bool) -> Iterator[tuple
             record = {**outcome.to_record(), "verified": outcome.verified}
             yield record, f"verified  {text.certificate(record)}"
 
+
+scrub_cli.mount(app, lists)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -195,6 +195,11 @@ class Store:
         """Where exams by rung keep what they found, a file a program: beside the runs."""
         return self.root.parent / "exams"
 
+    @property
+    def scrubs(self) -> Path:
+        """Where finished scrubs are kept, a folder each: beside the runs."""
+        return self.root.parent / "scrubs"
+
     def open(self, spec: Spec) -> Run:
         """The run of ``spec``, made when it is new; raises ``StoreUnwritable``, or ``CorruptRun`` for a damaged one."""
         run = Run(self.root / spec.id)

@@ -1,0 +1,325 @@
+"""The commands of causal scrubbing: scrub, hypothesis, adversary, demo; ``mount`` adds them to the command line.
+
+Whatever needs torch is imported inside the command that needs it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from workbench import catalog, disk, scrub_text, text
+from workbench.command import FAILED, OK, AsJson, StoreFolder, note, open_store, put
+from workbench.scrubs import Scrubs
+from workbench.store import Store
+
+hypothesis_app = typer.Typer(
+    help="Hypotheses of causal scrubbing as TOML files: check, draw, make and join them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+HypothesisFile = Annotated[
+    Path, typer.Argument(metavar="HYPOTHESIS", exists=True, dir_okay=False, help="A hypothesis, as a TOML file.")
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to a file instead of stdout.")
+]
+Exact = Annotated[bool, typer.Option("--exact", help="Enumerate every run, or fail if the budget is too small.")]
+Samples = Annotated[
+    int | None, typer.Option("--samples", metavar="N", min=2, help="Sample N runs instead of enumerating.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of what is sampled.")]
+Slices = Annotated[
+    list[str] | None,
+    typer.Option("--slice", metavar="FEATURE", help="Report apart by the values of a feature; may be repeated."),
+]
+Budget = Annotated[
+    int | None,
+    typer.Option(
+        "--budget", metavar="ROWS", min=1, help="Component rows that enumeration may take [default: 2000000]."
+    ),
+]
+
+
+def mount(app: typer.Typer, lists: typer.Typer) -> None:
+    """Add the commands to the command line, and their lists to ``ls``."""
+    app.command("scrub")(scrub)
+    app.add_typer(hypothesis_app, name="hypothesis")
+    app.command("adversary")(adversary)
+    app.command("demo")(demo)
+    lists.command("demos")(list_demos)
+    lists.command("scrubs")(list_scrubs)
+
+
+def kept(address: str, store: Store) -> bool:
+    """Whether ``address`` is the beginning of a finished scrub's id."""
+    return bool(address) and any(name.startswith(address) for name in Scrubs(store.scrubs).ids)
+
+
+def show(address: str, store: Store, as_json: bool) -> None:
+    """Show a finished scrub."""
+    scrubs = Scrubs(store.scrubs)
+    record = scrubs.record(scrubs.find(address))
+    assert record is not None
+    put(record, scrub_text.report(record), as_json)
+
+
+def scrub(
+    file: HypothesisFile,
+    exact: Exact = False,
+    samples: Samples = None,
+    seed: Seed = 0,
+    slices: Slices = None,
+    budget: Budget = None,
+    no_ablations: Annotated[
+        bool, typer.Option("--no-ablations", help="Leave out what zero and mean ablation would have said.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Compute a finished scrub afresh.")] = False,
+    as_json: AsJson = False,
+    folder: StoreFolder = None,
+) -> int:
+    """Test a hypothesis by causal scrubbing: resample whatever it says does not matter, and see what is left.
+
+    Exact where enumeration fits the budget, else sampled, with 95 % intervals. 'Recovered' is the share of the way from
+    the randomised loss to the original one that is left; it is not clipped, and undefined where these are equal. Read
+    it beside the best constant answer, the slices, and how few swaps the hypothesis allows.
+
+    The result is kept beside the store of runs; an equal scrub that is finished is shown again.
+
+    \b
+    Examples:
+      workbench hypothesis from-truth rasp.sort -o sort.toml
+      workbench scrub sort.toml --slice answer@0
+      workbench scrub sort.toml --samples 10000 --seed 1 --json
+    """
+    from workbench.narrate import Narrator, tell_steps
+    from workbench.scrubbing import run
+    from workbench.subjects import load
+
+    plan = _plan(exact, samples, seed, slices, budget, ablations=not no_ablations)
+    scrubs = Scrubs(open_store(folder).scrubs)
+    with Narrator() as narrator:
+        record, known = tell_steps(narrator, run(load(file), plan, scrubs, again=again))
+    put(record, scrub_text.report(record), as_json)
+    if known:
+        note("this was finished before; --again computes it afresh")
+    return OK
+
+
+def _plan(
+    exact: bool,
+    samples: int | None,
+    seed: int,
+    slices: Sequence[str] | None,
+    budget: int | None,
+    *,
+    ablations: bool,
+) -> Any:
+    from engines.scrub import BUDGET, Plan
+
+    return Plan(
+        exact=exact,
+        samples=samples,
+        seed=seed,
+        budget=BUDGET if budget is None else budget,
+        slices=tuple(slices or ()),
+        ablations=ablations,
+    )
+
+
+@hypothesis_app.command("check")
+def check_hypothesis(file: HypothesisFile, as_json: AsJson = False) -> int:
+    """Hold a hypothesis to its graph and data without running it.
+
+    Rewrites are done and checked to keep the function, paths are followed, features and sources are looked up. A
+    hypothesis whose features are no function of those below them is a sampler only: it can be scrubbed, but is no
+    computation graph.
+    """
+    from engines.consistency import inconsistencies, vacuities
+    from engines.hypothesis_text import check
+    from workbench.scrubbing import plain
+    from workbench.subjects import load, subject
+
+    hypothesis = load(file)
+    graph, data = subject(hypothesis)
+    tree = check(hypothesis, graph, data)
+    record = {
+        "subject": hypothesis.subject,
+        "admissible": True,
+        "n": data.n,
+        "copies": len(tree.copies),
+        "nodes": plain(vacuities(tree, data)),
+        "inconsistencies": plain(inconsistencies(tree, data)),
+        "hashes": {"hypothesis": hypothesis.digest(), "graph": tree.graph.digest(), "data": data.digest()},
+    }
+    put(record, f"{text.safe(str(file))} is admissible\n{scrub_text.admitted(record)}", as_json)
+    return OK
+
+
+@hypothesis_app.command("draw")
+def draw_hypothesis(
+    file: HypothesisFile,
+    datum: Annotated[
+        int | None, typer.Option("--datum", metavar="ROW", min=0, help="The reference [default: the first datum].")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the swaps that are shown.")] = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Draw a hypothesis as a tree: what each node may not change, how many data that leaves, and one swap.
+
+    A line of more than 80 columns is cut after the last word that fits, and ends in an ellipsis; --json has all of it.
+    """
+    from engines.hypothesis_text import check
+    from engines.tree_text import branches, picture
+    from workbench.scrubbing import plain
+    from workbench.subjects import load, subject
+
+    hypothesis = load(file)
+    graph, data = subject(hypothesis)
+    found = branches(check(hypothesis, graph, data), data, reference=datum, seed=seed)
+    put(plain(found), "\n".join(map(text.safe, picture(found).split("\n"))), as_json)
+    return OK
+
+
+@hypothesis_app.command("from-truth")
+def hypothesis_from_truth(
+    name: Annotated[
+        str, typer.Argument(metavar="SUBJECT", help="A compiled program, such as rasp.sort or rasp.sort/rotated.")
+    ],
+    wrong: Annotated[
+        bool, typer.Option("--wrong", help="Instead a false one: two values of one variable are merged.")
+    ] = False,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> int:
+    """Write what is known to be true of a compiled program, as a hypothesis to scrub or to edit.
+
+    Of a worked case (appendix.NAME) it is the first claim that the case tries.
+    """
+    from workbench.subjects import falsehood, truth
+
+    return _written(falsehood(name) if wrong else truth(name), output, as_json)
+
+
+@hypothesis_app.command("join")
+def join_hypotheses(
+    first: Annotated[Path, typer.Argument(metavar="A", exists=True, dir_okay=False, help="A hypothesis.")],
+    second: Annotated[Path, typer.Argument(metavar="B", exists=True, dir_okay=False, help="Another, of one subject.")],
+    output: Output = None,
+    as_json: AsJson = False,
+) -> int:
+    """Join two hypotheses: the one that allows a swap only where both do."""
+    from workbench.subjects import joined, load
+
+    return _written(joined(load(first), load(second)), output, as_json)
+
+
+def _written(hypothesis: Any, output: Path | None, as_json: bool) -> int:
+    """Print a hypothesis, or write it to a file."""
+    from engines.hypothesis_text import write
+
+    toml = write(hypothesis)
+    record = {
+        "subject": hypothesis.subject,
+        "digest": hypothesis.digest(),
+        "nodes": len(hypothesis.nodes),
+        "toml": toml,
+    }
+    if output is None:
+        put(record, toml.rstrip("\n"), as_json)
+        return OK
+    disk.replace(output, toml.encode())
+    if as_json:
+        put({**record, "file": str(output)}, "", as_json)
+    note(f"wrote {output}: {len(hypothesis.nodes)} nodes; try it: workbench scrub {output}")
+    return OK
+
+
+def adversary(
+    file: HypothesisFile,
+    features: Annotated[
+        str | None,
+        typer.Option("--features", metavar="A,B,..", help="The library to search [default: all features of the data]."),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many joins are shown.")] = 10,
+    eps: Annotated[float, typer.Option("--eps", min=0.0, help="A change up to this is none.")] = 1e-9,
+    injective: Annotated[
+        bool, typer.Option("--injective", help="Also features that nearly tell every datum from every other.")
+    ] = False,
+    exact: Exact = False,
+    samples: Samples = None,
+    seed: Seed = 0,
+    slices: Slices = None,
+    budget: Budget = None,
+    as_json: AsJson = False,
+) -> int:
+    """Look for what a hypothesis left out: features that move its estimate when they may not change either.
+
+    Each feature is joined to each node and to all at once; joins are ranked by how far they move the estimate, in total
+    or on a slice, for each bit that they withhold. A hypothesis that no feature moves is comprehensive up to this
+    library, which is not to say that it is true.
+
+    \b
+    Examples:
+      workbench adversary sort.toml
+      workbench adversary sort.toml --features answer,tokens --slice answer@0 --top 5
+    """
+    from engines.adversary import Search
+    from engines.adversary import adversary as search
+    from engines.hypothesis_text import check
+    from workbench.narrate import Narrator, tell_steps
+    from workbench.scrubbing import adversary_record
+    from workbench.subjects import load, subject
+
+    hypothesis = load(file)
+    plan = _plan(exact, samples, seed, slices, budget, ablations=False)
+    graph, data = subject(hypothesis)
+    rewritten = check(hypothesis, graph, data).graph
+    library = tuple(data.features) if features is None else tuple(features.split(","))
+    what = Search(tolerance=eps, injective=injective)
+    with Narrator() as narrator:
+        found = tell_steps(narrator, search(rewritten, data, hypothesis, library, plan, what))
+    record = adversary_record(found)
+    put(record, scrub_text.adversary(record, top), as_json)
+    return OK
+
+
+def demo(
+    name: Annotated[
+        str | None, typer.Argument(help="A worked case, such as scrub-easy-hard; without it: a list.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Tell a worked case of causal scrubbing, and measure its numbers anew beside those worked out by hand.
+
+    The exit code is 1 if one of them disagrees.
+    """
+    if name is None:
+        return list_demos(as_json)
+    card = catalog.demo(name)
+    from engines import demo as demos
+    from engines import registry
+    from workbench.scrubbing import demo_record
+
+    case = registry.load(catalog.DEMOS, card.file, "DEMO", "demo")
+    record = demo_record(case, demos.run(case))
+    put(record, scrub_text.demo(record), as_json)
+    return OK if record["agrees"] else FAILED
+
+
+def list_demos(as_json: AsJson = False) -> int:
+    """Worked cases of causal scrubbing; 'workbench demo NAME' tells one."""
+    rows = [(card.name, card.summary) for card in map(catalog.demo, catalog.demo_names())]
+    put([{"name": name, "summary": summary} for name, summary in rows], text.columns(rows), as_json)
+    return OK
+
+
+def list_scrubs(as_json: AsJson = False, folder: StoreFolder = None) -> int:
+    """Finished scrubs in the store; 'workbench show ID' shows one."""
+    scrubs = Scrubs(open_store(folder).scrubs)
+    records = [record for name in scrubs.ids if (record := scrubs.record(name)) is not None]
+    heads = [{key: record[key] for key in ("id", "subject", "exact", "samples", "seed", "total")} for record in records]
+    put(heads, scrub_text.scrubs(heads), as_json)
+    return OK
