@@ -8,11 +8,12 @@ Three networks of each kind, trained here from seeds 0 to 2 (the trained weights
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from engines.events import drain
+from engines.methods.full_das import FullDas
 from engines.methods.plot_soft import PlotSoft
 from engines.registry import load
 from engines.report import report
@@ -24,6 +25,8 @@ from workbench.store import Store
 from workbench.trained import networks, prepared
 
 SEEDS = (0, 1, 2)
+MORE = tuple(range(8))
+"""Networks of the equality: settings were chosen on the first three, and the others say what that is worth."""
 PATIENT = Training(sizes=(8, 12), steps=1000, batch=256, learning_rate=0.02, restarts=1, early=False)
 """Hundreds of steps: on equality the loss may stand still before it falls, which early stopping takes for the end."""
 ADDER = {
@@ -35,11 +38,21 @@ ADDER = {
 }
 MANY = PlotSoft(top_k=(4, 5, 6, 7, 8), pairs=None)
 """All fit pairs, and up to as many neurons as an equality has dimensions."""
+BALANCED = replace(MANY, coupling="balanced")
+"""As published for this task: WX and YZ compete for neurons."""
+SETTINGS: dict[str, PlotSoft | FullDas] = {
+    "plot_soft, 4 to 8 sites": MANY,
+    "plot_soft, balanced, 4 to 8 sites": BALANCED,
+    "full_das, batches of 128": FullDas(final_batch=128),
+}
+"""Methods that are not as shipped."""
 EQUALITY = {
     "plot": "OT .993",
     "plot_soft": "OT .993",
     "plot_soft, 4 to 8 sites": "OT .993",
+    "plot_soft, balanced, 4 to 8 sites": "OT .993",
     "full_das": "DAS .996",
+    "full_das, batches of 128": "DAS .996",
     "patient DAS": "DAS .996",
 }
 
@@ -74,7 +87,7 @@ def run(cell: Cell, method: str, seed: int) -> Row:
         sites = [site for site in problem.sites if site.span is None]
         fit = drain(report(problem, claims(drain(train(problem, sites, PATIENT, {}))[1]), {}))[1]
     else:
-        chosen = MANY if "," in method else load(catalog.METHODS, method, "METHOD", "method")()
+        chosen = SETTINGS.get(method) or load(catalog.METHODS, method, "METHOD", "method")()
         fit = drain(chosen.fit(problem, {}))[1]
     seconds = time.perf_counter() - began
     assert fit.quality.invariance is not None  # both tasks have pairs that must not change
@@ -86,12 +99,12 @@ def told(score: Score) -> str:
     return f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}] n={score.n}"
 
 
-def table(title: str, model: str, variables: Sequence[str], paper: dict[str, str]) -> None:
+def table(title: str, model: str, variables: Sequence[str], *, paper: dict[str, str], seeds: Sequence[int]) -> None:
     """One Markdown table, a line for each method and network."""
     print(f"## {title}\n\n| method | network | sites | by variable | mean | s, all variables | paper |")
     print("|---|---|---|---|---|---|---|")
     for method, figure in paper.items():
-        for seed in SEEDS:
+        for seed in seeds:
             rows = [run(Cell.parse(f"{model}/{name}"), method, seed) for name in variables]
             adder = model.startswith("adder")
             values = [row.combined if adder else row.agreement.value for row in rows]
@@ -113,8 +126,8 @@ def main() -> None:
     print(
         "# Small networks, beside the paper\n\nMade by `python benchmarks/paper.py`; see there for what is measured.\n"
     )
-    table("4-bit adder, 16 units, mean of C1 to C3", "adder/gru16", ("C1", "C2", "C3"), ADDER)
-    table("Hierarchical equality", "equality/mlp", ("WX", "YZ"), EQUALITY)
+    table("4-bit adder, 16 units, mean of C1 to C3", "adder/gru16", ("C1", "C2", "C3"), paper=ADDER, seeds=SEEDS)
+    table("Hierarchical equality", "equality/mlp", ("WX", "YZ"), paper=EQUALITY, seeds=MORE)
     print(REMARKS, end="")
 
 
@@ -124,10 +137,23 @@ REMARKS = """## How to read it
   calibration, on one thread of a shared machine. Its figures are from its code's documents; its tables are not public.
 - Without training, whole states and blocks are swapped, and a state holds a sum bit too: what `full_swap`, `plot` and
   `plot_soft` reach on the adder is bounded by that, in the paper as here. Only a subspace can be right on every pair.
-- Equality: one neuron, or four, hold too little: an equality lies in six to eight neurons of the first layer, and DAS
-  finds it there at rank 8. Soft PLOT over 4 to 8 sites reaches the paper's .993 only in networks whose neurons are not
-  shared between WX and YZ. The paper reports .990 for one neuron at strength 6.2, on one network and on a bank of its
-  own ("shared_balanced_wx_yz_only"), which we do not have: the figures are not measured on like pairs.
+- Equality is held in the first layer, by five or six neurons at once that are swapped in full. Which ones is what soft
+  PLOT must find, and there the coupling decides: with one-sided coupling, where sites may refuse mass, network 0 takes
+  a neuron of the second layer for the fifth of WX and ends at .892; with balanced coupling, as published for this task,
+  WX and YZ compete for neurons, and networks 0 to 2 reach .999, 1.000 and 1.000 (the bar is .99). That setting was
+  chosen with the scores of these three in view. On the five others it reaches .99 three times; network 3 ends at .988
+  and network 4, on which DAS is worst too, at .883. It needs all fit pairs: on 32 it ends between .88 and .92.
+- Strength does not replace neurons. With the limit on strengths lifted to 8, one to four neurons of the one-sided
+  ranking, each count with the strength that is best on calibration pairs, end on networks 0 to 2 at .57 to .59 (one
+  neuron, driven 5 to 8 times), .69 to .81 (two), .85 to .89 (three) and .92 to .96 (four, at 1.5 to 2.5), by variable.
+  Among 1 to 12 neurons of the balanced ranking and strengths up to 8, networks 0 to 3 end where they did with 4 to 8
+  neurons and strengths up to 1, and network 4 at .941. The paper reports .990 for
+  one neuron at strength 6.2, on one network and on a bank of its own ("shared_balanced_wx_yz_only"), which we do not
+  have: the figures are not measured on like pairs. That neurons can be right is sure for networks 0 to 2: of all 65,535
+  sets of the first layer, the best on calibration pairs is right on .998 or more of the test pairs.
+- `full_das` trains its finalists on batches of 32 pairs and ends at .994 to .999 on networks 0 to 2. With batches of
+  128 at equal steps it passes .995 on all three, and on seven of eight (network 4: .965 as shipped, .979 so), for 2.2
+  times the layers. More steps alone (400) reach .9953, .9980 and .9957 for 5 % more, within rounding of the bar.
 - `patient DAS` is DAS of ranks 8 and 12 on all three layers for 1,000 steps, without early stopping; `full_das` is as
   shipped.
 - Weight decay in the training of the equality networks is ours. Without it DAS ends between .78 and .997, by network.

@@ -33,12 +33,12 @@ LAST = {"last": 3}
 
 def sample(rng: np.random.Generator) -> Setting:
     """Four entities; each pair is equal half of the time."""
-    first, second = (_two(bool(rng.integers(2)), *rng.integers([ENTITIES, ENTITIES - 1])) for _ in range(2))
+    first, second = (_two(bool(rng.integers(2)), *rng.integers([ENTITIES, ENTITIES - 1]).tolist()) for _ in range(2))
     return dict(zip("WXYZ", (*first, *second), strict=True))
 
 
 def _two(equal: bool, one: int, step: int) -> tuple[int, int]:
-    return int(one), int(one if equal else (one + 1 + step) % ENTITIES)
+    return one, one if equal else (one + 1 + step) % ENTITIES
 
 
 CAUSAL = CausalModel(
