@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from engines.dataset import Dataset
-from engines.errors import UnknownName
+from engines.errors import InvalidModel, UnknownName
 from engines.events import drain
 from engines.graph import Graph
 from engines.hypothesis import Hypothesis
@@ -26,6 +26,21 @@ STANDARD_ERRORS = 4
 Value: TypeAlias = Estimate | Fraction | int | float | None
 """What is measured; None: undefined."""
 Measure: TypeAlias = Callable[[Plan], Mapping[str, Value]]
+
+
+@dataclass(frozen=True, eq=False)
+class Scrubbing:
+    """The experiment of scrubbing a hypothesis; for what it measures, see ``quantities``."""
+
+    graph: Graph
+    data: Dataset
+    hypothesis: Hypothesis
+    slices: tuple[str, ...] = ()
+
+    def __call__(self, plan: Plan) -> dict[str, Value]:
+        """Scrub it now."""
+        _, report = drain(scrub(self.graph, self.data, self.hypothesis, replace(plan, slices=self.slices)))
+        return quantities(report)
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,14 @@ class Demo:
     summary: str
     story: str
     experiments: tuple[Experiment, ...]
+
+    @property
+    def claim(self) -> Scrubbing:
+        """What the first experiment that scrubs a hypothesis does; raises ``InvalidModel`` when none does."""
+        for experiment in self.experiments:
+            if isinstance(experiment.measure, Scrubbing):
+                return experiment.measure
+        raise InvalidModel(f"demo {self.name!r} scrubs no hypothesis; let one experiment's measure be a Scrubbing")
 
 
 @dataclass(frozen=True)
@@ -85,16 +108,6 @@ def agree(measured: Value, expected: Fraction | int | float | None) -> bool:
     if isinstance(measured, (Fraction, int)) and isinstance(expected, (Fraction, int)):
         return measured == expected
     return abs(float(measured) - float(expected)) <= allowed
-
-
-def scrubbing(graph: Graph, data: Dataset, hypothesis: Hypothesis, *slices: str) -> Measure:
-    """The experiment of scrubbing a hypothesis; what it measures, see ``quantities``."""
-
-    def measure(plan: Plan) -> Mapping[str, Value]:
-        _, report = drain(scrub(graph, data, hypothesis, replace(plan, slices=slices)))
-        return quantities(report)
-
-    return measure
 
 
 def quantities(report: Scrubbed) -> dict[str, Value]:

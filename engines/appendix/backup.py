@@ -12,7 +12,7 @@ network is our own.
 from fractions import Fraction
 
 from engines.dataset import Dataset
-from engines.demo import Demo, Experiment, scrubbing
+from engines.demo import Demo, Experiment, Scrubbing
 from engines.graph import Graph, Node
 from engines.hypothesis import EXACT, RESAMPLE, Group, Hypothesis, InterpNode, Source
 
@@ -44,7 +44,7 @@ def numbers() -> Dataset:
 
 def _experiment(label: str, paths: tuple[str, ...], source: Source, loss: Fraction, recovered: Fraction) -> Experiment:
     root = InterpNode("loss", ("loss",), other=EXACT, groups=(Group(paths, source),))
-    measure = scrubbing(network(), numbers(), Hypothesis("backup", (root,)))
+    measure = Scrubbing(network(), numbers(), Hypothesis("backup", (root,)))
     return Experiment(label, measure, {"scrubbed": loss, "recovered": recovered})
 
 

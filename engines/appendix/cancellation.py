@@ -13,7 +13,7 @@ al. (2023), "Practical Pitfalls of Causal Scrubbing"; the example is our own.
 from fractions import Fraction
 
 from engines.dataset import Dataset
-from engines.demo import Demo, Experiment, scrubbing
+from engines.demo import Demo, Experiment, Scrubbing
 from engines.graph import Graph, Node
 from engines.hypothesis import Hypothesis, InterpNode
 
@@ -74,7 +74,7 @@ misreads none and all. An adversary that looks at the total only is blind here a
     experiments=(
         Experiment(
             "plain sentences understood, odd ones guessed",
-            scrubbing(network(), sentences(), claim("claimed"), "kind"),
+            Scrubbing(network(), sentences(), claim("claimed"), ("kind",)),
             {
                 "original": Fraction(1, 3),
                 "randomised": Fraction(1, 2),
@@ -90,7 +90,7 @@ misreads none and all. An adversary that looks at the total only is blind here a
         ),
         Experiment(
             "the truth: the output",
-            scrubbing(network(), sentences(), claim("output"), "kind"),
+            Scrubbing(network(), sentences(), claim("output"), ("kind",)),
             {
                 "scrubbed": Fraction(1, 3),
                 "recovered": Fraction(1),

@@ -14,7 +14,7 @@ from fractions import Fraction
 from engines.appendix._game import claim, game, questions, told
 from engines.baselines import randomised
 from engines.column import scalars
-from engines.demo import Demo, Experiment, Plan, Value, scrubbing
+from engines.demo import Demo, Experiment, Plan, Scrubbing, Value
 from engines.graph import Plain
 from engines.sampling import total
 
@@ -29,7 +29,7 @@ def _pairs(_: Plan) -> Mapping[str, Value]:
 
 
 def _joined(feature: str, expected: Fraction) -> Experiment:
-    claimed = scrubbing(game(), questions(), claim("claimed", feature))
+    claimed = Scrubbing(game(), questions(), claim("claimed", feature))
     return Experiment(f"claimed and {feature}", claimed, {"scrubbed": expected})
 
 
@@ -52,7 +52,7 @@ tested by what it lets you swap, so let others add features to it, and see wheth
     experiments=(
         Experiment(
             "the false claim",
-            scrubbing(game(), questions(), claim("claimed"), "setting"),
+            Scrubbing(game(), questions(), claim("claimed"), ("setting",)),
             {
                 "original": Fraction(1, 4),
                 "randomised": Fraction(-9, 8),
@@ -64,7 +64,7 @@ tested by what it lets you swap, so let others add features to it, and see wheth
         ),
         Experiment(
             "claimed and setting",
-            scrubbing(game(), questions(), claim("claimed", "setting"), "setting"),
+            Scrubbing(game(), questions(), claim("claimed", "setting"), ("setting",)),
             {
                 "scrubbed": Fraction(1, 4),
                 "recovered": Fraction(1),
@@ -79,12 +79,12 @@ tested by what it lets you swap, so let others add features to it, and see wheth
         _joined("right", Fraction(21, 8)),
         Experiment(
             "the truth: the output",
-            scrubbing(game(), questions(), claim("output")),
+            Scrubbing(game(), questions(), claim("output")),
             {"scrubbed": Fraction(1, 4), "recovered": Fraction(1)},
         ),
         Experiment(
             "the setting goes with the answer",
-            scrubbing(told(), questions(), claim("claimed")),
+            Scrubbing(told(), questions(), claim("claimed")),
             {"original": Fraction(1, 4), "randomised": Fraction(1, 4), "recovered": None},
         ),
         Experiment("randomised", _pairs, {"all pairs": Fraction(-9, 8), "unequal pairs": Fraction(-37, 28)}),

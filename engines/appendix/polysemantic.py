@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from engines.appendix._neuron import BOTH, NOISE, compensated, important, inputs, neuron, terms
-from engines.demo import EXACT, Demo, Experiment, Plan, Value, scrubbing
+from engines.demo import EXACT, Demo, Experiment, Plan, Scrubbing, Value
 from engines.hypothesis import RESAMPLE, Group, Source
 from engines.rewrite import extensional
 
@@ -27,7 +27,7 @@ def _difference(_: Plan) -> Mapping[str, Value]:
 
 def _examples(_: Plan) -> Mapping[str, Value]:
     """Slices of one example each: always exact, since samples of the rarest are too few to tell their error."""
-    return scrubbing(terms(neuron()), inputs(), important(*BOTH), "example")(EXACT)
+    return Scrubbing(terms(neuron()), inputs(), important(*BOTH), ("example",))(EXACT)
 
 
 DEMO = Demo(
@@ -50,7 +50,7 @@ apart is rightly punished; only together may they be swapped.
         Experiment("the rewritten neuron", _difference, {"largest difference": 0}),
         Experiment(
             "interference resampled",
-            scrubbing(terms(neuron()), inputs(), important(*BOTH)),
+            Scrubbing(terms(neuron()), inputs(), important(*BOTH)),
             {
                 "original": Fraction(10, 3),
                 "randomised": Fraction(30),
@@ -76,32 +76,32 @@ apart is rightly punished; only together may they be swapped.
         ),
         Experiment(
             "each term with its own input only",
-            scrubbing(terms(neuron()), inputs(), important(("neuron.first", "x1"), ("neuron.second", "x2"))),
+            Scrubbing(terms(neuron()), inputs(), important(("neuron.first", "x1"), ("neuron.second", "x2"))),
             {"scrubbed": Fraction(10, 3), "recovered": Fraction(1)},
         ),
         Experiment(
             "the neuron as it is, with the squares",
-            scrubbing(neuron(), inputs(), important(("neuron", "squares"))),
+            Scrubbing(neuron(), inputs(), important(("neuron", "squares"))),
             {"scrubbed": Fraction(10, 3), "recovered": Fraction(1)},
         ),
         Experiment(
             "only the first term",
-            scrubbing(terms(neuron()), inputs(), important(("neuron.first", "datum"))),
+            Scrubbing(terms(neuron()), inputs(), important(("neuron.first", "datum"))),
             {"scrubbed": Fraction(50, 3), "recovered": Fraction(1, 2)},
         ),
         Experiment(
             "interference set to zero",
-            scrubbing(terms(neuron()), inputs(), important(*BOTH, other=Source("zero"))),
+            Scrubbing(terms(neuron()), inputs(), important(*BOTH, other=Source("zero"))),
             {"scrubbed": Fraction(5, 9), "recovered": Fraction(53, 48)},
         ),
         Experiment(
             "interference set to its mean",
-            scrubbing(terms(neuron()), inputs(), important(*BOTH, other=Source("mean"))),
+            Scrubbing(terms(neuron()), inputs(), important(*BOTH, other=Source("mean"))),
             {"scrubbed": Fraction(5, 9), "recovered": Fraction(53, 48)},
         ),
         Experiment(
             "compensated, resampled apart",
-            scrubbing(compensated(), inputs(), important(*BOTH, groups=APART)),
+            Scrubbing(compensated(), inputs(), important(*BOTH, groups=APART)),
             {
                 "original": Fraction(5, 9),
                 "randomised": Fraction(245, 9),
@@ -111,7 +111,7 @@ apart is rightly punished; only together may they be swapped.
         ),
         Experiment(
             "compensated, resampled together",
-            scrubbing(compensated(), inputs(), important(*BOTH)),
+            Scrubbing(compensated(), inputs(), important(*BOTH)),
             {"scrubbed": Fraction(5, 9), "recovered": Fraction(1)},
         ),
     ),

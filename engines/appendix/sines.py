@@ -9,7 +9,7 @@ Source: Redwood Research (2022), "Causal scrubbing: Appendix", sections 2.2 and 
 from fractions import Fraction
 
 from engines.dataset import Dataset
-from engines.demo import Demo, Experiment, scrubbing
+from engines.demo import Demo, Experiment, Scrubbing
 from engines.graph import Graph, Node
 from engines.hypothesis import Hypothesis, InterpNode, Source
 
@@ -49,7 +49,7 @@ def _claim(other: Source, *names: str) -> Hypothesis:
 
 
 def _experiment(label: str, other: str, names: tuple[str, ...], loss: int, recovered: int) -> Experiment:
-    measure = scrubbing(network(), turns(), _claim(Source(other), *names))
+    measure = Scrubbing(network(), turns(), _claim(Source(other), *names))
     expected = {"scrubbed": loss, "recovered": recovered, "distance squared": loss}
     return Experiment(label, measure, expected)
 

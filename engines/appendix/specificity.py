@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import product
 
 from engines.dataset import Dataset
-from engines.demo import Demo, Experiment, scrubbing
+from engines.demo import Demo, Experiment, Scrubbing
 from engines.graph import Graph, Node
 from engines.hypothesis import Hypothesis, InterpNode
 
@@ -88,17 +88,17 @@ much it has put to the test.
     experiments=(
         Experiment(
             "coarse: the answer only",
-            scrubbing(network(), bits(), _coarse()),
+            Scrubbing(network(), bits(), _coarse()),
             {**_LABELS, "scrubbed": Fraction(0), "recovered": Fraction(1), "bits": 5},
         ),
         Experiment(
             "specific and wrong: A is x0, B is x1",
-            scrubbing(network(), bits(), _specific("x0", "x1")),
+            Scrubbing(network(), bits(), _specific("x0", "x1")),
             {**_LABELS, "scrubbed": Fraction(1, 2), "recovered": Fraction(0), "bits": 8},
         ),
         Experiment(
             "specific and right: A is x0^x2, B is x1^x2",
-            scrubbing(network(), bits(), _specific("x0^x2", "x1^x2")),
+            Scrubbing(network(), bits(), _specific("x0^x2", "x1^x2")),
             {**_LABELS, "scrubbed": Fraction(0), "recovered": Fraction(1), "bits": 8},
         ),
     ),

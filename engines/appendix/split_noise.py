@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from engines.appendix._neuron import BOTH, important, inputs, neuron, parts
-from engines.demo import Demo, Experiment, Plan, Value, scrubbing
+from engines.demo import Demo, Experiment, Plan, Scrubbing, Value
 from engines.graph import Graph
 from engines.hypothesis import Source
 from engines.rewrite import extensional, merge
@@ -43,22 +43,22 @@ are grouped is a part of the hypothesis; what comes from one component goes toge
         Experiment("the rewritten graphs", _difference, {"two": 0, "four": 0, "merged": 0}),
         Experiment(
             "two parts apart",
-            scrubbing(parts(2), inputs(), important(*BOTH, other=APART)),
+            Scrubbing(parts(2), inputs(), important(*BOTH, other=APART)),
             {"scrubbed": Fraction(35, 18), "recovered": Fraction(101, 96)},
         ),
         Experiment(
             "four parts apart",
-            scrubbing(parts(4), inputs(), important(*BOTH, other=APART)),
+            Scrubbing(parts(4), inputs(), important(*BOTH, other=APART)),
             {"scrubbed": Fraction(5, 4), "recovered": Fraction(69, 64)},
         ),
         Experiment(
             "two parts with one datum",
-            scrubbing(parts(2), inputs(), important(*BOTH)),
+            Scrubbing(parts(2), inputs(), important(*BOTH)),
             {"scrubbed": Fraction(10, 3), "recovered": Fraction(1)},
         ),
         Experiment(
             "two parts merged",
-            scrubbing(_merged(), inputs(), important(*BOTH, other=APART)),
+            Scrubbing(_merged(), inputs(), important(*BOTH, other=APART)),
             {"scrubbed": Fraction(10, 3), "recovered": Fraction(1)},
         ),
     ),

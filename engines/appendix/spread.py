@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from engines.dataset import Dataset
-from engines.demo import Demo, Experiment, Plan, Value, scrubbing
+from engines.demo import Demo, Experiment, Plan, Scrubbing, Value
 from engines.graph import Graph, Node
 from engines.hypothesis import Hypothesis, InterpNode
 from engines.rewrite import duplicate, extensional, merge
@@ -88,24 +88,24 @@ so that each consumer has a copy, changes nothing that it computes, and much in 
         Experiment("the rewritten graphs", _difference, {"merged": 0, "copied": 0}),
         Experiment(
             "only the first, squared error",
-            scrubbing(network(), numbers(), claim(TWICE)),
+            Scrubbing(network(), numbers(), claim(TWICE)),
             {"original": Fraction(0), "scrubbed": Fraction(297, 2)},
         ),
         Experiment(
             "only the first, absolute error",
-            scrubbing(network(absolute), numbers(), claim(TWICE)),
+            Scrubbing(network(absolute), numbers(), claim(TWICE)),
             {"original": Fraction(0), "scrubbed": Fraction(99, 10)},
         ),
         Experiment(
-            "only the second, squared error", scrubbing(network(), numbers(), claim(THRICE)), {"scrubbed": Fraction(66)}
+            "only the second, squared error", Scrubbing(network(), numbers(), claim(THRICE)), {"scrubbed": Fraction(66)}
         ),
         Experiment(
-            "both", scrubbing(network(), numbers(), claim(TWICE, THRICE)), {"scrubbed": Fraction(0), "recovered": 1}
+            "both", Scrubbing(network(), numbers(), claim(TWICE, THRICE)), {"scrubbed": Fraction(0), "recovered": 1}
         ),
-        Experiment("merged", scrubbing(_merged(), numbers(), claim(BOTH)), {"scrubbed": Fraction(0), "recovered": 1}),
+        Experiment("merged", Scrubbing(_merged(), numbers(), claim(BOTH)), {"scrubbed": Fraction(0), "recovered": 1}),
         Experiment(
             "only the first of two copies",
-            scrubbing(_copied(), numbers(), claim(f"{TWICE} <- unit:twice")),
+            Scrubbing(_copied(), numbers(), claim(f"{TWICE} <- unit:twice")),
             {"scrubbed": Fraction(297, 2)},
         ),
     ),

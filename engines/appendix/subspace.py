@@ -14,7 +14,7 @@ from fractions import Fraction
 import torch
 
 from engines.dataset import Dataset
-from engines.demo import Demo, Experiment, Plan, Value, scrubbing
+from engines.demo import Demo, Experiment, Plan, Scrubbing, Value
 from engines.graph import Graph, Node
 from engines.hypothesis import Hypothesis, InterpNode
 from engines.rewrite import extensional, split_subspace
@@ -64,7 +64,7 @@ def _difference(_: Plan) -> Mapping[str, Value]:
 
 def _experiment(degrees: int, kept: Fraction) -> Experiment:
     expected = {"scrubbed": 2 * (1 - kept), "randomised": 2, "recovered": kept}
-    return Experiment(f"off by {degrees} degrees", scrubbing(split(degrees), corners(), CLAIM), expected)
+    return Experiment(f"off by {degrees} degrees", Scrubbing(split(degrees), corners(), CLAIM), expected)
 
 
 DEMO = Demo(
