@@ -100,29 +100,32 @@ def kernel(slot: Slot, data: Dataset) -> Kernel:
 
 def _within(name: str, data: Dataset, allowed: Rows, classes: Rows, of: Rows) -> Kernel:
     """The data among ``allowed`` of each class, as probable as in the data; equally probable if none has a weight."""
-    weights = data.probabilities[allowed]
-    if not (weights > 0).any():
-        weights = np.array([Fraction(1)] * len(allowed), dtype=object)
-    order = np.argsort(classes[allowed], kind="stable")
-    rows, weights = allowed[order], weights[order]
     count = int(classes.max()) + 1
-    starts = np.searchsorted(classes[rows], np.arange(count + 1)).astype(np.int64)
-    parts = [weights[starts[c] : starts[c + 1]] for c in range(count)]
-    return Kernel(name, of, rows, starts, np.concatenate([_normalised(part) for part in parts]))
+    order = allowed[np.argsort(classes[allowed], kind="stable")]
+    parts = np.split(order, np.searchsorted(classes[order], np.arange(1, count)))
+    return _kernel(name, data, of, parts)
 
 
 def _others(slot: Slot, data: Dataset) -> Kernel:
     """The data of all other classes."""
     classes = data.classes(slot.feature)
-    allowed, probabilities = np.flatnonzero(data.probabilities > 0), data.probabilities
-    parts = [allowed[classes.of[allowed] != number] for number in range(classes.count)]
-    starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-    weights = np.concatenate([_normalised(probabilities[part]) for part in parts])
-    return Kernel(slot.name, classes.of, np.concatenate(parts), starts, weights)
+    allowed = np.flatnonzero(data.probabilities > 0)
+    return _kernel(slot.name, data, classes.of, [allowed[classes.of[allowed] != one] for one in range(classes.count)])
 
 
-def _normalised(weights: np.ndarray) -> np.ndarray:
-    return weights / weights.sum() if len(weights) else weights
+def _kernel(name: str, data: Dataset, of: Rows, parts: Sequence[Rows]) -> Kernel:
+    """The kernel whose class c may be given ``parts[c]``: data without weight only where none of them has one."""
+    found: list[tuple[Rows, np.ndarray]] = []
+    probabilities = data.probabilities
+    for part in parts:
+        weights = probabilities[part]
+        if (weights > 0).any():
+            part, weights = part[weights > 0], weights[weights > 0]
+        else:
+            weights = np.array([Fraction(1)] * len(part), dtype=object)
+        found.append((part, weights / weights.sum() if len(part) else weights))
+    starts = np.concatenate([[0], np.cumsum([len(part) for part, _ in found])]).astype(np.int64)
+    return Kernel(name, of, np.concatenate([part for part, _ in found]), starts, np.concatenate([w for _, w in found]))
 
 
 def uniforms(seed: int, name: str, count: int) -> np.ndarray:
