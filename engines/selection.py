@@ -38,8 +38,8 @@ class Rule:
     """How to select: signature, coupling, relative epsilons and pick counts to calibrate, the price ``beta``.
 
     ``coverage`` is the least share of fit pairs on which the target must be defined. ``pairs`` is how many fit pairs
-    all sites are swept on (None: all). ``draws`` is how many bootstrap draws tell how stable picks are, and a pick that
-    survives in less than a share of ``stable`` is not made.
+    all sites are swept on (None: all). ``draws`` is how many bootstrap draws tell how stable picks are (0: nobody is
+    told), and a pick that survives in less than a share of ``stable`` is not made.
     """
 
     signature: str
@@ -72,8 +72,10 @@ class Rule:
                 raise InvalidSetting(f"{name} is {getattr(self, name)}: give a share from 0 to 1")
         if self.pairs is not None and self.pairs < 2:
             raise InvalidSetting(f"pairs is {self.pairs}: give 2 or more, or null for all")
-        if self.draws < 1:
-            raise InvalidSetting(f"draws is {self.draws}: give 1 or more bootstrap draws, such as 100")
+        if self.draws < (1 if self.stable else 0):
+            raise InvalidSetting(
+                f"draws is {self.draws}: give a number of bootstrap draws, such as 100, or 0 for none if stable is 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Selection:
     """The picks by mass, the calibration quality of every site that was looked at, and the coupling behind them.
 
     ``equals`` are all sites that were looked at and cannot be told from the best on calibration pairs, best first.
-    ``stability`` is the share of bootstrap draws in which each coupled site would have been picked.
+    ``stability`` is the share of bootstrap draws in which each coupled site would have been picked, empty if none were
+    asked for.
     """
 
     picks: tuple[Site, ...]
@@ -150,9 +153,10 @@ def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
     value, count, epsilon, coupling = _best(couplings, counts, sites, qualities)
     notes = [*weighed.notes, _described(coupling, epsilon, count, value)]
     picks = tuple(sites[column] for column in coupling.ranking[0][:count])
-    stability = _stability(swept, table, rule, epsilon, count, problem.seed)
-    shares = dict(zip(sites, stability, strict=True))
-    for site in picks:
+    shares: dict[Site, float] = {}
+    if rule.draws:
+        shares = dict(zip(sites, _stability(swept, table, rule, epsilon, count, problem.seed), strict=True))
+    for site in picks if shares else ():
         yield Measured(str(site), "pick stability", shares[site], rule.draws)
     notes.append(_stable(picks, shares, rule.draws))
     picks, dropped = _kept(picks, shares, rule.stable)
@@ -241,6 +245,8 @@ def _stability(swept: Sweep, table: Costs, rule: Rule, epsilon: float | None, co
 
 
 def _stable(picks: Sequence[Site], shares: Mapping[Site, float], draws: int) -> str:
+    if not draws:
+        return "no bootstrap draws were asked for, so that nothing tells how stable picks are"
     survived = ", ".join(f"{site} {shares[site]:.2f}" for site in picks[:4])
     more = f" and {len(picks) - 4} more" if len(picks) > 4 else ""
     return f"share of {draws} bootstrap draws of the fit pairs in which a pick survives: {survived}{more}"
@@ -248,7 +254,7 @@ def _stable(picks: Sequence[Site], shares: Mapping[Site, float], draws: int) -> 
 
 def _kept(picks: tuple[Site, ...], shares: Mapping[Site, float], least: float) -> tuple[tuple[Site, ...], list[str]]:
     """The picks that survive often enough; the most stable one when none does."""
-    kept = tuple(site for site in picks if shares[site] >= least)
+    kept = tuple(site for site in picks if not least or shares[site] >= least)
     if len(kept) == len(picks):
         return picks, []
     if not kept:

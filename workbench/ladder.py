@@ -75,7 +75,7 @@ class Question:
 def _lean(method: Any) -> Any:
     """The method without bootstrap draws where they only tell how stable its claims are, and decide none."""
     tells = {field.name for field in dataclasses.fields(method)} >= {"draws"} and not getattr(method, "stable", 0.0)
-    return dataclasses.replace(method, draws=1) if tells else method
+    return dataclasses.replace(method, draws=0) if tells else method
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Cosine:
     coverage: float = 0.25
     """The least share of fit pairs on which the variable must be defined."""
     draws: int = 100
-    """Bootstrap draws of the fit pairs, to tell how stable picks are."""
+    """Bootstrap draws of the fit pairs, to tell how stable picks are; 0 for none."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Rank on fit pairs, choose the count on calibration pairs, score on test pairs."""

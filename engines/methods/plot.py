@@ -32,7 +32,7 @@ class Plot:
     coverage: float = 0.25
     """The least share of fit pairs on which the variable must be defined."""
     draws: int = 100
-    """Bootstrap draws of the fit pairs, to tell how stable the shortlist is."""
+    """Bootstrap draws of the fit pairs, to tell how stable the shortlist is; 0 for none."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Select on fit and calibration pairs, score on test pairs."""

@@ -46,10 +46,14 @@ class PlotDas:
     """Where to train: native, in the selected coordinates, whole, in the whole vector, or pca, in its best bands."""
     bands: int = 8
     """How many bands of equal width the principal components of a site are cut into, for the support pca."""
+    draws: int = 100
+    """Bootstrap draws of the fit pairs, to tell how stable the picks are; 0 for none."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Select, train, choose on calibration pairs, score on test pairs."""
-        rule = Rule(self.signature, self.coupling, self.epsilons, self.beta, self.top_k, pairs=self.pairs)
+        rule = Rule(
+            self.signature, self.coupling, self.epsilons, self.beta, self.top_k, pairs=self.pairs, draws=self.draws
+        )
         if self.support not in SUPPORTS:
             raise UnknownName("support", self.support, SUPPORTS)
         training = Training(self.sizes, self.steps, self.batch, self.learning_rate, self.restarts)

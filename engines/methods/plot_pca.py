@@ -39,12 +39,15 @@ class PlotPca:
     """How many bands of equal width a site's components are cut into."""
     top_k: tuple[int, ...] = (1, 2, 4)
     """Counts of a site's first bands to swap together."""
+    draws: int = 100
+    """Bootstrap draws of the fit pairs, to tell how stable the shortlist is; 0 for none."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Select sites, then bands, choose on calibration pairs, score on test pairs."""
         if self.top_sites < 1 or self.bands < 1:
             raise InvalidSetting(f"top_sites is {self.top_sites} and bands is {self.bands}: give 1 or more of each")
-        rule = Rule(self.signature, self.coupling, self.epsilons, self.beta, (self.shortlist,), pairs=self.pairs)
+        counts = (self.shortlist,)
+        rule = Rule(self.signature, self.coupling, self.epsilons, self.beta, counts, pairs=self.pairs, draws=self.draws)
         selection = yield from select(problem, rule, finished)
         fine = Rule(self.signature, self.coupling, self.epsilons, self.beta, self.top_k, pairs=self.pairs)
         sites = tuple(dict.fromkeys(site.whole for site in selection.equals))[: self.top_sites]

@@ -33,7 +33,7 @@ class PlotSoft:
     strengths: tuple[float, ...] = (0.5, 1.0)
     """Strengths of the heaviest site; the others' are in proportion, and a mean strength of 1 is always tried."""
     draws: int = 100
-    """Bootstrap draws of the fit pairs, to tell how stable the picks are."""
+    """Bootstrap draws of the fit pairs, to tell how stable the picks are; 0 for none."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Select, calibrate counts and strengths, score on test pairs."""

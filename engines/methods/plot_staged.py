@@ -37,10 +37,13 @@ class PlotStaged:
     """Fit pairs that sites are swept on, half of them informative; null for all."""
     shortlist: int = 12
     """How many sites of each coupling are tried on calibration pairs."""
+    draws: int = 100
+    """Bootstrap draws of the fit pairs, to tell how stable the shortlist is; 0 for none."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Pick layers, select in them, score on test pairs."""
-        rule = Rule(self.signature, self.coupling, self.epsilons, self.beta, (self.shortlist,), pairs=self.pairs)
+        counts = (self.shortlist,)
+        rule = Rule(self.signature, self.coupling, self.epsilons, self.beta, counts, pairs=self.pairs, draws=self.draws)
         staging = Staging(self.layers, self.layer_cost)
         selection = yield from select_in_stages(problem, rule, staging, finished)
         claims = claimed(problem, selection, selection.equals)

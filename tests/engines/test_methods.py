@@ -232,6 +232,29 @@ def test_pairs_without_a_label_are_told_in_the_notes(name: str) -> None:
     assert fit.quality.invariance.n == int(test.invariant_as_drawn("both").sum())
 
 
+def test_bootstrap_draws_tell_and_decide_nothing(name: str, problem: Problem) -> None:
+    """Whoever selects by couplings can be asked for no draws, which changes notes and no number."""
+    made = method(name, problem)
+    events, fit = settled(name, problem.target)
+    told = [event for event in events if isinstance(event, Measured) and event.metric == "pick stability"]
+    assert bool(told) == hasattr(made, "draws")
+    if not told:
+        return
+    for draws in (0, 3):
+        few_events, few = drain(replace(made, draws=draws).fit(problem, EMPTY))
+        assert bool(draws) == any(
+            isinstance(event, Measured) and event.metric == "pick stability" for event in few_events
+        )
+        assert ("no bootstrap draws were asked for" in " ".join(few.notes)) == (draws == 0)
+        assert _without_draws(few) == _without_draws(fit)
+
+
+def _without_draws(fit: Fit) -> dict[str, Any]:
+    kept = {key: tensor for key, tensor in fit.tensors.items() if key != "pick stability"}
+    notes = tuple(note for note in fit.notes if "bootstrap draws" not in note)
+    return content(replace(fit, tensors=kept, notes=notes))
+
+
 def test_a_method_is_settings_and_nothing_else(name: str) -> None:
     made = registry.load("engines.methods", name, "METHOD", "method")
     assert dataclasses.is_dataclass(made)

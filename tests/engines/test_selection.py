@@ -206,3 +206,6 @@ def test_wrong_settings_are_refused_before_anything_runs() -> None:
     for beta in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(InvalidSetting, match=r"beta is .*: give a positive number"):
             replace(RULE, beta=beta)
+    for wrong in ({"draws": -1}, {"draws": 0, "stable": 0.5}):
+        with pytest.raises(InvalidSetting, match=r"draws is .*: give a number of bootstrap draws"):
+            replace(RULE, **wrong)
