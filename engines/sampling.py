@@ -18,6 +18,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from engines.column import Column, Rows, combined, identities, objects, scalars, stacked, take, width
 from engines.dataset import Dataset
@@ -67,7 +68,8 @@ def enumerate_runs(plain: Plain, data: Dataset, tree: Treeified, budget: int = B
     """The exact law. Raises ``TooLarge`` before it would compute more rows than ``budget``."""
     execution, spent = Execution(plain, data), _Budget(budget)
     shared = sorted(number for number, slot in enumerate(tree.slots) if slot.shared)
-    kernels = {number: kernel(slot, data) for number, slot in enumerate(tree.slots) if number}
+    exact = not isinstance(plain.value(tree.graph.output), Tensor)  # no fraction makes a float exact
+    kernels = {number: kernel(slot, data, exact=exact) for number, slot in enumerate(tree.slots) if number}
     choices = [_support(kernels[number]) for number in shared]
     if prod(len(choice) for choice in choices) > budget:
         raise TooLarge(
@@ -131,9 +133,10 @@ class _Enumeration:
 
     def root(self) -> tuple[Rows, np.ndarray, np.ndarray, dict[str, Column]]:
         """References, weights, values and outputs of every run."""
-        probabilities = self.data.probabilities
-        references = np.flatnonzero(probabilities > 0)
         term = self.tree.root
+        numbers = self.plain.value(self.tree.graph.output)
+        probabilities = self.data.shares if isinstance(numbers, Tensor) else self.data.probabilities
+        references = np.flatnonzero(self.data.shares > 0)
         if not isinstance(term, Apply):
             column = take(self.plain.value(term.node), references)
             return references, probabilities[references], scalars(column), {}
@@ -289,11 +292,11 @@ def references(data: Dataset, samples: int, seed: int) -> tuple[Rows, np.ndarray
     """
     if samples < 2:
         raise InsufficientData(f"{samples} samples have no spread to tell how sure their mean is; draw 1000 or more")
-    weights = data.probabilities.astype(float)
+    weights = data.shares
     rows = np.flatnonzero(weights > 0)
     if samples < 2 * len(rows):
-        drawn = rows[np.searchsorted(np.cumsum(weights[rows]), uniforms(seed, "reference", samples), side="right")]
-        return drawn, np.full(samples, 1 / samples), None
+        places = np.searchsorted(np.cumsum(weights[rows]), uniforms(seed, "", samples), side="right")  # no slot's name
+        return rows[np.minimum(places, len(rows) - 1)], np.full(samples, 1 / samples), None
     shares = np.maximum(np.floor(weights[rows] * samples).astype(np.int64), 2)
     found = np.repeat(rows, shares)
     return found, np.repeat(weights[rows] / shares, shares), found

@@ -12,7 +12,7 @@ obey are checked here, before anything runs.
 """
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from engines.errors import InvalidHypothesis, TooLarge
@@ -186,10 +186,11 @@ def _named(graph: Graph, step: str, path: str, owner: str) -> tuple[str, str | N
 class _Claim:
     """What is left of a path, seen from a node on it; ``owner`` is a child or a group of the node whose region this is.
 
-    ``via`` lets the last step run through nodes of these names or kinds.
+    ``whole`` is all of the path; ``via`` lets the last step run through nodes of these names or kinds.
     """
 
     owner: InterpNode | Group
+    whole: str
     rest: Path
     via: tuple[str, ...] = ()
 
@@ -203,6 +204,8 @@ class _Builder:
     _interned: dict[tuple[object, ...], Term] = field(default_factory=dict)
     _paths: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     _slot_of: dict[tuple[object, ...], int] = field(default_factory=dict)
+    _met: set[tuple[int, str]] = field(default_factory=set)
+    _leading: dict[tuple[tuple[str, ...], str], frozenset[str]] = field(default_factory=dict)
 
     def build(self) -> Treeified:
         root = self.hypothesis.root
@@ -256,27 +259,25 @@ class _Builder:
         if (known := self._interned.get(("interp", node.name))) is not None:
             return known
         claims = [
-            _Claim(child, self._below(child, node, path), child.via)
+            _Claim(child, path, self._tail(way, node, f"node {child.name!r} ({child.paths[0]})"), child.via)
             for child in self.hypothesis.children(node.name)
-            for path in self._paths[child.name]
+            for path, way in zip(child.paths, self._paths[child.name], strict=True)
         ]
         for number, group in enumerate(node.groups):
             told = f"group {number + 1} of node {node.name!r}"
-            resolved = [resolve(self.graph, path, told, self._via(node)) for path in group.paths]
-            claims += [_Claim(group, self._tail(path, node, told)) for path in resolved]
+            resolved = {path: resolve(self.graph, path, told, self._via(node)) for path in group.paths}
+            claims += [_Claim(group, path, self._tail(way, node, told)) for path, way in resolved.items()]
         inputs = self._inputs(node, slot, end, tuple(claims))
         term = Apply(end, inputs, node.name, slot)
         self._interned["interp", node.name] = term
-        for child in self.hypothesis.children(node.name):
-            if child.name not in self.terms:
+        for claim in claims:
+            if (id(claim.owner), claim.whole) not in self._met:
+                along = f"{claim.whole!r} via {', '.join(claim.via)}" if claim.via else f"{claim.whole!r}"
                 raise InvalidHypothesis(
-                    f"node {child.name!r} is nowhere an input of its parent {node.name!r} along {child.paths[0]!r}"
-                    f"{f' via {chr(44).join(child.via)}' if child.via else ''}; give a path that exists"
+                    f"{self._called(claim.owner, node)} is nowhere an input of {node.name!r} along {along}; give a "
+                    "path that exists, and that goes on from no part that it claims already"
                 )
         return term
-
-    def _below(self, child: InterpNode, parent: InterpNode, path: Path) -> Path:
-        return self._tail(path, parent, f"node {child.name!r} ({child.paths[0]})")
 
     def _tail(self, path: Path, parent: InterpNode, told: str) -> Path:
         """The path from the parent's end on."""
@@ -312,6 +313,7 @@ class _Builder:
                 f"from {writer}; claim it once, or make one of them an input of the other"
             )
         if owners:
+            self._met.update((id(claim.owner), claim.whole) for claim in whole)
             return self._owned(node, slot, owners[0], edge)
         if further:
             key = ("through", node.name, writer, tuple((id(claim.owner), claim.rest) for claim in further))
@@ -336,19 +338,26 @@ class _Builder:
             if len(claim.rest) == 1 or (claim.rest[1].node == writer and len(claim.rest) == 2 and self._ends(claim)):
                 whole.append(claim)
             elif claim.rest[1].node == writer:
-                further.append(_Claim(claim.owner, claim.rest[1:], claim.via))
+                further.append(replace(claim, rest=claim.rest[1:]))
             elif len(claim.rest) == 2 and self._passes(writer, claim):
                 through = Step(writer, frozenset(self.graph.nodes[writer].ports))
-                further.append(_Claim(claim.owner, (through, claim.rest[1]), claim.via))
+                further.append(replace(claim, rest=(through, claim.rest[1])))
         return tuple(whole), tuple(further)
 
     def _ends(self, claim: _Claim) -> bool:
         return not claim.rest[-1].ports
 
     def _passes(self, writer: str, claim: _Claim) -> bool:
-        """Whether the last step of the claim may run through ``writer``."""
-        node, end = self.graph.nodes[writer], claim.rest[1].node
-        return (node.name in claim.via or node.kind in claim.via) and end in self.graph.upstream(writer)
+        """Whether the last step of the claim may run through ``writer``, and from there to its end."""
+        end = claim.rest[1].node
+        if (claim.via, end) not in self._leading:
+            leading: set[str] = set()
+            for node in self.graph.nodes.values():
+                allowed = node.name in claim.via or node.kind in claim.via
+                if allowed and any(read == end or read in leading for read in node.writers):
+                    leading.add(node.name)
+            self._leading[claim.via, end] = frozenset(leading)
+        return writer in self._leading[claim.via, end]
 
     def _called(self, owner: InterpNode | Group, node: InterpNode) -> str:
         if isinstance(owner, InterpNode):
