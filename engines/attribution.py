@@ -20,12 +20,13 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from engines.activations import check_aligned, columns, read, recorded
+from engines.activations import check_aligned, columns, recorded
 from engines.events import Advance, Piece, Pieces, Stage, Steps
 from engines.intervene import Metered
 from engines.model import Ask, Edit
@@ -90,14 +91,9 @@ def _attribute(problem: Problem, sites: Sequence[Site]) -> dict[str, Tensor]:
     for index in informative.split(ROWS):
         theirs = recorded(meter, pairs.sources.take(index), ports)
         ours, gradients, lead = _slopes(meter, pairs, problem.target, ports, index)
-        here, there = (columns(site, pairs.base_at, pairs.bases)[index] for site in sites), []
-        for site, where in zip(sites, here, strict=True):
-            origin = columns(site, pairs.source_at, pairs.sources)[index]
-            slope = read(gradients[site.port], site, where).double().flatten(1)
-            change = (read(theirs[site.port], site, origin) - read(ours[site.port], site, where)).double().flatten(1)
-            there.append(((slope * change).sum(1), change.any(1)))
-        for kept, part in zip((effects, differing), zip(*there, strict=True), strict=True):
-            kept.append(torch.stack(part))
+        effect, differs = _moved(pairs, sites, index, theirs, ours, gradients)
+        effects.append(effect)
+        differing.append(differs)
         leads.append(lead.double())
     unit = 2 * torch.cat(leads).abs().mean().clamp(min=torch.finfo(torch.float64).tiny)
     each, differs = torch.cat(effects, 1) / unit, torch.cat(differing, 1)
@@ -108,6 +104,44 @@ def _attribute(problem: Problem, sites: Sequence[Site]) -> dict[str, Tensor]:
         "unheard": quiet.sum(1).double() / differs.sum(1).clamp(min=1),
         **cost_tensors(meter.cost(time.perf_counter() - began)),
     }
+
+
+def _moved(
+    pairs: Pairs,
+    sites: Sequence[Site],
+    index: Int[Tensor, " some"],
+    theirs: Mapping[Port, Tensor],
+    ours: Mapping[Port, Tensor],
+    gradients: Mapping[Port, Tensor],
+) -> tuple[Float[Tensor, "sites some"], Bool[Tensor, "sites some"]]:
+    """What a swap at each site moves the leads by, to first order, and whether it changes the vector there at all.
+
+    Sites of one position and port are slices of one product, made once.
+    """
+    groups: dict[str, dict[Port, list[int]]] = {}
+    for place, site in enumerate(sites):
+        groups.setdefault(site.position, {}).setdefault(site.port, []).append(place)
+    effects = torch.zeros(len(sites), len(index), dtype=torch.float64)
+    differing = torch.zeros(len(sites), len(index), dtype=torch.bool)
+    rows = torch.arange(len(index))[:, None]
+    for by_port in groups.values():
+        one = sites[next(iter(by_port.values()))[0]]
+        where = columns(one, pairs.base_at, pairs.bases)[index]
+        origin = columns(one, pairs.source_at, pairs.sources)[index]
+        for port, places in by_port.items():
+            change = (theirs[port][rows, origin] - ours[port][rows, where]).double()
+            moved = gradients[port][rows, where].double() * change
+            for place in places:
+                own = _within(sites[place])
+                effects[place] = moved[own].flatten(1).sum(1)
+                differing[place] = change[own].flatten(1).any(1)
+    return effects, differing
+
+
+def _within(site: Site) -> tuple[Any, ...]:
+    """Which part of a vector of its port, at one position or several, is the site's."""
+    span = slice(None) if site.span is None else slice(*site.span)
+    return (..., span) if site.head is None else (..., site.head, span)
 
 
 def _slopes(

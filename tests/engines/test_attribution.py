@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from engines.activations import recorded
+from engines.activations import columns, read, recorded
 from engines.answer import Choice, Number
-from engines.attribution import SILENT, attribute
+from engines.attribution import SILENT, _moved, attribute
 from engines.causal import CausalModel, Setting, Variable
 from engines.errors import InsufficientData, InvalidSetting
 from engines.evaluation import full, sweep
@@ -17,8 +17,9 @@ from engines.intervene import Metered
 from engines.methods.attribution import AttributionPatching
 from engines.model import DecoderModel
 from engines.networks import Block, Decoder, DecoderShape
-from engines.site import Site
+from engines.site import Port, Site
 from engines.task import Pair, Pairs, Problem, Task, draw_pairs
+from tests.families import mixed_pairs
 from tests.known import ONE, conjunction_decoder, conjunction_problem
 
 BIT, GATE, CONSTANT, FIRST, LAST, SEEN = range(6)
@@ -144,6 +145,29 @@ def test_saturated_attention_has_no_gradient_and_the_method_says_so() -> None:
         note.startswith("1 of them have no first-order effect") and note.endswith(both) for note in audited.notes
     )
     assert {event.text for event in events if isinstance(event, Notice)} <= set(audited.notes)
+
+
+def test_every_site_has_the_effect_of_its_own_vector() -> None:
+    """Spans, heads, neurons and all positions, each read by itself: whatever sites share is made once."""
+    names = ("L1.resid_post@last", "L1.resid_post[4:9]@last", "L1.resid_post[4:9]@all", "L0.head1.z@middle")
+    names += ("L0.head0.z[2:3]@middle", "L1.mlp.neuron5@first", "L1.resid_post@t1", "embed@last")
+    sites = [Site.parse(name) for name in names]
+    generator = torch.Generator().manual_seed(0)
+    pairs, index = mixed_pairs(), torch.tensor([2, 0])
+
+    def drawn() -> dict[Port, torch.Tensor]:
+        sizes = {site.port: (2, 8) if site.component == "z" else (16,) for site in sites}
+        return {port: torch.randn(2, 7, *size, generator=generator) for port, size in sizes.items()}
+
+    theirs, ours, gradients = drawn(), drawn(), drawn()
+    ours[sites[3].port][0, :, 1] = theirs[sites[3].port][0, :, 1] = 0.0
+    effects, differing = _moved(pairs, sites, index, theirs, ours, gradients)
+    for place, site in enumerate(sites):
+        where = columns(site, pairs.base_at, pairs.bases)[index]
+        slope, base, source = (read(one[site.port], site, where).double() for one in (gradients, ours, theirs))
+        torch.testing.assert_close(effects[place], (slope * (source - base)).sum((1, 2)), rtol=1e-6, atol=1e-6)
+        assert differing[place].tolist() == (source != base).any(2).any(1).tolist()
+    assert differing[3].tolist() == [False, True]
 
 
 def test_two_forwards_and_one_backward_serve_all_sites() -> None:
