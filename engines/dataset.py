@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class Dataset:
         """How many data, also those of weight 0."""
         return len(next(iter(self.columns.values())))
 
-    @property
+    @cached_property
     def probabilities(self) -> np.ndarray:
         """Each datum's probability: a column of fractions, or of floats where the weights are floats."""
         if self.weights is None:
@@ -97,6 +98,11 @@ class Dataset:
         if all(isinstance(weight, (Fraction, int)) for weight in self.weights):
             return objects(Fraction(weight) for weight in self.weights)
         return np.array([float(weight) for weight in self.weights])
+
+    @cached_property
+    def shares(self) -> np.ndarray:
+        """Each datum's probability as a float."""
+        return self.probabilities.astype(float)
 
     def values(self, feature: str) -> Sequence[Hashable]:
         """Each datum's value of a feature; raises ``UnknownName``."""

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from engines.column import Rows
-from engines.dataset import Dataset
+from engines.dataset import Classes, Dataset
 from engines.errors import InsufficientData
 from engines.treeify import Slot
 
@@ -79,53 +79,61 @@ class Kernel:
             )
 
 
-def kernel(slot: Slot, data: Dataset) -> Kernel:
-    """The law of a slot. Raises ``UnknownName`` for a feature or subset that the data do not have."""
+def kernel(slot: Slot, data: Dataset, *, exact: bool = True) -> Kernel:
+    """The law of a slot, in fractions where the data's weights are (``exact``), or in floats.
+
+    Raises ``UnknownName`` for a feature or subset that the data do not have.
+    """
     kind, argument = slot.source.kind, slot.source.argument
     everything = np.zeros(data.n, dtype=np.int64)
+    weights = data.probabilities if exact else data.shares
     if kind == "exact":
         rows = np.arange(data.n)
-        return Kernel(slot.name, rows, rows, np.arange(data.n + 1), np.array([Fraction(1)] * data.n, dtype=object))
+        return Kernel(slot.name, rows, rows, np.arange(data.n + 1), _equal(data.n, weights))
     if kind == "fixed":
-        return _within(slot.name, data, np.array([data.row(argument)]), everything, everything)
+        return _within(slot.name, weights, np.array([data.row(argument)]), everything)
     if kind == "dataset":
         name, _, feature = argument.partition(":")
         classes = data.classes([feature] if feature else []).of
-        return _within(slot.name, data, data.subset(name), classes, classes)
+        return _within(slot.name, weights, data.subset(name), classes)
     if kind == "disagree":
-        return _others(slot, data)
+        return _others(slot.name, weights, data.classes(slot.feature))
     classes = data.classes(slot.feature).of if kind == "agree" else everything
-    return _within(slot.name, data, np.flatnonzero(data.probabilities > 0), classes, classes)
+    return _within(slot.name, weights, np.flatnonzero(data.shares > 0), classes)
 
 
-def _within(name: str, data: Dataset, allowed: Rows, classes: Rows, of: Rows) -> Kernel:
+def _within(name: str, probabilities: np.ndarray, allowed: Rows, classes: Rows) -> Kernel:
     """The data among ``allowed`` of each class, as probable as in the data; equally probable if none has a weight."""
-    count = int(classes.max()) + 1
-    order = allowed[np.argsort(classes[allowed], kind="stable")]
-    parts = np.split(order, np.searchsorted(classes[order], np.arange(1, count)))
-    return _kernel(name, data, of, parts)
+    weights = probabilities[allowed]
+    if not (weights > 0).any():
+        weights = _equal(len(allowed), probabilities)
+    order = np.argsort(classes[allowed], kind="stable")
+    rows, weights = allowed[order], weights[order]
+    starts = np.searchsorted(classes[rows], np.arange(int(classes.max()) + 2)).astype(np.int64)
+    return Kernel(name, classes, rows, starts, _normalised(weights, starts))
 
 
-def _others(slot: Slot, data: Dataset) -> Kernel:
+def _others(name: str, probabilities: np.ndarray, classes: Classes) -> Kernel:
     """The data of all other classes."""
-    classes = data.classes(slot.feature)
-    allowed = np.flatnonzero(data.probabilities > 0)
-    return _kernel(slot.name, data, classes.of, [allowed[classes.of[allowed] != one] for one in range(classes.count)])
+    allowed = np.flatnonzero(probabilities > 0)
+    parts = [allowed[classes.of[allowed] != number] for number in range(classes.count)]
+    starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+    rows = np.concatenate(parts)
+    return Kernel(name, classes.of, rows, starts, _normalised(probabilities[rows], starts))
 
 
-def _kernel(name: str, data: Dataset, of: Rows, parts: Sequence[Rows]) -> Kernel:
-    """The kernel whose class c may be given ``parts[c]``: data without weight only where none of them has one."""
-    found: list[tuple[Rows, np.ndarray]] = []
-    probabilities = data.probabilities
-    for part in parts:
-        weights = probabilities[part]
-        if (weights > 0).any():
-            part, weights = part[weights > 0], weights[weights > 0]
-        else:
-            weights = np.array([Fraction(1)] * len(part), dtype=object)
-        found.append((part, weights / weights.sum() if len(part) else weights))
-    starts = np.concatenate([[0], np.cumsum([len(part) for part, _ in found])]).astype(np.int64)
-    return Kernel(name, of, np.concatenate([part for part, _ in found]), starts, np.concatenate([w for _, w in found]))
+def _normalised(weights: np.ndarray, starts: Rows) -> np.ndarray:
+    """Weights that sum to 1 in each class."""
+    filled = np.diff(starts) > 0
+    if not len(weights):
+        return weights
+    sums = np.add.reduceat(weights, starts[:-1][filled])
+    return weights / np.repeat(sums, np.diff(starts)[filled])
+
+
+def _equal(count: int, like: np.ndarray) -> np.ndarray:
+    """Ones, as fractions or floats."""
+    return np.array([Fraction(1)] * count, dtype=object) if like.dtype == object else np.ones(count)
 
 
 def uniforms(seed: int, name: str, count: int) -> np.ndarray:
@@ -140,5 +148,5 @@ def draw(slots: Sequence[Slot], data: Dataset, references: Rows, seed: int) -> d
     for number, slot in enumerate(slots):
         if number:
             parents = drawn[0 if slot.parent is None else slot.parent]
-            drawn[number] = kernel(slot, data).draw(parents, uniforms(seed, slot.name, len(references)))
+            drawn[number] = kernel(slot, data, exact=False).draw(parents, uniforms(seed, slot.name, len(references)))
     return drawn

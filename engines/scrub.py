@@ -34,13 +34,18 @@ FEW = 1_000
 """Below so many samples an interval is not to be trusted."""
 HEAVY = 10.0
 """A largest deviation of more standard deviations than this makes an interval too narrow."""
+QUICK = 200_000
+"""Rows of components that an enumeration may compute before samples are drawn instead."""
 BINS = 21
 """Bins of the histogram of changes."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to run. ``exact``: enumerate or fail; ``samples``: sample so many; neither: enumerate if it fits ``budget``.
+    """How to run. ``exact``: enumerate or fail; ``samples``: sample so many; neither: enumerate if that is quick.
+
+    ``budget`` is how many rows of components an enumeration may compute (None: ``BUDGET`` where exact was asked for,
+    ``QUICK`` where not).
 
     ``slices`` are features by whose values everything is reported apart. ``ablations``: also with zero and mean instead
     of resampling.
@@ -49,13 +54,20 @@ class Plan:
     exact: bool = False
     samples: int | None = None
     seed: int = 0
-    budget: int = BUDGET
+    budget: int | None = None
     slices: tuple[str, ...] = ()
     ablations: bool = True
 
     def __post_init__(self) -> None:
         if self.exact and self.samples is not None:
             raise InvalidSetting(f"exact and {self.samples} samples were both asked for; choose one")
+
+    @property
+    def rows(self) -> int:
+        """The budget of an enumeration."""
+        if self.budget is not None:
+            return self.budget
+        return BUDGET if self.exact else QUICK
 
 
 @dataclass(frozen=True)
@@ -208,7 +220,7 @@ def _law(plain: Plain, data: Dataset, tree: Treeified, how: Plan, notices: list[
     if how.samples is None:
         yield Stage("enumeration", None, "run")
         try:
-            return enumerate_runs(plain, data, tree, how.budget)
+            return enumerate_runs(plain, data, tree, how.rows)
         except TooLarge as error:
             if how.exact:
                 raise
