@@ -61,6 +61,17 @@ def coverage(pairs: Pairs, variables: tuple[str, ...], least: float) -> tuple[st
     return tuple(notes)
 
 
+def moving(sweep: Sweep, variables: tuple[str, ...], signature: str) -> tuple[str, ...]:
+    """The variables whose interchange changes an answer, which is all that a signature without a floor needs.
+
+    Raises ``InsufficientData`` when the target, the first, is none of them.
+    """
+    found = tuple(name for name in variables if bool(variable_effect(sweep, name)[covered(sweep.pairs, name)].any()))
+    if variables[0] not in found:
+        raise InsufficientData(_nothing(sweep, variables[0], signature))
+    return found
+
+
 def tables(
     sweep: Sweep, variables: tuple[str, ...], signature: str, weights: Weights
 ) -> Float[Tensor, "draws variables sites"]:

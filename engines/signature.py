@@ -117,7 +117,7 @@ def unit_means(
 ) -> tuple[Float[Tensor, "draws 1 d"], Float[Tensor, "draws sites d"]]:
     """The variable's and the sites' mean effects, scaled to unit length where they are not zero."""
     unit = torch.nn.functional.normalize
-    mine, theirs = (_means(effect, weights)[0] for effect in (evidence.abstract[None], evidence.neural))
+    mine, theirs = (_average(effect, weights) for effect in (evidence.abstract[None], evidence.neural))
     return unit(mine, dim=-1), unit(theirs, dim=-1)
 
 
@@ -229,11 +229,15 @@ def _target_effect(evidence: Evidence) -> Float[Tensor, "pairs answers"]:
 
 def _means(effects: Effects, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
     """Mean effects [draws, sites, d], mean squares of their entries, and counts [draws, 1, 1]."""
-    flat = effects.flatten(2).to(weights)
-    count = weights.sum(1, keepdim=True)
-    share = weights / count.clamp(min=1)
-    average, square = (torch.einsum("bp,spd->bsd", share, each) for each in (flat, flat.square()))
-    return average, square, count[..., None]
+    flat = effects.to(weights)
+    average, square = (_average(each, weights) for each in (flat, flat.square()))
+    return average, square, weights.sum(1)[:, None, None]
+
+
+def _average(effects: Effects, weights: Weights) -> Float[Tensor, "draws sites d"]:
+    """Mean effects; 0 in a draw that holds no pair."""
+    share = weights / weights.sum(1, keepdim=True).clamp(min=1)
+    return torch.einsum("bp,spd->bsd", share, effects.flatten(2).to(weights))
 
 
 def _covariances(

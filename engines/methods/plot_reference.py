@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from engines.costs import costs, coverage
+from engines.costs import coverage, moving
 from engines.errors import InvalidSetting
 from engines.evaluation import full, full_swap_handle, sweep
 from engines.events import Measured, Notice, Pieces, Steps
@@ -30,7 +30,7 @@ class PlotReference:
             raise InvalidSetting("layer_epsilons and site_epsilons: give at least one of each, all above 0")
         notes = list(coverage(problem.fit, problem.variables, 0.0))
         swept = yield from sweep(problem.model, problem.fit, full(problem.model, problem.sites), finished)
-        variables = costs(swept, problem.variables, "mean").variables
+        variables = moving(swept, problem.variables, "mean")
         picked = pick(swept, variables, self.layer_epsilons, self.site_epsilons)
         if len(variables) == 1:
             notes.append("one variable only: balanced transport is uniform, and the first layer and site are picked")

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from engines.answer import Number
+from engines.costs import costs, moving
+from engines.errors import InsufficientData
 from engines.events import drain
 from engines.methods.argmax_iia import ArgmaxIia
 from engines.methods.plot import Plot
@@ -110,3 +112,16 @@ def test_raw_iia_rewards_doing_nothing() -> None:
     _, brute = drain(ArgmaxIia().fit(replace(problem, fit=fit, sites=sites), {}))
     values = dict(brute.ranking)
     assert values["L0.attn_out@first"] == len(invariant) / fit.n
+
+
+def test_a_row_without_a_signature_is_left_out_as_its_costs_would_be() -> None:
+    number = Number(0, 0.25)
+    base, label = [[0.0]] * 4, [[1.0]] * 4
+    found = swept(number, base, label, [base, label])
+    labels = {**found.pairs.labels, "idle": number.encode(base, 1), "w": number.encode(label, 1)}
+    valid = {**dict.fromkeys(labels, found.pairs.valid["v"]), "w": torch.tensor([False] * 3 + [True])}
+    found = replace(found, pairs=replace(found.pairs, labels=labels, valid=valid))
+    assert moving(found, ("v", "idle", "w"), "mean") == costs(found, ("v", "idle", "w"), "mean").variables == ("v", "w")
+    for asked in (moving, costs):
+        with pytest.raises(InsufficientData, match="interchanging 'idle' changes no answer on 4 pairs"):
+            asked(found, ("idle", "v"), "mean")
