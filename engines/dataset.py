@@ -6,6 +6,7 @@ claim the same thing are seen to.
 """
 
 import hashlib
+import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -156,5 +157,4 @@ class Dataset:
 
 
 def _called(function: Callable[..., Hashable], row: Mapping[str, Any]) -> Hashable:
-    names = function.__code__.co_varnames[: function.__code__.co_argcount]
-    return function(**{name: row[name] for name in names})
+    return function(**{name: row[name] for name in inspect.signature(function).parameters})
