@@ -9,6 +9,7 @@ is always shown. Where a baseline equals the original, the quotient is undefined
 Source: Redwood Research (2022), "Causal scrubbing: Appendix", section 2.1.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -63,8 +64,8 @@ def randomised(plain: Plain, data: Dataset, seed: int = 0) -> Law:
 def constant(plain: Plain, data: Dataset) -> Constant:
     """The constant answer with the best expected behaviour.
 
-    Among the network's own outputs (the ``CANDIDATES`` most frequent), their mean where they have one, and what the
-    graph offers.
+    Among the network's own outputs (the ``CANDIDATES`` most frequent), their mean where they have one that can be
+    measured, and what the graph offers.
     """
     graph, weights = plain.graph, data.probabilities
     node, ports = graph.nodes[graph.output], outputs(graph)
@@ -109,7 +110,7 @@ def _candidates(plain: Plain, data: Dataset) -> tuple[list[str], dict[str, Colum
         means = {port: mean(column, weights) for port, column in own.items()}
     except InvalidModel:  # values that are no numbers have no mean: one candidate less
         means = {}
-    if means:
+    if means and _defined(plain, means):
         names.append("the mean output")
         for port in ports:
             parts[port].append(means[port])
@@ -119,6 +120,25 @@ def _candidates(plain: Plain, data: Dataset) -> tuple[list[str], dict[str, Colum
         for port in ports:
             parts[port].append(offered[port])
     return names, {port: stacked(columns) for port, columns in parts.items()}
+
+
+def _defined(plain: Plain, answer: Mapping[str, Column]) -> bool:
+    """Whether an answer, a column of one row for each port, can be measured against every label.
+
+    A table of symbols, or a cost of choices, need not know the mean of them.
+    """
+    node = plain.graph.nodes[plain.graph.output]
+    given = [
+        take(answer[port], np.zeros(len(plain.value(writers[0])), dtype=np.int64))
+        if port in answer
+        else plain.sum(writers)
+        for port, writers in node.ports.items()
+    ]
+    try:
+        applied(node, given, plain.chunk_bytes)
+    except InvalidModel:
+        return False
+    return True
 
 
 def recovered(scrubbed: Any, original: Any, baseline: Any) -> Any:

@@ -5,6 +5,7 @@ for both kinds, so that fractions and activations go through one engine.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Number
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,10 +34,20 @@ def objects(values: Iterable[Any]) -> np.ndarray:
 
 
 def lift(function: Callable[..., Any]) -> Callable[..., Column]:
-    """The function of columns that applies ``function`` to each row's values."""
+    """The function of columns that applies ``function`` to each row's values.
+
+    It raises ``InvalidModel`` for values on which ``function`` is not defined, such as the mean of some symbols.
+    """
+
+    def called(values: tuple[Any, ...]) -> Any:
+        try:
+            return function(*values)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            given = ", ".join(map(repr, values))
+            raise InvalidModel(f"a node's function is not defined on ({given}): {error!r}") from error
 
     def rowwise(*ports: Column) -> Column:
-        return objects(function(*values) for values in zip(*ports, strict=True))
+        return objects(called(values) for values in zip(*ports, strict=True))
 
     return rowwise
 
@@ -92,7 +103,7 @@ def mean(column: Column, weights: np.ndarray) -> Column:
 
 
 def _number(value: Any) -> Any:
-    if isinstance(value, (str, bytes, tuple)) or value is None:
+    if not isinstance(value, Number):
         raise InvalidModel(f"{value!r} is no number, so that it has no zero and no mean; resample it instead")
     return value
 
