@@ -111,7 +111,7 @@ def agree(measured: Value, expected: Fraction | int | float | None) -> bool:
 
 
 def quantities(report: Scrubbed) -> dict[str, Value]:
-    """Losses, ablations, distances and slices by name, such as "scrubbed" and "side=left original"."""
+    """Losses, ablations, distances, bits and slices by name, such as "scrubbed" and "side=left original"."""
     total = report.total
     found: dict[str, Value] = {
         "original": total.original,
@@ -125,4 +125,6 @@ def quantities(report: Scrubbed) -> dict[str, Value]:
         found[f"{one.feature}={one.value} original"] = one.losses.original
         found[f"{one.feature}={one.value} scrubbed"] = one.losses.scrubbed
     found |= {f"distance {name}": one for name, one in report.distances.items()}
+    if report.entropy is not None:
+        found |= {"bits": report.entropy.bits, "withheld": report.entropy.withheld}
     return found | {f"{name} ablation": one for name, one in report.ablations.items() if isinstance(one, Estimate)}
