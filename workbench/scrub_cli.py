@@ -4,6 +4,7 @@ Whatever needs torch is imported inside the command that needs it.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +39,10 @@ Slices = Annotated[
 Budget = Annotated[
     int | None,
     typer.Option(
-        "--budget", metavar="ROWS", min=1, help="Component rows that enumeration may take [default: 2000000]."
+        "--budget",
+        metavar="ROWS",
+        min=1,
+        help="Rows that enumeration may compute [default: 2000000 with --exact, else 200000].",
     ),
 ]
 
@@ -117,13 +121,13 @@ def _plan(
     *,
     ablations: bool,
 ) -> Any:
-    from engines.scrub import BUDGET, Plan
+    from engines.scrub import Plan
 
     return Plan(
         exact=exact,
         samples=samples,
         seed=seed,
-        budget=BUDGET if budget is None else budget,
+        budget=budget,
         slices=tuple(slices or ()),
         ablations=ablations,
     )
@@ -139,7 +143,7 @@ def check_hypothesis(file: HypothesisFile, as_json: AsJson = False) -> int:
     """
     from engines.consistency import inconsistencies, vacuities
     from engines.hypothesis_text import check
-    from workbench.scrubbing import plain
+    from workbench.scrubbing import inconsistency_records, vacuity_records
     from workbench.subjects import load, subject
 
     hypothesis = load(file)
@@ -150,8 +154,8 @@ def check_hypothesis(file: HypothesisFile, as_json: AsJson = False) -> int:
         "admissible": True,
         "n": data.n,
         "copies": len(tree.copies),
-        "nodes": plain(vacuities(tree, data)),
-        "inconsistencies": plain(inconsistencies(tree, data)),
+        "nodes": vacuity_records(vacuities(tree, data), data),
+        "inconsistencies": inconsistency_records(inconsistencies(tree, data), data),
         "hashes": {"hypothesis": hypothesis.digest(), "graph": tree.graph.digest(), "data": data.digest()},
     }
     put(record, f"{text.safe(str(file))} is admissible\n{scrub_text.admitted(record)}", as_json)
@@ -241,7 +245,7 @@ def adversary(
     file: HypothesisFile,
     features: Annotated[
         str | None,
-        typer.Option("--features", metavar="A,B,..", help="The library to search [default: all features of the data]."),
+        typer.Option("--features", metavar="A,B,..", help="The library to search [default: all that the data have]."),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many joins are shown.")] = 10,
     eps: Annotated[float, typer.Option("--eps", min=0.0, help="A change up to this is none.")] = 1e-9,
@@ -264,23 +268,23 @@ def adversary(
     \b
     Examples:
       workbench adversary sort.toml
-      workbench adversary sort.toml --features answer,tokens --slice answer@0 --top 5
+      workbench adversary sort.toml --features answer,tokens --top 5
     """
     from engines.adversary import Search
     from engines.adversary import adversary as search
     from engines.hypothesis_text import check
     from workbench.narrate import Narrator, tell_steps
-    from workbench.scrubbing import adversary_record
-    from workbench.subjects import load, subject
+    from workbench.scrubbing import adversary_record, reported
+    from workbench.subjects import library, load, subject
 
     hypothesis = load(file)
     plan = _plan(exact, samples, seed, slices, budget, ablations=False)
     graph, data = subject(hypothesis)
     rewritten = check(hypothesis, graph, data).graph
-    library = tuple(data.features) if features is None else tuple(features.split(","))
+    candidates = library(data) if features is None else tuple(features.split(","))
     what = Search(tolerance=eps, injective=injective)
     with Narrator() as narrator:
-        found = tell_steps(narrator, search(rewritten, data, hypothesis, library, plan, what))
+        found = tell_steps(narrator, reported(search(rewritten, data, hypothesis, candidates, plan, what)))
     record = adversary_record(found)
     put(record, scrub_text.adversary(record, top), as_json)
     return OK
@@ -304,15 +308,15 @@ def demo(
     from workbench.scrubbing import demo_record
 
     case = registry.load(catalog.DEMOS, card.file, "DEMO", "demo")
-    record = demo_record(case, demos.run(case))
+    record = demo_record(name, case, demos.run(case))
     put(record, scrub_text.demo(record), as_json)
     return OK if record["agrees"] else FAILED
 
 
 def list_demos(as_json: AsJson = False) -> int:
     """Worked cases of causal scrubbing; 'workbench demo NAME' tells one."""
-    rows = [(card.name, card.summary) for card in map(catalog.demo, catalog.demo_names())]
-    put([{"name": name, "summary": summary} for name, summary in rows], text.columns(rows), as_json)
+    cards = [asdict(catalog.demo(name)) for name in catalog.demo_names()]
+    put(cards, scrub_text.demos(cards), as_json)
     return OK
 
 

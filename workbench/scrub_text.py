@@ -7,13 +7,17 @@ from typing import Any
 from workbench.text import safe
 
 WIDTH = 80
-LABEL = 24
-"""The longest label of a row; a longer one is cut and ends in ``…``."""
+SHORTEST = 8
+"""A row's label is never cut below this."""
 BAR = 40
 """The longest bar of the histogram."""
 EXACT = 24
 """The longest fraction that is written; a longer one is only said to be exact."""
-BEYOND = "outside 0 to 100 %: the swaps let something else through; look with 'workbench adversary'"
+KEPT = 24
+"""The longest list of features in a row."""
+ROUNDING = 1e-9
+"""How far a share, a change or an edge may be off by rounding alone."""
+WORSE = "the scrubbed outputs are worse than those of unrelated data"
 
 Record = Mapping[str, Any]
 
@@ -30,7 +34,7 @@ def report(record: Record) -> str:
         _nodes(record["nodes"]),
         _entropy(record["entropy"]),
         _consistency(record["inconsistencies"]),
-        _warnings(record["warnings"]),
+        _warnings(record),
         _foot(record),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -54,24 +58,24 @@ def sureness(estimate: Record, shown: Any = number) -> str:
     return f"exact, {fraction}" if fraction is not None and "/" in fraction and len(fraction) <= EXACT else "exact"
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns two spaces apart: the first one left and cut to ``LABEL``, the others right."""
-    clean = [[label(row[0]), *map(safe, row[1:])] for row in rows]
+def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
+    """Aligned columns two spaces apart, right except those of ``left``; the first is cut until a line fits."""
+    clean = [list(map(safe, row)) for row in rows]
     widths = [max(len(row[place]) for row in clean) for place in range(len(clean[0]))]
-    widths[0] = min(widths[0], max(WIDTH - sum(widths[1:]) - 2 * len(widths[1:]), 8))
-    return "\n".join(
-        "  ".join(
-            [
-                label(row[0], widths[0]).ljust(widths[0]),
-                *(entry.rjust(width) for entry, width in zip(row[1:], widths[1:], strict=True)),
-            ]
-        ).rstrip()
-        for row in clean
-    )
+    widths[0] = min(widths[0], max(WIDTH - sum(widths[1:]) - 2 * len(widths[1:]), SHORTEST))
+    lines = []
+    for row in clean:
+        entries = [label(row[0], widths[0]), *row[1:]]
+        padded = [
+            entry.ljust(width) if place in left else entry.rjust(width)
+            for place, (entry, width) in enumerate(zip(entries, widths, strict=True))
+        ]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
 
 
-def label(words: str, width: int = LABEL) -> str:
-    """Words of at most ``width`` characters."""
+def label(words: str, width: int) -> str:
+    """Words of at most ``width`` characters; what is longer is cut and ends in ``…``."""
     clean = safe(words)
     return clean if len(clean) <= width else clean[: width - 1] + "…"
 
@@ -104,10 +108,7 @@ def _losses(record: Record) -> str:
     rows = [("", "value", "95 % interval")]
     rows += [(name, number(losses[name]["value"]), sureness(losses[name])) for name in LOSSES]
     rows += [(told, *_share(losses[name])) for name, told in SHARES.items()]
-    found = losses["recovered"]
-    beyond = found is not None and not isinstance(found["value"], str) and not -1e-9 <= found["value"] <= 1 + 1e-9
-    lines = [table(rows), filled(f"the constant answer: {record['constant']}")]
-    return "\n".join([*lines, filled(f"recovered is {BEYOND}")] if beyond else lines)
+    return "\n".join([table(rows, (0, 2)), filled(f"the constant answer: {record['constant']}")])
 
 
 LOSSES = ("original", "randomised", "constant", "scrubbed")
@@ -123,7 +124,7 @@ def _share(estimate: Record | None) -> tuple[str, str]:
 def _slices(slices: Sequence[Record]) -> str:
     if not slices:
         return ""
-    rows: list[Sequence[str]] = [("slice", "n", "original", "random", "constant", "scrubbed", "+-", "recovered")]
+    rows: list[Sequence[str]] = [("slice", "n", "original", "random", "constant", "scrubbed", "±", "recovered")]
     for one in slices:
         losses = one["losses"]
         rows.append(
@@ -147,14 +148,17 @@ def _half(estimate: Record) -> str:
 
 
 def _histogram(record: Record) -> str:
+    """Bars of data by how much their behaviour changed; a run of empty bins is one ``…``."""
     counts, edges = record["histogram"]["counts"], record["histogram"]["edges"]
-    title = f"{sum(counts):,} data by change of their {record['behaviour']['output']}, scrubbed less original"
-    most = max(counts, default=0)
-    lines, gap = [filled(title)], False
-    for low, high, count in zip(edges, edges[1:], counts, strict=False):
+    told = f"{sum(counts):,} data by change of their {record['behaviour']['output']}, scrubbed less original"
+    largest = max(map(abs, edges))
+    if largest <= ROUNDING:
+        return filled(f"{told}: none by more than {number(largest)}")
+    shown = [number(0.0 if abs(edge) <= ROUNDING * largest else edge) for edge in edges]
+    lines, gap = [filled(told)], False
+    for low, high, count in zip(shown, shown[1:], counts, strict=False):
         if count:
-            bar = "█" * max(round(BAR * count / most), 1)
-            lines.append(f"{number(low):>10} to {number(high):>10}  {bar} {count:,}")
+            lines.append(f"{low:>10} to {high:>10}  {'█' * max(round(BAR * count / max(counts)), 1)} {count:,}")
         elif not gap:
             lines.append(f"{'…':>10}")
         gap = not count
@@ -165,7 +169,7 @@ def _distances(distances: Record) -> str:
     if not distances:
         return ""
     rows = [("distance of outputs", "mean", "95 % interval")]
-    return table([*rows, *((name, number(one["value"]), sureness(one)) for name, one in distances.items())])
+    return table([*rows, *((name, number(one["value"]), sureness(one)) for name, one in distances.items())], (0, 2))
 
 
 def _ablations(ablations: Record) -> str:
@@ -184,46 +188,82 @@ def scrubs(records: Sequence[Record]) -> str:
     """A list of finished scrubs."""
     if not records:
         return "no scrubs yet: workbench scrub HYPOTHESIS"
-    rows = [("SUBJECT", "SCRUB", "RUNS", "SEED", "SCRUBBED", "RECOVERED")]
+    rows = [("SCRUB", "RUNS", "SEED", "SCRUBBED", "RECOVERED", "SUBJECT")]
     for record in records:
         losses = record["total"]
         rows.append(
             (
-                record["subject"],
                 record["id"],
                 "all" if record["exact"] else f"{record['samples']:,}",
                 str(record["seed"]),
                 number(losses["scrubbed"]["value"]),
                 "undefined" if losses["recovered"] is None else percent(losses["recovered"]["value"]),
+                record["subject"],
             )
         )
-    return table(rows)
+    return table(rows, (0, 5))
 
 
 def _nodes(nodes: Sequence[Record]) -> str:
-    return str(nodes)
+    """How little each draw may change: a draw that changes nothing tests nothing."""
+    if not nodes:
+        return "nothing is drawn: no node and no input of the hypothesis is swapped"
+    rows = [("what is drawn", "keeps", "classes", "mean size", "singletons", "P(self)")]
+    for node in nodes:
+        numbers = f"{node['classes']:,}", number(node["mean_size"]), percent(node["singletons"])
+        rows.append((node["node"], label(_kept(node), KEPT), *numbers, f"{node['itself']:.3f}"))
+    return table(rows, (0, 1))
+
+
+def _kept(node: Record) -> str:
+    features = ", ".join(node["feature"])
+    if node["draw"] in ("agree", "resample"):
+        return features or "nothing"
+    return f"{node['draw']} {features}".strip()
 
 
 def _entropy(entropy: Record | None) -> str:
-    return str(entropy)
+    """The bits of the scrubbed inputs that are free, of all that their copies could have."""
+    if entropy is None:
+        return ""
+    most, free = entropy["copies"] * entropy["datum"], entropy["bits"]
+    bar = "█" * round(BAR * free / most) if most else ""
+    told = f"{number(free)} of {number(most)} bits free in {entropy['copies']} copies of the input"
+    return f"{bar.ljust(BAR, '░')}\n{told}; {number(entropy['withheld'])} withheld"
 
 
 def _consistency(found: Sequence[Record]) -> str:
-    return str(found)
+    """Whether the hypothesis is a computation, or why it is a sampler only."""
+    if not found:
+        return "functionally consistent: every feature is a function of those of its inputs"
+    lines = ["sampler only: it can be scrubbed, but is no computation graph"]
+    for one in found:
+        inputs = ", ".join(one["inputs"]) or "nothing"
+        lines += [
+            filled(
+                f"  {one['node']}: {', '.join(one['feature'])} is no function of {inputs}, which is equal on", "    "
+            ),
+            *(label(f"    {datum['row']}: {datum['shown']}", WIDTH) for datum in (one["first"], one["second"])),
+        ]
+    return "\n".join(lines)
 
 
-def _warnings(warnings: Sequence[str]) -> str:
-    return "\n".join(filled(f"warning: {sentence}") for sentence in warnings)
+def _warnings(record: Record) -> str:
+    """What the scrub warns of, and where to look when recovered is no share."""
+    lines = [*_sentences(record["warnings"])]
+    found = record["total"]["recovered"]
+    if found is not None and not isinstance(found["value"], str):
+        if found["value"] < -ROUNDING:
+            lines.append(filled(f"warning: recovered is negative ({percent(found['value'])}): {WORSE}"))
+        if not -ROUNDING <= found["value"] <= 1 + ROUNDING:
+            lines.append("to see what the swaps let through: workbench adversary HYPOTHESIS")
+    return "\n".join(lines)
 
 
 def _foot(record: Record) -> str:
     hashes = ", ".join(f"{name} {value[:12]}" for name, value in record["hashes"].items())
-    return "\n".join(
-        [
-            filled(f"seed {record['seed']}; {record['evaluations']:,} components evaluated"),
-            filled(f"{hashes}, code {record['source'][:12]}"),
-        ]
-    )
+    cost = f"seed {record['seed']}, code {record['source'][:12]}, {record['evaluations']:,} components evaluated"
+    return f"{hashes}\n{cost}"
 
 
 def adversary(record: Record, top: int) -> str:
@@ -233,7 +273,7 @@ def adversary(record: Record, top: int) -> str:
         filled(f"{record['subject']}: {record['verdict']}"),
         filled(f"scrubbed {number(scrubbed['value'])}, {sureness(scrubbed)}; seed {record['seed']}"),
     ]
-    rows = [("feature", "joined to", "moves", "by", "+-", "bits", "per bit")]
+    rows = [("feature", "joined to", "moves", "by", "±", "bits", "per bit")]
     for one in record["ranked"][:top]:
         change = one["strongest"]
         rows.append(
@@ -248,7 +288,7 @@ def adversary(record: Record, top: int) -> str:
             )
         )
     if len(rows) > 1:
-        lines += ["", table(rows)]
+        lines += ["", table(rows, (0, 1, 2))]
     if len(record["ranked"]) > top:
         lines.append(f"and {len(record['ranked']) - top} more: --top {len(record['ranked'])}")
     return "\n".join([*lines, *([""] if record["warnings"] else []), *_sentences(record["warnings"])])
@@ -262,19 +302,25 @@ def _sentences(warnings: Sequence[str]) -> Iterator[str]:
     return (filled(f"warning: {sentence}") for sentence in warnings)
 
 
+def demos(records: Sequence[Record]) -> str:
+    """Worked cases with what each shows."""
+    width = max(len(record["name"]) for record in records) + 2
+    return "\n".join(filled(f"{record['name']:{width}}{record['summary']}", " " * width) for record in records)
+
+
 def demo(record: Record) -> str:
     """A worked case: its story, and what was measured beside what was expected."""
     paragraphs = [filled(" ".join(one.split()), "") for one in record["story"].split("\n\n")]
     rows = [("experiment", "quantity", "measured", "expected", "")]
     before = None
     for row in record["rows"]:
-        told = "" if row["experiment"] == before else row["experiment"]
-        before = row["experiment"]
+        told = "" if row["label"] == before else row["label"]
+        before = row["label"]
         mark = "ok" if row["agrees"] else "WRONG"
         rows.append((told, label(row["quantity"], 24), _value(row["measured"]), _value(row["expected"]), mark))
     wrong = sum(not row["agrees"] for row in record["rows"])
     verdict = f"{wrong} of {len(record['rows'])} disagree" if wrong else f"all {len(record['rows'])} agree"
-    return "\n\n".join([f"{record['name']}: {record['title']}", *paragraphs, table(rows), verdict])
+    return "\n\n".join([f"{record['name']}: {record['title']}", *paragraphs, table(rows, (0, 1, 4)), verdict])
 
 
 def _value(value: Any) -> str:
@@ -283,6 +329,6 @@ def _value(value: Any) -> str:
         return "undefined"
     if isinstance(value, Mapping):
         if value["error"] is not None:
-            return f"{number(value['value'])} +- {value['error']:.1g}"
+            return f"{number(value['value'])} ± {value['error']:.1g}"
         return number(value["value"]) if value["exact"] is None else value["exact"]
     return number(value)

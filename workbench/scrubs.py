@@ -48,7 +48,7 @@ class Scrubs:
         file = self.root / name / "result.json"
         try:
             record = json.loads(disk.read(file))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError as error:
             raise CorruptRun(f"{file} is no JSON ({error}); {AGAIN}") from None

@@ -1,0 +1,131 @@
+"""Causal scrubbing by name and file: a hypothesis with its subject, run, and kept in the folder of scrubs."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import save
+
+from engines.adversary import Adversary
+from engines.consistency import Inconsistency, Vacuity
+from engines.dataset import Dataset
+from engines.demo import Demo, Row
+from engines.events import Event, Notice, Stage, Steps, T
+from engines.hypothesis import Hypothesis
+from engines.hypothesis_text import check, write
+from engines.scrub import Estimate, Plan, Scrubbed, scrub
+from workbench import disk, provenance, subjects
+from workbench.scrubs import Scrubs
+from workbench.spec import ID_LENGTH
+
+ARRAYS = ("references", "changes")
+"""Fields of a result that are kept as arrays."""
+
+
+def run(
+    hypothesis: Hypothesis, plan: Plan, scrubs: Scrubs, *, again: bool = False
+) -> Steps[tuple[dict[str, Any], bool]]:
+    """Scrub, and keep the result; yields progress, returns the record and whether it was kept before.
+
+    ``again`` computes a finished one afresh. Raises what building the subject, ``check`` and ``scrub`` do, and
+    ``StoreError``.
+    """
+    yield Stage("building the subject", None, "")
+    torch.set_num_threads(1)  # sums depend on it: one gives the same result on every machine
+    graph, data = subjects.subject(hypothesis)
+    rewritten = check(hypothesis, graph, data).graph
+    for feature in plan.slices:  # a wrong name is said before anything runs
+        data.values(feature)
+    hashes = {"hypothesis": hypothesis.digest(), "graph": rewritten.digest(), "data": data.digest()}
+    asked = {**hashes, "plan": asdict(plan), "source": provenance.source()}
+    name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:ID_LENGTH]
+    if not again and (known := scrubs.record(name)) is not None:
+        return known, True
+    result = yield from reported(scrub(rewritten, data, hypothesis, plan))
+    record = {
+        "id": name,
+        "behaviour": {"graph": rewritten.name, "output": rewritten.output, "reward": rewritten.reward},
+        "plan": asdict(plan),
+        **scrub_record(result, data),
+        "hypothesis": write(hypothesis),
+        "versions": provenance.versions(),
+        "source": provenance.source(),
+    }
+    values = save({"references": result.references.astype(np.int64), "changes": result.changes.astype(np.float64)})
+    return scrubs.keep(record, record["hypothesis"], values), False
+
+
+def reported(steps: Steps[T]) -> Steps[T]:
+    """Events without notices, which the report repeats."""
+    while True:
+        try:
+            event: Event = next(steps)
+        except StopIteration as end:
+            return end.value
+        if not isinstance(event, Notice):
+            yield event
+
+
+def scrub_record(result: Scrubbed, data: Dataset) -> dict[str, Any]:
+    """A result as JSON-ready data: estimates with their intervals, changes as a histogram, rows as they are written."""
+    counts, edges = result.histogram
+    record = {each.name: plain(getattr(result, each.name)) for each in fields(result) if each.name not in ARRAYS}
+    if result.entropy is not None:
+        record["entropy"]["withheld"] = result.entropy.withheld
+    return record | {
+        "nodes": vacuity_records(result.nodes, data),
+        "inconsistencies": inconsistency_records(result.inconsistencies, data),
+        "histogram": {"counts": counts.tolist(), "edges": edges.tolist()},
+    }
+
+
+def vacuity_records(found: Sequence[Vacuity], data: Dataset) -> list[dict[str, Any]]:
+    """How much each draw may change, with the example as it is written."""
+    return [
+        {**plain(one), "example": None if one.example is None else [_datum(row, data) for row in one.example]}
+        for one in found
+    ]
+
+
+def inconsistency_records(found: Sequence[Inconsistency], data: Dataset) -> list[dict[str, Any]]:
+    """Features that are no functions, with the two data that show it as they are written."""
+    return [{**plain(one), "first": _datum(one.first, data), "second": _datum(one.second, data)} for one in found]
+
+
+def _datum(row: int, data: Dataset) -> dict[str, Any]:
+    return {"row": row, "shown": "" if data.show is None else data.show[row]}
+
+
+def adversary_record(found: Adversary) -> dict[str, Any]:
+    """An adversary's search as JSON-ready data."""
+    record = plain(found)
+    for one, joined in zip(record["ranked"], found.ranked, strict=True):
+        one |= {"strongest": plain(joined.strongest), "per_bit": joined.per_bit}
+    said = {"verdict": found.verdict, "comprehensive": found.comprehensive, "critical": found.critical}
+    return disk.named({**said, **record})
+
+
+def demo_record(name: str, demo: Demo, rows: tuple[Row, ...]) -> dict[str, Any]:
+    """A worked case, by the name of its command, with what was measured, as JSON-ready data."""
+    told = {"name": name, "title": demo.title, "summary": demo.summary, "story": demo.story}
+    return disk.named({**told, "agrees": all(row.agrees for row in rows), "rows": plain(rows)})
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, fractions and NumPy's numbers as what JSON has."""
+    if isinstance(value, Estimate):
+        return {**asdict(value), "low": value.low, "high": value.high}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, Fraction) else value
