@@ -212,7 +212,7 @@ def demo(name: str) -> DemoCard:
     constant = _constant(_parse(file), "DEMO")
     if not isinstance(constant, ast.Call):
         raise InvalidModel(f"{file} has no DEMO; write 'DEMO = Demo(name={stem!r}, ...)'")
-    facts = {keyword.arg: _literal(keyword.value) for keyword in constant.keywords if keyword.arg is not None}
+    facts = {each.arg: each.value.value for each in constant.keywords if isinstance(each.value, ast.Constant)}
     for key in ("title", "summary"):
         if not isinstance(facts.get(key), str):
             raise InvalidModel(f"{file}: {key} must be written out, as in '{key}=\"...\"'")

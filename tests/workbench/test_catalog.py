@@ -111,6 +111,23 @@ def test_a_file_that_is_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("x = 1\n", "has no DEMO; write 'DEMO = Demo(name='mine', ...)'"),
+        ("DEMO = Demo(name='mine', title=TITLE)\n", "title must be written out, as in 'title=\"...\"'"),
+        ("DEMO = Demo(name='mine', title='Mine')\n", "summary must be written out"),
+    ],
+)
+def test_a_file_that_is_no_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, sentence: str) -> None:
+    _plug_in(tmp_path, monkeypatch, source)
+    monkeypatch.setattr(catalog, "DEMOS", "plugged")
+    assert catalog.demo_names() == ("scrub-mine",)
+    with pytest.raises(InvalidModel) as caught:
+        catalog.demo("scrub-mine")
+    assert sentence in str(caught.value)
+
+
 def _plug_in(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     package = folder / "plugged"
     package.mkdir()
