@@ -12,6 +12,8 @@ DRAWN = re.compile(r"random:([1-9]\d*)")
 """So many random programs."""
 SELECTION = "selection"
 """The methods that train nothing and find sites by themselves."""
+SCRUB = "scrub"
+"""Causal scrubbing: it tests hypotheses instead of finding sites, so that it is no method of a run."""
 FIGURES = (".png", ".svg", ".pdf")
 """What a figure may be saved as."""
 
@@ -47,11 +49,22 @@ def programs(given: str) -> tuple[tuple[str, ...], int]:
 
 
 def methods(given: str) -> tuple[str, ...]:
-    """Methods by name, ``all``, or ``selection``; raises ``UnknownName``."""
+    """Methods by name (and ``SCRUB``), ``all``, or ``selection``; raises ``UnknownName``."""
     if given != SELECTION:
-        return named(given, catalog.method_names(), "method")
+        return named(given, (*catalog.method_names(), SCRUB), "method")
     cards = [catalog.method(name) for name in catalog.method_names()]
     return tuple(card.name for card in cards if not card.fits_subspaces and not card.must_be_told)
+
+
+def finding(methods: Sequence[str]) -> tuple[str, ...]:
+    """The methods that find sites, which alone are examined by rung; raises ``InvalidSetting`` when there are none."""
+    found = tuple(name for name in methods if name != SCRUB)
+    if not found:
+        raise InvalidSetting(
+            f"{SCRUB} finds no sites, so that it is not examined by rung; name another method, or leave out --rungs, "
+            "--regime, --figure, --table and random programs"
+        )
+    return found
 
 
 def rungs(given: str) -> tuple[str, ...]:

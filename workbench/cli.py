@@ -361,7 +361,10 @@ def exam(
     ] = "all",
     methods: Annotated[
         str,
-        typer.Option("--methods", help="all, selection (those that fit no subspace), or names with commas between."),
+        typer.Option(
+            "--methods",
+            help="all, selection (those that fit no subspace), or names with commas between; scrub: causal scrubbing.",
+        ),
     ] = "all",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds for each cell, from 0 on.")] = 1,
     rungs: Annotated[
@@ -380,6 +383,8 @@ def exam(
     folder: StoreFolder = None,
 ) -> int:
     """Put methods through the exam: find the true site of every variable, and reject every wrong variable.
+
+    Causal scrubbing sits it too: a program's true hypothesis must recover all of its loss, and a wrong one must not.
 
     Without more, every run is stored, and the exam is passed or not. A random program, --rungs, --regime, --figure or
     --table asks for the exam by rung instead: many programs and networks, no runs, rates with intervals. It goes on
@@ -400,7 +405,8 @@ def exam(
         or any(one is not None for one in (rungs, regime, table))
     ):
         choose.outputs(figures or (), table)
-        question = candidates, choose.rungs(rungs or COMPILED), choose.regime(regime), seeds
+        finding = choose.finding(candidates)
+        question = finding, choose.rungs(rungs or COMPILED), choose.regime(regime), seeds
         return _exam_by_rung(
             question, (listed, count, random_seed), (figures or [], table), as_json, open_store(folder)
         )

@@ -23,6 +23,7 @@ from workbench.process import cores
 POLL = 0.2
 """Seconds between two looks at what the processes have done."""
 Job = TypeVar("Job")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Progress:
     jobs: int
 
 
-def side_by_side(work: Callable[[Job], None], jobs: Sequence[Job]) -> Generator[Progress, None, None]:
-    """Do ``work`` on every job, a process a core; yields how far it is whenever that changes.
+def side_by_side(work: Callable[[Job], Found], jobs: Sequence[Job]) -> Generator[Progress, None, list[Found]]:
+    """Do ``work`` on every job, a process a core; yields how far it is whenever that changes, returns what it found.
 
     Raises what a job raised, and ``BrokenProcessPool`` when a process was killed. Processes end at once when this is
     left, by whatever way, and when the process that is here dies.
@@ -45,7 +46,8 @@ def side_by_side(work: Callable[[Job], None], jobs: Sequence[Job]) -> Generator[
     before, steps = None, 0
     try:
         with _born_deaf():
-            waiting: set[Future[None]] = {pool.submit(work, job) for job in jobs}
+            futures = [pool.submit(work, job) for job in jobs]
+        waiting: set[Future[Found]] = set(futures)
         while waiting:
             finished, waiting = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
             for future in finished:
@@ -56,6 +58,7 @@ def side_by_side(work: Callable[[Job], None], jobs: Sequence[Job]) -> Generator[
             if now != before:
                 before = now
                 yield now
+        return [future.result() for future in futures]
     except BaseException:
         ours.close()
         raise

@@ -4,16 +4,11 @@ Programs are sat side by side in processes of their own; within one, all methods
 run goes through the session and the store, so that an exam that was interrupted goes on where it stopped.
 """
 
-import multiprocessing
-import signal
 import time
 from collections.abc import Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -24,67 +19,81 @@ from engines.site import Site
 from tracr_bridge.equivalence import Equivalence, equivalence, overlap
 from tracr_bridge.network import Network
 from tracr_bridge.task import network
-from workbench import catalog, provenance
+from workbench import catalog, crew, provenance
+from workbench.choose import SCRUB
 from workbench.process import cores
 from workbench.report_card import UNINFORMATIVE, Report, Row
+from workbench.scrub_exam import Scrub, scrub_program
 from workbench.session import Session, build_problem
 from workbench.spec import Spec
 from workbench.store import Run, Store
 from workbench.verification import certified
 
-POLL = 0.2
-"""Seconds between two looks at what the processes have done."""
-
 
 @dataclass(frozen=True)
 class Sitting:
-    """One program's part of the exam, for one process."""
+    """One program's part of the exam, for one process; ``scrub``: with causal scrubbing of its hypotheses."""
 
     program: str
     methods: tuple[str, ...]
     seeds: int
     root: Path
+    scrub: bool = False
 
 
 def run_exam(
     session: Session, programs: tuple[str, ...], methods: tuple[str, ...], *, seeds: int
 ) -> Generator[Event, None, Report]:
-    """Examine ``methods`` on ``programs`` with seeds 0 to ``seeds - 1``; yields progress, returns the report card."""
+    """Examine ``methods`` on ``programs`` with seeds 0 to ``seeds - 1``; yields progress, returns the report card.
+
+    ``SCRUB`` among the methods asks for causal scrubbing of each program's true and wrong hypothesis.
+    """
     began, notes = time.perf_counter(), []
-    told = tuple(name for name in methods if catalog.method(name).must_be_told)
-    examined = tuple(name for name in methods if name not in told)
+    finding = tuple(name for name in methods if name != SCRUB)
+    told = tuple(name for name in finding if catalog.method(name).must_be_told)
+    examined, scrubbed = tuple(name for name in finding if name not in told), SCRUB in methods
     if told:
         notes.append(f"{', '.join(told)} must be told its sites, so that there is nothing to find; not examined")
-    sittings = [Sitting(program, examined, seeds, session.store.root) for program in sorted(programs, key=_weight)]
-    total = sum(seeds * len(examined) * (len(_variables(program)) + 1) for program in programs)
+    root = session.store.root
+    sittings = [Sitting(program, examined, seeds, root, scrubbed) for program in sorted(programs, key=_weight)]
+    total = sum(seeds * len(examined) * (len(_variables(program)) + 1) + 2 * scrubbed for program in programs)
     for note in notes:
         yield Notice(note)
     yield Stage("exam", total, "runs")
-    rows: list[Row] = []
+    marks: list[Row | Scrub] = []
     if len(sittings) == 1 or cores() == 1:
         for sitting in sittings:
-            for row in sit(sitting):
-                rows.append(row)
-                yield Advance(len(rows))
+            for mark in sit(sitting):
+                marks.append(mark)
+                yield Advance(len(marks))
     else:
-        rows = yield from _side_by_side(sittings)
+        marks = yield from _side_by_side(sittings)
     order = {name: place for place, name in enumerate(programs)}
+    marks.sort(key=lambda mark: (order[mark.program], mark.wrong))
+    rows = [mark for mark in marks if isinstance(mark, Row)]
     rows.sort(key=lambda row: (order[row.program], row.wrong, row.seed))
-    return Report(tuple(rows), tuple(notes), round(time.perf_counter() - began, 1))
+    scrubs = tuple(mark for mark in marks if isinstance(mark, Scrub))
+    return Report(tuple(rows), tuple(notes), round(time.perf_counter() - began, 1), scrubs)
 
 
-def sit(sitting: Sitting, stop: Flag | None = None) -> Generator[Row, None, None]:
-    """Examine all methods on one program; yields a row a run. A program that is not verified yields failures only."""
+def sit(sitting: Sitting) -> Generator[Row | Scrub, None, None]:
+    """Examine all methods on one program; yields a row a run, and one a hypothesis that is scrubbed.
+
+    A program that is not verified yields failures only.
+    """
     session = Session(Store(sitting.root))
     variables = _variables(sitting.program)
     refused = _refusal(sitting)
     for seed in range(sitting.seeds):
         for variable in (*variables, variables[0] + catalog.WRONG):
             for method in sitting.methods:
-                if stop is not None and stop.is_set():
-                    return
                 row = Row(sitting.program, variable, method, seed, variable.endswith(catalog.WRONG))
                 yield _failed(row, refused) if refused else _examined(session, row)
+    if sitting.scrub:
+        if refused:
+            yield from (Scrub(sitting.program, wrong, failure=refused) for wrong in (False, True))
+        else:
+            yield from scrub_program(sitting.program)
 
 
 def _refusal(sitting: Sitting) -> str | None:
@@ -189,41 +198,20 @@ def _weight(program: str) -> float:
     return -len(card.variables) * float(card.facts.get("length", 1))
 
 
-_channel: Any = None
-"""In a process of the exam: the queue for progress and the flag that says to stop."""
+def _sit_apart(sitting: Sitting) -> list[Row | Scrub]:
+    marks = []
+    for mark in sit(sitting):
+        marks.append(mark)
+        crew.step()
+    return marks
 
 
-def _join(queue: "Queue[int]", stop: Flag) -> None:
-    global _channel
-    _channel = (queue, stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and says to stop
-
-
-def _sit_apart(sitting: Sitting) -> list[Row]:
-    queue, stop = _channel
-    rows = []
-    for row in sit(sitting, stop):
-        rows.append(row)
-        queue.put(1)
-    return rows
-
-
-def _side_by_side(sittings: Sequence[Sitting]) -> Generator[Event, None, list[Row]]:
-    context = multiprocessing.get_context("spawn")
-    queue, stop = context.Queue(), context.Event()
-    pool = ProcessPoolExecutor(cores(), mp_context=context, initializer=_join, initargs=(queue, stop))
-    done, rows = 0, []
-    try:
-        waiting: set[Future[list[Row]]] = {pool.submit(_sit_apart, sitting) for sitting in sittings}
-        while waiting:
-            finished, waiting = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
-            for future in finished:
-                rows += future.result()
-            while not queue.empty():
-                done += queue.get()
-                yield Advance(done)
-        yield Advance(len(rows))
-        return rows
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
+def _side_by_side(sittings: Sequence[Sitting]) -> Generator[Event, None, list[Row | Scrub]]:
+    with closing(crew.side_by_side(_sit_apart, sittings)) as steps:
+        while True:
+            try:
+                yield Advance(next(steps).steps)
+            except StopIteration as end:
+                marks = [mark for part in end.value for mark in part]
+                yield Advance(len(marks))
+                return marks

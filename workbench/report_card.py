@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engines.score import Score, wilson
+from workbench import scrub_exam
+from workbench.scrub_exam import Scrub
 
 REGIME = "cross position, variable length"
 """What counts as truth depends on the interventions: the value goes from any position of a source to any of a base."""
@@ -63,15 +65,16 @@ class Summary:
 
 @dataclass(frozen=True)
 class Report:
-    """All rows, and notes on what was left out."""
+    """All rows, what causal scrubbing said of each program's hypotheses, and notes on what was left out."""
 
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     seconds: float
+    scrubs: tuple[Scrub, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether ``MUST_FIND`` methods found all they had to, every wrong twin was rejected, and nothing failed."""
+        """Whether ``MUST_FIND`` methods found all they had to, all that is wrong was rejected, and nothing failed."""
         return not self.faults
 
     @property
@@ -86,7 +89,7 @@ class Report:
                 found.append(f"{name} believed a wrong variable")
             elif row.method in MUST_FIND and row.found is False:
                 found.append(f"{name} did not find the variable; it claims {row.site}")
-        return tuple(found)
+        return (*found, *scrub_exam.faults(self.scrubs))
 
     @property
     def summaries(self) -> tuple[Summary, ...]:
@@ -105,17 +108,20 @@ class Report:
             "seconds": self.seconds,
             "summary": [asdict(summary) for summary in self.summaries],
             "rows": [asdict(row) for row in self.rows],
+            "scrubs": [one.record for one in self.scrubs],
         }
 
     @property
     def text(self) -> str:
         """Rows by program, then a line a method, then the verdict; at most 132 columns."""
-        lines = [HEADER]
+        lines = [HEADER] if self.rows else []
         for program in dict.fromkeys(row.program for row in self.rows):
             lines += ["", f"rasp.{program}/compiled"]
             lines += [_line(row) for row in self.rows if row.program == program]
-        lines += ["", *LEGEND, ""]
-        lines += [SUMMARY, *(_total(summary) for summary in self.summaries), ""]
+        if self.rows:
+            lines += ["", *LEGEND, "", SUMMARY, *(_total(summary) for summary in self.summaries), ""]
+        if self.scrubs:
+            lines += [*scrub_exam.lines(self.scrubs), ""]
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"fault: {fault}" for fault in self.faults]
         lines.append(f"{'passed' if self.passed else 'NOT PASSED'} in {self.seconds:.0f} s")
