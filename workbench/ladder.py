@@ -214,9 +214,9 @@ def sit(program: str, paper: Paper, certificates: Path) -> Iterator[Sat]:
 
 
 def _write(folder: Path, program: str, found: Sequence[Sat]) -> None:
-    networks = [
-        {**dataclasses.asdict(one), "marks": [_brief(dataclasses.asdict(mark)) for mark in one.marks]} for one in found
-    ]
+    networks = [dataclasses.asdict(one) for one in found]
+    for network in networks:
+        network["marks"] = [_brief(mark) for mark in network["marks"]]
     record = {"program": program, "source": provenance.source(), "networks": networks}
     disk.replace(folder / f"{program}.json", disk.encode(record), durable=False)
 
