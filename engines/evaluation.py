@@ -214,10 +214,18 @@ def joint(
 def hold_out(problem: Problem, handle: Handle, finished: Pieces) -> tuple[Quality, Controls]:
     """The handle's scores on test pairs, with its controls on the same pairs.
 
-    A finished sweep of the test pairs over all candidate sites saves running what it holds.
+    A finished sweep of the test pairs over all candidate sites saves running what it holds; and where pieces are shared
+    one claim about one problem is scored once, however many methods make it.
     """
+    if isinstance(finished, Shared):
+        name = f"held out {parts_digest(handle.parts)}"
+        return finished.once(problem, name, lambda: _held_out(problem, handle.parts, finished))
+    return _held_out(problem, handle.parts, finished)
+
+
+def _held_out(problem: Problem, parts: Sequence[Part], finished: Pieces) -> tuple[Quality, Controls]:
     drawn = _random_sites(problem)
-    patches = [handle.parts, full(problem.model, dict.fromkeys(part.site.whole for part in handle.parts))]
+    patches = [parts, full(problem.model, dict.fromkeys(part.site.whole for part in parts))]
     patches += [(part,) for part in full(problem.model, drawn)]
     pairs, asked = problem.test, problem.target
     ready = _swept(problem, finished, {part.site for patch in patches for part in patch})

@@ -5,8 +5,9 @@ are the shared sweep's, in proportion to the layers computed. A single run never
 what else was asked.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -19,6 +20,8 @@ from engines.model import Batch, Model
 from engines.score import Cost
 from engines.site import Site
 from engines.task import Pairs
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,19 @@ class _Known:
 
 
 class Shared(dict[str, Mapping[str, Tensor]]):
-    """Finished pieces, and whole sweeps that others may be taken from."""
+    """Finished pieces, whole sweeps that others may be taken from, and what several methods ask alike."""
 
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[tuple[str, str], _Known] = {}
+        self._once: dict[tuple[int, str], tuple[object, Any]] = {}
+
+    def once(self, asked: object, name: str, make: Callable[[], Result]) -> Result:
+        """What ``make`` gave when this was first called with this name and this very object, which is kept."""
+        key = (id(asked), name)
+        if key not in self._once:
+            self._once[key] = (asked, make())
+        return self._once[key][1]
 
     def share(self, model: Model, pairs: Pairs, sites: Sequence[Site], swept: Taken) -> None:
         """Share the full swaps at ``sites`` on ``pairs``."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from engines.activations import Activations
-from engines.evaluation import full, share, sweep
+from engines.evaluation import full, full_swap_handle, hold_out, joint, share, sweep
 from engines.events import drain
 from engines.intervene import Jobs, swapped
 from engines.joint import calibrate, subsets
@@ -84,6 +85,25 @@ def test_a_sweep_is_not_taken_from_other_pairs_or_another_network() -> None:
     assert shared.taken(asked.model, asked.fit, parts) is not None
     assert shared.taken(asked.model, asked.test, parts) is None
     assert shared.taken(other.model, asked.fit, parts) is None
+
+
+def test_a_claim_is_scored_once_for_all_who_make_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, other = (problem(network("histogram"), "count", seed) for seed in (0, 1))
+    shared, runs = Shared(), []
+    for each in (asked, other):
+        drain(share(each.model, each.test, each.sites, shared))
+    claims = [full_swap_handle("count", site, asked.model, None) for site in asked.sites[-2:]]
+
+    def counted(*given: Any) -> tuple[Tensor, Tensor]:
+        runs.append(given)
+        return joint(*given)
+
+    monkeypatch.setattr("engines.evaluation.joint", counted)
+    for _ in range(2):
+        for each in (asked, other):
+            for handle in (*claims, replace(claims[0], calibration=0.5)):
+                assert hold_out(each, handle, shared) == hold_out(each, handle, dict(shared))
+    assert len(runs) == 2 * len(claims) + 2 * 2 * 3
 
 
 def test_a_remembered_model_gives_and_counts_the_same() -> None:
