@@ -212,11 +212,15 @@ def demo(name: str) -> DemoCard:
     constant = _constant(_parse(file), "DEMO")
     if not isinstance(constant, ast.Call):
         raise InvalidModel(f"{file} has no DEMO; write 'DEMO = Demo(name={stem!r}, ...)'")
-    facts = {each.arg: each.value.value for each in constant.keywords if isinstance(each.value, ast.Constant)}
+    written = {
+        each.arg: each.value.value
+        for each in constant.keywords
+        if isinstance(each.value, ast.Constant) and isinstance(each.value.value, str)
+    }
     for key in ("title", "summary"):
-        if not isinstance(facts.get(key), str):
+        if key not in written:
             raise InvalidModel(f"{file}: {key} must be written out, as in '{key}=\"...\"'")
-    return DemoCard(name, stem, facts["title"], facts["summary"])
+    return DemoCard(name, stem, written["title"], written["summary"])
 
 
 def card(task: str) -> ProgramCard | TaskCard:
