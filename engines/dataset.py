@@ -38,7 +38,8 @@ class Dataset:
     ``columns`` are what the graph's inputs read. ``features`` give each datum's value, or a function that computes all
     of them when first asked. ``weights`` are probabilities (None: all equal; fractions keep everything exact); data of
     weight 0 are never references, but a source may name them. ``subsets`` are named rows, for sources such as
-    corrupted inputs. ``show`` is how each datum is written for people. Raises ``InvalidModel`` for columns, features or
+    corrupted inputs. ``show`` is how each datum is written for people. ``slices`` are features by whose values results
+    are reported apart when nobody asks for others. Raises ``InvalidModel`` for columns, features or
     weights of unequal length, ``InsufficientData`` for no data.
     """
 
@@ -48,6 +49,7 @@ class Dataset:
     weights: Sequence[Fraction | float] | None = None
     subsets: Mapping[str, Sequence[int]] = field(default_factory=dict)
     show: Sequence[str] | None = None
+    slices: tuple[str, ...] = ()
     _known: dict[tuple[str, ...], Classes] = field(default_factory=dict, init=False, repr=False)
     _values: dict[str, Sequence[Hashable]] = field(default_factory=dict, init=False, repr=False)
 

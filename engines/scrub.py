@@ -47,20 +47,24 @@ class Plan:
     ``budget`` is how many rows of components an enumeration may compute (None: ``BUDGET`` where exact was asked for,
     ``QUICK`` where not).
 
-    ``slices`` are features by whose values everything is reported apart. ``ablations``: also with zero and mean instead
-    of resampling.
+    ``slices`` are features by whose values everything is reported apart (None: those that the data name).
+    ``ablations``: also with zero and mean instead of resampling.
     """
 
     exact: bool = False
     samples: int | None = None
     seed: int = 0
     budget: int | None = None
-    slices: tuple[str, ...] = ()
+    slices: tuple[str, ...] | None = None
     ablations: bool = True
 
     def __post_init__(self) -> None:
         if self.exact and self.samples is not None:
             raise InvalidSetting(f"exact and {self.samples} samples were both asked for; choose one")
+
+    def sliced_by(self, data: Dataset) -> tuple[str, ...]:
+        """The features by whose values results are reported apart."""
+        return data.slices if self.slices is None else self.slices
 
     @property
     def rows(self) -> int:
@@ -171,7 +175,7 @@ def scrub(graph: Graph, data: Dataset, hypothesis: Hypothesis, plan: Plan | None
     if not random.exact:
         notices.append("the randomised loss is sampled: there are too many pairs of label and output")
     measured = _Measured(data, original, law, random, best.per_datum)
-    slices = [one for feature in how.slices for one in measured.slices(feature)]
+    slices = [one for feature in how.sliced_by(data) for one in measured.slices(feature)]
     ablations = yield from _ablations(plain, data, tree, how, measured) if how.ablations else _nothing()
     references, changes = measured.changes()
     total = measured.losses(np.ones(data.n, dtype=bool))

@@ -33,6 +33,8 @@ ANSWER = "answer"
 """The feature that holds the right answers."""
 NEARLY = ("compressed", "soft")
 """Rungs whose networks equal the compiled one in the states that they were made for, and not in all."""
+FEW = 8
+"""So many answers are reported apart."""
 DRAWS = 2_000
 """Scrubbed runs on which the true hypothesis about such a network is tried."""
 
@@ -60,7 +62,13 @@ def subject(
     answers = drawn.values(known.compiled.output.name)
     columns = {TOKENS: aligned(ids.tolist()), LABEL: answer.encode(answers, drawn.length)}
     show = [f"{_written(tokens)} -> {_written(given)}" for tokens, given in zip(drawn.tokens, answers, strict=True)]
-    return graph, Dataset(network.name, columns, _features(drawn), show=show)
+    features = _features(drawn)
+    return graph, Dataset(network.name, columns, features, show=show, slices=_slices(answers))
+
+
+def _slices(answers: Sequence[Sequence[object]]) -> tuple[str, ...]:
+    """The whole answer if it takes few values, else the first position's."""
+    return (ANSWER,) if len(set(answers)) <= FEW else (f"{ANSWER}@0",)
 
 
 @lru_cache(maxsize=512)

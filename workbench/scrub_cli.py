@@ -128,7 +128,7 @@ def _plan(
         samples=samples,
         seed=seed,
         budget=budget,
-        slices=tuple(slices or ()),
+        slices=None if slices is None else tuple(slices),
         ablations=ablations,
     )
 

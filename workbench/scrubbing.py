@@ -39,7 +39,7 @@ def run(
     torch.set_num_threads(1)  # sums depend on it: one gives the same result on every machine
     graph, data = subjects.subject(hypothesis)
     rewritten = check(hypothesis, graph, data).graph
-    for feature in plan.slices:  # a wrong name is said before anything runs
+    for feature in plan.slices or ():  # a wrong name is said before anything runs
         data.values(feature)
     hashes = {"hypothesis": hypothesis.digest(), "graph": rewritten.digest(), "data": data.digest()}
     asked = {**hashes, "plan": asdict(plan), "source": provenance.source()}
