@@ -30,6 +30,8 @@ from engines.treeify import Ablated, Apply, Gather, Term, Treeified, distinct
 
 BUDGET = 2_000_000
 """Rows of components that an enumeration may compute."""
+ROUNDING = 1e-9
+"""By how much a whole number of samples may be missed when shares are rounded up."""
 BATCH_BYTES = 2**29
 """Memory that the values of one batch of samples may take."""
 
@@ -286,8 +288,8 @@ def _weights(values: Any, like: np.ndarray) -> np.ndarray:
 def references(data: Dataset, samples: int, seed: int) -> tuple[Rows, np.ndarray, Rows | None]:
     """Reference data, their weights, and their strata.
 
-    Each datum is a stratum of its own with a share of the samples near its probability, where at least two fall to each
-    on average (a datum never gets less than two); else they are drawn from all data at once, without strata. Raises
+    Each datum is a stratum of its own with its share of the samples, rounded up and never less than two, where that many
+    fall to each on average; else they are drawn from all data at once, without strata. Raises
     ``InsufficientData`` for less than two samples.
     """
     if samples < 2:
@@ -297,7 +299,7 @@ def references(data: Dataset, samples: int, seed: int) -> tuple[Rows, np.ndarray
     if samples < 2 * len(rows):
         places = np.searchsorted(np.cumsum(weights[rows]), uniforms(seed, "", samples), side="right")  # no slot's name
         return rows[np.minimum(places, len(rows) - 1)], np.full(samples, 1 / samples), None
-    shares = np.maximum(np.floor(weights[rows] * samples).astype(np.int64), 2)
+    shares = np.maximum(np.ceil(weights[rows] * samples - ROUNDING).astype(np.int64), 2)
     found = np.repeat(rows, shares)
     return found, np.repeat(weights[rows] / shares, shares), found
 
