@@ -52,7 +52,7 @@ def _joined(first: Hypothesis, second: Hypothesis) -> Measure:
 DEMO = Demo(
     name="adversary",
     title="The adversary",
-    summary="Features that a claim left out are found by joining each: the setting moves the game's estimate most.",
+    summary="Each feature that a claim left out is joined to it: the setting moves the game most for its bits.",
     story="""\
 Two people who disagree about a network can join their hypotheses: what either of them forbids to swap stays. If the
 first was right to call something irrelevant, keeping it changes nothing. So an adversary tries features, one after the
