@@ -34,7 +34,11 @@ Samples = Annotated[
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of what is sampled.")]
 Slices = Annotated[
     list[str] | None,
-    typer.Option("--slice", metavar="FEATURE", help="Report apart by the values of a feature; may be repeated."),
+    typer.Option(
+        "--slice",
+        metavar="FEATURE",
+        help="Report apart by the values of a feature; may be repeated [default: as the data say].",
+    ),
 ]
 Budget = Annotated[
     int | None,
@@ -322,8 +326,9 @@ def list_demos(as_json: AsJson = False) -> int:
 
 def list_scrubs(as_json: AsJson = False, folder: StoreFolder = None) -> int:
     """Finished scrubs in the store; 'workbench show ID' shows one."""
-    scrubs = Scrubs(open_store(folder).scrubs)
-    records = [record for name in scrubs.ids if (record := scrubs.record(name)) is not None]
+    records, damaged = Scrubs(open_store(folder).scrubs).listing()
     heads = [{key: record[key] for key in ("id", "subject", "exact", "samples", "seed", "total")} for record in records]
     put(heads, scrub_text.scrubs(heads), as_json)
+    if damaged:
+        note(f"{len(damaged)} scrubs cannot be read and are not listed: {', '.join(damaged)}; see 'workbench show ID'")
     return OK

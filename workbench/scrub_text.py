@@ -13,6 +13,8 @@ BAR = 40
 """The longest bar of the histogram."""
 EXACT = 24
 """The longest fraction that is written; a longer one is only said to be exact."""
+NODES = 16
+"""The longest names of nodes, or of a slice, in a row."""
 KEPT = 24
 """The longest list of features in a row."""
 ROUNDING = 1e-9
@@ -279,8 +281,8 @@ def adversary(record: Record, top: int) -> str:
         rows.append(
             (
                 one["feature"],
-                label(", ".join(one["nodes"]), 16),
-                label(change["where"], 16),
+                _where(one["nodes"]),
+                label(change["where"], NODES),
                 number(change["estimate"]["value"]),
                 _margin(change["estimate"], record["critical"]),
                 f"{one['bits']:.3f}",
@@ -292,6 +294,12 @@ def adversary(record: Record, top: int) -> str:
     if len(record["ranked"]) > top:
         lines.append(f"and {len(record['ranked']) - top} more: --top {len(record['ranked'])}")
     return "\n".join([*lines, *([""] if record["warnings"] else []), *_sentences(record["warnings"])])
+
+
+def _where(nodes: Sequence[str]) -> str:
+    """The nodes that a feature was joined to, or how many they are."""
+    named = ", ".join(nodes)
+    return label(named, NODES) if len(nodes) == 1 or len(named) <= NODES else f"{len(nodes)} nodes"
 
 
 def _margin(estimate: Record, critical: float) -> str:

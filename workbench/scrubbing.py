@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -39,6 +39,7 @@ def run(
     torch.set_num_threads(1)  # sums depend on it: one gives the same result on every machine
     graph, data = subjects.subject(hypothesis)
     rewritten = check(hypothesis, graph, data).graph
+    plan = replace(plan, slices=plan.sliced_by(data))
     for feature in plan.slices or ():  # a wrong name is said before anything runs
         data.values(feature)
     hashes = {"hypothesis": hypothesis.digest(), "graph": rewritten.digest(), "data": data.digest()}

@@ -59,6 +59,16 @@ class Scrubs:
             raise CorruptRun(f"{file} is not as it was written: its checksum is another; {AGAIN}")
         return record
 
+    def listing(self) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+        """Every result that can be read, and the ids of those that cannot."""
+        records, damaged = [], []
+        for name in self.ids:
+            try:
+                records.append(self.record(name))
+            except CorruptRun:
+                damaged.append(name)
+        return [record for record in records if record is not None], tuple(damaged)
+
     def keep(self, record: Mapping[str, Any], hypothesis: str, values: bytes) -> dict[str, Any]:
         """Write a finished scrub, the result last; returns the record as it is read. Raises ``StoreUnwritable``."""
         folder = self.root / record["id"]

@@ -225,7 +225,10 @@ def test_a_damaged_result_is_named(
     (name,) = scrubs.ids
     file = scrubs.root / name / "result.json"
     file.write_text(damage(file.read_text()))
-    for command in (["show", name], ["scrub", "game.toml"], ["ls", "scrubs"]):
+    assert main(["ls", "scrubs"]) == 0
+    told = f"1 scrubs cannot be read and are not listed: {name}; see 'workbench show ID'\n"
+    assert capsys.readouterr().err == told
+    for command in (["show", name], ["scrub", "game.toml"]):
         assert main(command) == 3
         told = capsys.readouterr().err
         assert f"workbench: {file} {sentence}" in told
