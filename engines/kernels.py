@@ -103,13 +103,16 @@ def kernel(slot: Slot, data: Dataset, *, exact: bool = True) -> Kernel:
 
 
 def _within(name: str, probabilities: np.ndarray, allowed: Rows, classes: Rows) -> Kernel:
-    """The data among ``allowed`` of each class, as probable as in the data; equally probable if none has a weight."""
-    weights = probabilities[allowed]
-    if not (weights > 0).any():
-        weights = _equal(len(allowed), probabilities)
-    order = np.argsort(classes[allowed], kind="stable")
-    rows, weights = allowed[order], weights[order]
-    starts = np.searchsorted(classes[rows], np.arange(int(classes.max()) + 2)).astype(np.int64)
+    """The data among ``allowed`` of each class, as probable as in the data.
+
+    Data without weight are drawn only where none of their class has one: then all of them, equally probable.
+    """
+    count = int(classes.max()) + 1
+    rows = allowed[np.argsort(classes[allowed], kind="stable")]
+    weighted = np.bincount(classes[rows[probabilities[rows] > 0]], minlength=count) > 0
+    rows = rows[(probabilities[rows] > 0) | ~weighted[classes[rows]]]
+    weights = np.where(weighted[classes[rows]], probabilities[rows], _equal(len(rows), probabilities))
+    starts = np.searchsorted(classes[rows], np.arange(count + 1)).astype(np.int64)
     return Kernel(name, classes, rows, starts, _normalised(weights, starts))
 
 
