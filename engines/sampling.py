@@ -288,8 +288,8 @@ def _weights(values: Any, like: np.ndarray) -> np.ndarray:
 def references(data: Dataset, samples: int, seed: int) -> tuple[Rows, np.ndarray, Rows | None]:
     """Reference data, their weights, and their strata.
 
-    Each datum is a stratum of its own with its share of the samples, rounded up and never less than two, where that many
-    fall to each on average; else they are drawn from all data at once, without strata. Raises
+    Each datum is a stratum of its own with its share of the samples, rounded up and never less than two, where that
+    many fall to each on average; else they are drawn from all data at once, without strata. Raises
     ``InsufficientData`` for less than two samples.
     """
     if samples < 2:

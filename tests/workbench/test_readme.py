@@ -1,5 +1,6 @@
 """The README's promises: its method in one file is listed, shown and run, and its commands are commands."""
 
+import doctest
 import re
 import shlex
 from pathlib import Path
@@ -12,7 +13,8 @@ from workbench import catalog
 from workbench.cli import main
 from workbench.spec import Cell
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text()
+FILE = Path(__file__).parent.parent.parent / "README.md"
+README = FILE.read_text()
 
 
 @pytest.fixture
@@ -45,3 +47,9 @@ def test_the_names_in_the_readme_exist(line: str, capsys: pytest.CaptureFixture[
     else:
         assert main(words) == 0
         assert capsys.readouterr().out
+
+
+def test_the_session_in_the_readme_says_what_it_shows() -> None:
+    found = doctest.testfile(str(FILE), module_relative=False)
+    assert found.attempted > 5
+    assert found.failed == 0
