@@ -63,17 +63,20 @@ class Ablated:
 class Apply:
     """A node computed anew from its ports; ``inputs`` has one term for each writer of each port, in order.
 
-    ``interp`` names the node of the interpretation that it stands for (None: a path only runs through it), whose datum
-    is ``slot``.
+    ``owners`` says whose each of these is: of a node of the interpretation, a group, or nobody's (None). ``interp``
+    names the node of the interpretation that it stands for (None: a path only runs through it), whose datum is
+    ``slot``.
     """
 
     node: str
     inputs: tuple[tuple["Term", ...], ...]
+    owners: tuple[tuple["Owner", ...], ...]
     interp: str | None
     slot: int
 
 
 Term: TypeAlias = Gather | Ablated | Apply
+Owner: TypeAlias = InterpNode | Group | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +208,7 @@ class _Builder:
     _paths: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     _slot_of: dict[tuple[object, ...], int] = field(default_factory=dict)
     _met: set[tuple[int, str]] = field(default_factory=set)
+    _onward: dict[tuple[object, ...], tuple[_Claim, ...]] = field(default_factory=dict)
     _leading: dict[tuple[tuple[str, ...], str], frozenset[str]] = field(default_factory=dict)
 
     def build(self) -> Treeified:
@@ -267,8 +271,7 @@ class _Builder:
             told = f"group {number + 1} of node {node.name!r}"
             resolved = {path: resolve(self.graph, path, told, self._via(node)) for path in group.paths}
             claims += [_Claim(group, path, self._tail(way, node, told)) for path, way in resolved.items()]
-        inputs = self._inputs(node, slot, end, tuple(claims))
-        term = Apply(end, inputs, node.name, slot)
+        term = Apply(end, *self._inputs(node, slot, end, tuple(claims)), node.name, slot)
         self._interned["interp", node.name] = term
         for claim in claims:
             if (id(claim.owner), claim.whole) not in self._met:
@@ -294,14 +297,18 @@ class _Builder:
 
     def _inputs(
         self, node: InterpNode, slot: int, reader: str, claims: tuple[_Claim, ...]
-    ) -> tuple[tuple[Term, ...], ...]:
-        """Terms for all ports of ``reader``, which lies in the region of ``node``."""
-        return tuple(
-            tuple(self._edge(node, slot, (reader, port, writer), claims) for writer in writers)
+    ) -> tuple[tuple[tuple[Term, ...], ...], tuple[tuple[Owner, ...], ...]]:
+        """Terms for all ports of ``reader``, which lies in the region of ``node``, and whose they are."""
+        ports = [
+            [self._edge(node, slot, (reader, port, writer), claims) for writer in writers]
             for port, writers in self.graph.nodes[reader].ports.items()
-        )
+        ]
+        terms = tuple(tuple(term for term, _ in port) for port in ports)
+        return terms, tuple(tuple(owner for _, owner in port) for port in ports)
 
-    def _edge(self, node: InterpNode, slot: int, edge: tuple[str, str, str], claims: tuple[_Claim, ...]) -> Term:
+    def _edge(
+        self, node: InterpNode, slot: int, edge: tuple[str, str, str], claims: tuple[_Claim, ...]
+    ) -> tuple[Term, Owner]:
         reader, port, writer = edge
         whole, further = self._followed(claims, port, writer)
         owners = list({id(claim.owner): claim.owner for claim in whole}.values())
@@ -314,17 +321,20 @@ class _Builder:
             )
         if owners:
             self._met.update((id(claim.owner), claim.whole) for claim in whole)
-            return self._owned(node, slot, owners[0], edge)
+            return self._owned(node, slot, owners[0], edge), owners[0]
         if further:
             key = ("through", node.name, writer, tuple((id(claim.owner), claim.rest) for claim in further))
             if key not in self._interned:
                 self._check_size()
-                inputs = self._inputs(node, slot, writer, further)
-                self._interned[key] = Apply(writer, inputs, None, slot)
-            return self._interned[key]
+                self._interned[key] = Apply(writer, *self._inputs(node, slot, writer, further), None, slot)
+                self._onward[key] = further
+            for one, claim in zip(self._onward[key], further, strict=True):
+                if (id(one.owner), one.whole) in self._met:
+                    self._met.add((id(claim.owner), claim.whole))
+            return self._interned[key], None
         if node.parent is None and reader == self.graph.output and port in self.graph.labels:
-            return self._gather(writer, slot)
-        return self._sourced(node, slot, node.other, (("other",), edge))
+            return self._gather(writer, slot), None
+        return self._sourced(node, slot, node.other, (("other",), edge)), None
 
     def _followed(
         self, claims: tuple[_Claim, ...], port: str, writer: str
