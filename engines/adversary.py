@@ -264,17 +264,24 @@ def _withheld_alone(data: Dataset, node: InterpNode, feature: str) -> float:
 def _withheld(
     graph: Graph, data: Dataset, base: Hypothesis, joins: Sequence[_Join]
 ) -> Steps[tuple[list[float], list[str]]]:
-    """The bits that each join withholds: of the scrubbed inputs, or of all drawn data where that is too large."""
+    """The bits that each join withholds: of the scrubbed inputs, or of all drawn data where that does not serve.
+
+    That is where it is too large, and where the reference is no input of the run (no label is read): a join may then
+    move a slice, which is one of references, and leave the entropy of the inputs as it is.
+    """
     yield Stage("bits", len(joins), "joins")
-    try:
-        free, found = entropy(treeify(graph, base), data).bits, []
-        for join in joins:
-            found.append(free - entropy(treeify(graph, _joined(base, join)), data).bits)
-            yield Advance(len(found))
-        return found, []
-    except TooLarge as error:
-        alone = [sum(_withheld_alone(data, base.node(name), feature) for name in nodes) for feature, nodes in joins]
-        return alone, [f"bits are those of all drawn data, not of the scrubbed inputs only: {error}"]
+    tree, why = treeify(graph, base), "the reference is none of them"
+    if 0 in tree.copies:
+        try:
+            free, found = entropy(tree, data).bits, []
+            for join in joins:
+                found.append(free - entropy(treeify(graph, _joined(base, join)), data).bits)
+                yield Advance(len(found))
+            return found, []
+        except TooLarge as error:
+            why = str(error)
+    alone = [sum(_withheld_alone(data, base.node(name), feature) for name in nodes) for feature, nodes in joins]
+    return alone, [f"bits are those of all drawn data, not of the scrubbed inputs only: {why}"]
 
 
 def _told(base: Hypothesis, near: Sequence[str], idle: int, untried: Sequence[_Join]) -> list[str]:

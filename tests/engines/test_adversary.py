@@ -167,6 +167,16 @@ def test_bits_of_all_drawn_data_stand_in_where_those_of_the_inputs_are_too_large
     assert "bits are those of all drawn data, not of the scrubbed inputs only: more than the budget" in found.warnings
 
 
+def test_a_change_of_slices_only_has_its_bits_where_no_label_is_read():
+    graph = Graph("copy", (Node.input("side"), Node.of("out", ("side",), Fraction)), "out")
+    data = Dataset.of("sides", [{"side": side} for side in (0, 0, 1, 1)], {})
+    nodes = (InterpNode("out", ("out",)), InterpNode("side", ("out <- side",), "out"))
+    _, found = drain(adversary(graph, data, Hypothesis("copy", nodes), ("side",), Plan(slices=("side",))))
+    assert (moved(found.ranked[0]), moved(found.ranked[0], "side=1")) == (0, Fraction(1, 2))
+    assert (found.ranked[0].bits, found.ranked[0].per_bit) == (1, 1 / 2)
+    assert any("the reference is none of them" in warning for warning in found.warnings)
+
+
 def test_intervals_hold_for_all_changes_together():
     one, many = played(("right",)), played(GAME, Plan(slices=("setting",)))
     assert one.critical == pytest.approx(1.96, abs=1e-3)
