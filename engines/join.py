@@ -16,6 +16,7 @@ differently are not joined: how to is an open question there.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from typing import TypeAlias
 
 from engines.dataset import DATUM
@@ -327,8 +328,9 @@ class _Join:
         found: dict[str, str] = {}
         for ids in self.united:
             name = _together(one[1:] for one in ids)
-            taken = sum(other == name or other.startswith(f"{name}.") for other in set(found.values()))
-            found |= dict.fromkeys(ids, f"{name}.{taken + 1}" if taken else name)
+            numbered = chain([name], (f"{name}.{number}" for number in count(2)))
+            taken = set(found.values())
+            found |= dict.fromkeys(ids, next(one for one in numbered if one not in taken))
         return found
 
     def _check_tied(self) -> None:
@@ -349,9 +351,9 @@ class _Join:
 
     def _names(self) -> dict[str, str]:
         """A name for each node: as called, with its path where two are called alike."""
-        count = Counter(self.called)
+        often = Counter(self.called)
         return {
-            node.name: called if count[called] == 1 else f"{called}@{node.paths[0].replace(' ', '')}"
+            node.name: called if often[called] == 1 else f"{called}@{node.paths[0].replace(' ', '')}"
             for node, called in zip(self.nodes, self.called, strict=True)
         }
 
