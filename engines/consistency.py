@@ -16,7 +16,7 @@ from engines.column import Rows, combined
 from engines.dataset import Dataset
 from engines.errors import InvalidHypothesis
 from engines.kernels import Kernel, kernel
-from engines.treeify import Gather, Slot, Treeified, distinct
+from engines.treeify import Slot, Treeified
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,11 @@ def _other(law: Kernel, row: int) -> int | None:
 def inconsistencies(tree: Treeified, data: Dataset) -> tuple[Inconsistency, ...]:
     """Every interior node below the root whose feature is no function of its inputs' features on the data."""
     rows = np.flatnonzero(data.probabilities > 0)
-    read = exact_slots(tree)
     found = []
     for number, slot in enumerate(tree.slots[1:], start=1):
         inputs = [one for one in tree.slots if one.parent == number]
-        if not inputs or number in read:
-            continue  # a leaf, or one whose own datum enters
+        if number in tree.copies:
+            continue  # its own datum enters: a leaf, or a node with an exact input
         mine = told(slot, data)[rows]
         theirs = np.zeros(len(rows), dtype=np.int64)
         for one in inputs:
@@ -129,13 +128,6 @@ def inconsistencies(tree: Treeified, data: Dataset) -> tuple[Inconsistency, ...]
                 found.append(Inconsistency(slot.name, slot.feature, names, known, row))
                 break
     return tuple(found)
-
-
-def exact_slots(tree: Treeified) -> frozenset[int]:
-    """Slots of interior nodes whose own datum enters as an input."""
-    parents = {slot.parent for slot in tree.slots}
-    gathered = {term.slot for term in distinct(tree.root) if isinstance(term, Gather)}
-    return frozenset(gathered & {number for number in range(len(tree.slots)) if number in parents})
 
 
 def told(slot: Slot, data: Dataset) -> Rows:

@@ -87,11 +87,13 @@ def closed_form(tree: Treeified, data: Dataset) -> float:
 def lemma_1(tree: Treeified, data: Dataset) -> tuple[str, ...]:
     """What violates Lemma 1, a sentence each: nothing where all data are drawn by agreement.
 
-    Every datum must have the law of the data, and the joint features of a node's inputs in the scrub the law that they
-    have on the data. Compared exactly where weights are fractions.
+    Every datum must have the law of the data, and the features of a node and of its inputs in the scrub the joint law
+    that they have on the data; where the node's own datum enters (a label), it stands for the feature. Compared to
+    within rounding.
     """
     kernels = {number: kernel(slot, data) for number, slot in enumerate(tree.slots) if number}
     features = [told(slot, data) for slot in tree.slots]
+    own = [np.arange(data.n) if number in tree.copies else feature for number, feature in enumerate(features)]
     laws: dict[int, Mapping[int, Any]] = {}
     found = []
     for number, slot in enumerate(tree.slots):
@@ -104,14 +106,14 @@ def lemma_1(tree: Treeified, data: Dataset) -> tuple[str, ...]:
         for row, weight in laws[number].items():
             joint = itertools.product(*(_classes(kernels[at], features[at], row).items() for at in inputs))
             for choice in joint:
-                key = tuple(value for value, _ in choice)
+                key = (int(own[number][row]), *(value for value, _ in choice))
                 scrubbed[key] = scrubbed.get(key, 0) + weight * _product(part for _, part in choice)
         known: dict[Symbol, Any] = {}
         for row, weight in _law(data).items():
-            key = tuple(int(features[at][row]) for at in inputs)
+            key = (int(own[number][row]), *(int(features[at][row]) for at in inputs))
             known[key] = known.get(key, 0) + weight
         if _differ(scrubbed, known):
-            found.append(f"the inputs of {slot.name!r} do not have the joint features that they have on the data")
+            found.append(f"{slot.name!r} and its inputs do not have the joint features that they have on the data")
     return tuple(found)
 
 
@@ -184,10 +186,10 @@ class _Meter:
         inputs = self._inputs[slot]
         if slot not in self._visible:
             assert isinstance(symbol, tuple)
-            return sum(self._residual(one, part) for one, part in zip(inputs, symbol, strict=True))
+            return sum((self._residual(one, part) for one, part in zip(inputs, symbol, strict=True)), start=0.0)
         if self._overlaps(slot):
             assert isinstance(symbol, int)
-            return sum(self.bits(one, int(self._kernel(one).of[symbol])) for one in inputs)
+            return sum((self.bits(one, int(self._kernel(one).of[symbol])) for one in inputs), start=0.0)
         assert isinstance(symbol, int)
         own = _bits(weight for _, weight in self._support(slot, symbol))
         return own + sum(
@@ -252,4 +254,4 @@ def _mass(classes: Rows, weights: np.ndarray) -> np.ndarray:
 
 def _bits(law: Iterable[Any]) -> float:
     """Entropy of a law in bits."""
-    return -sum(float(part) * log2(part) for part in law if part > 0)
+    return -sum((float(part) * log2(part) for part in law if part > 0), start=0.0)
