@@ -24,7 +24,24 @@ HEAVY = (
     "tracr",
     "haiku",
 )
-SCREEN = ("app", "keys", "output", "spec", "store", "catalog", "disk", "process", "text", "provenance", "worker", "cli")
+SCREEN = (
+    "app",
+    "keys",
+    "display",
+    "input",
+    "output",
+    "place",
+    "start",
+    "spec",
+    "store",
+    "catalog",
+    "disk",
+    "process",
+    "text",
+    "provenance",
+    "worker",
+    "cli",
+)
 """Modules of the screen's process, and what they stand on."""
 
 
