@@ -1,0 +1,1 @@
+"""Widgets that draw arrays, tables, series and tokens, and know no nouns."""

@@ -1,0 +1,186 @@
+"""What the widgets have in common: ramps of glyphs and colours, short numbers, and a canvas that draws by lines.
+
+The colours are of the 256-colour cube, so 256 colours and 16 million are the same picture and each costs few bytes.
+Whatever has a colour has a digit or a ramp's glyph as well.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from rich.color import Color
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from workbench.display import Colours, Display, Glyphs
+from workbench.tok import fit, tok
+
+Line = list[Segment]
+
+RAMP = (17, 18, 19, 20, 26, 32, 38, 44, 50, 86, 122, 158)
+SIGNED = (160, 167, 174, 181, 255, 152, 110, 68, 25)
+FEW = (4, 6, 7, 15)
+"""With 16 colours: four levels of background."""
+FEW_SIGNED = (1, 9, 15, 12, 4)
+DARK = frozenset({17, 18, 19, 20, 26, 32, 38, 160, 68, 25, 4, 1, 12})
+"""Backgrounds that need white text."""
+LINES = (50, 220, 203, 147, 113, 255)
+"""Colours of several series, which also have letters."""
+FEW_LINES = (14, 11, 9, 13, 10, 15)
+
+GLYPHS: Mapping[Glyphs, str] = {"full": "▁▂▃▄▅▆▇█", "blocks": "░▒▓█", "ascii": ".:-=+*#%@"}
+"""The lowest glyph is never blank: blank is no value."""
+MISSING: Mapping[Glyphs, str] = {"full": "·", "blocks": "·", "ascii": "_"}
+UNDEFINED = "?"
+CURSOR: Mapping[Glyphs, str] = {"full": "▸", "blocks": ">", "ascii": ">"}
+SIDE: Mapping[Glyphs, str] = {"full": "│", "blocks": "│", "ascii": "|"}
+
+PLAIN = Style()
+DIM = Style(dim=True)
+BOLD = Style(bold=True)
+
+
+@lru_cache(maxsize=512)
+def shade(share: float, colours: Colours, signed: bool = False) -> Style:
+    """The style of a cell at ``share`` (0 to 1) of its scale."""
+    if colours == 0:
+        return PLAIN
+    ramps = (FEW, FEW_SIGNED) if colours == 16 else (RAMP, SIGNED)
+    ramp = ramps[signed]
+    number = ramp[_step(share, len(ramp))]
+    text = 15 if number in DARK else 0 if colours == 16 else 16
+    return Style(color=Color.from_ansi(text), bgcolor=Color.from_ansi(number))
+
+
+@lru_cache(maxsize=64)
+def cursor(colours: Colours, focused: bool) -> Style:
+    """The style of what is under the cursor; without colours and without the focus it is reverse video."""
+    if colours == 0 or not focused:
+        return Style(reverse=True, bold=focused)
+    return Style(color=Color.from_ansi(0), bgcolor=Color.from_ansi(220 if colours > 16 else 11), bold=True)
+
+
+@lru_cache(maxsize=64)
+def ink(place: int, colours: Colours) -> Style:
+    """The style of the series at ``place``."""
+    if colours == 0:
+        return PLAIN
+    ramp = LINES if colours > 16 else FEW_LINES
+    return Style(color=Color.from_ansi(ramp[place % len(ramp)]))
+
+
+def glyph(share: float, glyphs: Glyphs) -> str:
+    """The ramp's glyph at ``share`` (0 to 1)."""
+    ramp = GLYPHS[glyphs]
+    return ramp[_step(share, len(ramp))]
+
+
+def _step(share: float, count: int) -> int:
+    return min(count - 1, max(0, int(share * count)))
+
+
+def share_of(value: float, low: float, high: float) -> float:
+    """Where a value lies between two bounds, 0 to 1; in the middle when the bounds are the same."""
+    if not low < high:
+        return 0.5
+    return min(1.0, max(0.0, (value / 2 - low / 2) / (high / 2 - low / 2)))  # halves: no overflow
+
+
+def short(value: float, width: int = 4) -> str:
+    """A number in at most ``width`` (4 or more) cells: ``.964``, ``1.00``, ``12.4``, ``-1.6``, ``3e-5``.
+
+    Zero is ``0``; what is not zero never looks like it, unless not even its exponent fits, then its sign is kept.
+    """
+    if math.isnan(value):
+        return "nan"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if value == 0:
+        return "0"
+    for decimals in range(width - 1, -1, -1):
+        found = f"{value:.{decimals}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{decimals}f}"
+        if len(found) <= width and any(mark in "123456789" for mark in found):
+            return found
+    mantissa, _, exponent = f"{value:.0e}".partition("e")
+    found = f"{mantissa}e{int(exponent)}"
+    return found if len(found) <= width else ("-" if value < 0 else "+") + ("0" if abs(value) < 1 else "big")
+
+
+def exact(value: float | None) -> str:
+    """A value as words and digits, for the inspector."""
+    if value is None:
+        return "missing"
+    return "undefined (not a number)" if math.isnan(value) else f"{value:.6g}"
+
+
+def finite(values: Iterable[float | None]) -> list[float]:
+    """The values that are numbers."""
+    return [value for value in values if value is not None and math.isfinite(value)]
+
+
+def nearest(place: int, count: int) -> int:
+    """A place that exists, nearest to the one asked for; 0 if none does."""
+    return max(0, min(count - 1, place))
+
+
+def text_of(line: Iterable[Segment]) -> str:
+    """A line without its styles."""
+    return "".join(segment.text for segment in line)
+
+
+class Canvas(Widget, can_focus=True):
+    """A widget that draws itself line by line, for any size, and repaints only what has changed."""
+
+    DEFAULT_CSS = "Canvas { width: 1fr; height: 1fr; }"
+
+    def __init__(self, look: Display, *, name: str | None = None, id: str | None = None, classes: str | None = None):
+        super().__init__(name=name, id=id, classes=classes)
+        self.look = look
+
+    def line(self, y: int, width: int, height: int) -> Line:
+        """Line ``y`` of a picture of this size; shorter than ``width`` is filled up with blanks."""
+        raise NotImplementedError
+
+    def picture(self, width: int, height: int) -> str:
+        """The picture as plain text: for tests, and for who wants no screen."""
+        return "\n".join(text_of(self.line(y, width, height)).rstrip() for y in range(height))
+
+    def render_line(self, y: int) -> Strip:
+        """What Textual asks for."""
+        width, height = self.size
+        base = self.rich_style
+        if not width:
+            return Strip.blank(0, base)
+        return Strip(self.line(y, width, height)).adjust_cell_length(width, base).apply_style(base)
+
+    def repaint(self, *lines: int) -> None:
+        """Repaint these lines of the widget, as far as they are seen."""
+        seen = [Region(0, y, self.size.width, 1) for y in lines if 0 <= y < self.size.height]
+        if seen:
+            self.refresh(*seen)
+
+    def on_focus(self) -> None:
+        """The cursor looks another way with the focus."""
+        self.repaint(*self.cursor_lines())
+
+    on_blur = on_focus
+
+    def cursor_lines(self) -> tuple[int, ...]:
+        """Lines on which the cursor is seen."""
+        return tuple(range(self.size.height))
+
+    def tok(self, text: str, width: int) -> str:
+        """Text from data, at most so wide, in the glyphs of this terminal."""
+        return tok(text, width, ascii=self.look.glyphs == "ascii")
+
+    def fit(self, text: str, width: int, *, right: bool = False) -> str:
+        """Text from data, exactly so wide, in the glyphs of this terminal."""
+        return fit(text, width, ascii=self.look.glyphs == "ascii", right=right)
+
+    @property
+    def cursor_style(self) -> Style:
+        """The style of what is under the cursor."""
+        return cursor(self.look.colours, self.has_focus)
