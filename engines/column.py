@@ -97,6 +97,8 @@ def zeros(column: Column) -> Column:
 def mean(column: Column, weights: np.ndarray) -> Column:
     """The weighted mean as a column of one row; raises ``InvalidModel`` where the values are no numbers."""
     if isinstance(column, Tensor):
+        if not column.is_floating_point():
+            raise InvalidModel(f"values of type {column.dtype} are codes, so that they have no mean; resample instead")
         scale = torch.from_numpy(weights.astype(float)).to(column.dtype)
         return torch.einsum("r,r...->...", scale / scale.sum(), column)[None]
     return objects([sum(weight * _number(value) for weight, value in zip(weights, column, strict=True)) / sum(weights)])

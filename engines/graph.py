@@ -199,9 +199,11 @@ class Plain:
         """The sum of some nodes' values: what a port that reads them holds."""
         if len(writers) == 1:
             return self.value(writers[0])
-        if writers not in self._sums:
-            self._sums[writers] = self.sum(writers[:-1]) + self.value(writers[-1])
-        return self._sums[writers]
+        known = next((count for count in range(len(writers), 1, -1) if writers[:count] in self._sums), 1)
+        total = self.value(writers[0]) if known == 1 else self._sums[writers[:known]]
+        for count in range(known + 1, len(writers) + 1):  # what a later port reads begins with what an earlier one does
+            total = self._sums[writers[:count]] = total + self.value(writers[count - 1])
+        return total
 
     def _missing(self, name: str) -> list[str]:
         needed, waiting = set[str](), [name]

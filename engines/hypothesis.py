@@ -104,6 +104,11 @@ class InterpNode:
                 f"node {self.name!r} is drawn together with others and claims {', '.join(self.feature)}; "
                 "a shared datum is drawn freely: leave the feature out"
             )
+        if self.draw.kind in ("fixed", "dataset") and self.feature:
+            raise InvalidHypothesis(
+                f"node {self.name!r} is drawn by {self.draw} and claims {', '.join(self.feature)}; such a draw keeps "
+                "no feature: leave it out (dataset:NAME:FEATURE keeps one)"
+            )
 
     @property
     def identity(self) -> bool:

@@ -9,7 +9,7 @@ from engines.consistency import check_inputs, inconsistencies, vacuities
 from engines.dataset import Dataset
 from engines.errors import InvalidHypothesis, TooLarge, UnknownName
 from engines.graph import Graph, Node
-from engines.hypothesis import Group, Hypothesis, InterpNode, Source
+from engines.hypothesis import DRAWS, Group, Hypothesis, InterpNode, Source
 from engines.treeify import LIMIT, Apply, Gather, distinct, expand_all, treeify, unfolded
 
 
@@ -65,6 +65,14 @@ TOP = node("a", "loss <- top")
 def test_a_tree_is_a_tree(nodes: Sequence[InterpNode], sentence: str) -> None:
     with pytest.raises(InvalidHypothesis, match=re.escape(sentence)):
         Hypothesis("two layers", tuple(nodes))
+
+
+@pytest.mark.parametrize("draw", ["together:one", "fixed:3", "dataset:odd"])
+def test_a_draw_that_keeps_nothing_claims_nothing(draw: str) -> None:
+    source = Source.parse(draw, DRAWS)
+    with pytest.raises(InvalidHypothesis, match=r"node 'a' is drawn .* and claims parity; .* leave .* out"):
+        node("a", "loss <- top", feature=("parity",), draw=source)
+    assert node("a", "loss <- top", draw=source).draw == source
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_what_is_written_is_read_and_written_again(
             name=name,
             paths=paths,
             parent=drawn[parent % number][0] if number else None,
-            feature=() if draw[0] == "together" else tuple(features),
+            feature=() if draw[0] in ("together", "fixed", "dataset") else tuple(features),
             draw=Source(*draw),
             other=Source(*other),
             groups=tuple(Group(some, Source(*source)) for some, source in groups),
