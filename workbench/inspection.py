@@ -1,0 +1,220 @@
+"""What can be asked of a cell's network: its heads, neurons and residual stream on the cell's inputs.
+
+    inspection = Inspection(prepare(Cell.parse("rasp.reverse/compiled/opposite")))
+    inspection.ask("head", {"layer": 1, "head": 0, "example": 3})
+
+Every answer is a plain record, ready for JSON, with numbers rounded to single precision. A number about many inputs has
+its n and its 95 % interval, an effect its controls.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import Parameter, signature
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from engines.activations import columns, read, recorded
+from engines.answer import Choice
+from engines.errors import InvalidSetting, UnknownName, UnsupportedSite
+from engines.site import Site
+from workbench import effects, heads, labels, neurons
+from workbench.specimen import EXAMPLES, Specimen, alone
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """Answers requests about one specimen; what is dear is computed once."""
+
+    specimen: Specimen
+
+    def ask(self, request: str, given: Mapping[str, Any]) -> Any:
+        """The answer to a request by name; raises ``UnknownName`` or ``InvalidSetting`` for what cannot be asked."""
+        if request not in REQUESTS:
+            raise UnknownName("request", request, REQUESTS)
+        known = dict(signature(REQUESTS[request]).parameters)
+        del known["self"]
+        takes = f"{request} takes: {', '.join(known) or 'nothing'}"
+        if wrong := [name for name in given if name not in known]:
+            raise InvalidSetting(f"{request} has no parameter {wrong[0]!r}; {takes}")
+        needed = [name for name, one in known.items() if one.default is Parameter.empty]
+        if lacking := [name for name in needed if name not in given]:
+            raise InvalidSetting(f"{request} needs {lacking[0]!r}; {takes}")
+        return plain(REQUESTS[request](self, **given))
+
+    def overview(self) -> dict[str, Any]:
+        """What the network is and what can be asked of it."""
+        specimen, shape = self.specimen, self.specimen.model.shape
+        network = specimen.network
+        return {
+            "cell": str(specimen.cell),
+            "variable": specimen.variable,
+            "layers": shape.n_layers,
+            "heads": shape.n_heads,
+            "neurons": shape.d_mlp,
+            "width": shape.d_state or shape.d_model,
+            "positions": list(specimen.pairs.base_at),
+            "pairs": specimen.pairs.n,
+            "inputs": specimen.inputs.n,
+            "labelled": network is not None,
+            "vocabulary": [] if network is None else list(network.truth.program.vocabulary),
+            "requests": list(REQUESTS),
+        }
+
+    def examples(self, start: int = 0, count: int = 64) -> dict[str, Any]:
+        """Pairs from ``start`` on: base and counterfactual with tokens, right answers and the network's."""
+        specimen = self.specimen
+        first = _number("start", start, specimen.shown)
+        last = min(first + _number("count", count, EXAMPLES + 1), specimen.shown)
+        return {
+            "n": specimen.pairs.n,
+            "shown": specimen.shown,
+            "variable": specimen.variable,
+            "examples": [specimen.example(row) for row in range(first, last)],
+        }
+
+    def own(self, tokens: Sequence[Any]) -> dict[str, Any]:
+        """A prompt of the user's own, with the right answers and the network's."""
+        return self.specimen.side(self.specimen.prompt(tokens), 0)
+
+    def heads(self, layer: int) -> dict[str, Any]:
+        """Every head of a layer: what it attends to, how much it writes, its labels, and its effects on the answers."""
+        self._layer(layer, "heads")
+        every = [heads.record(self.specimen, layer, head) for head in range(self.specimen.model.shape.n_heads)]
+        specimen = self.specimen
+        counts = {"inputs": specimen.inputs.n, "pairs": specimen.pairs.n}
+        return {"layer": layer, **counts, "heads": every, "note": effects.NOTE}
+
+    def head(self, layer: int, head: int, example: int = 0, tokens: Sequence[Any] | None = None) -> dict[str, Any]:
+        """A head's record, and what it does on a base and its counterfactual, or on a prompt of the user's own.
+
+        Of each input (``base`` and ``source``): ``pattern`` [queries][keys]; ``writes`` [queries][directions], in the
+        order of ``directions``; ``answer`` is what that adds to the outputs, [queries][answers] (``answers``).
+        """
+        self._layer(layer, "heads")
+        specimen, code = self.specimen, self.specimen.pairs.answer
+        _number("head", head, specimen.model.shape.n_heads)
+        if tokens is not None:
+            sides = {"base": specimen.prompt(tokens)}
+        else:
+            row, pairs = _number("example", example, specimen.shown), specimen.pairs
+            sides = {"base": alone(pairs.bases, row), "source": alone(pairs.sources, row)}
+        named = specimen.directions
+        return {
+            "layer": layer,
+            **heads.record(specimen, layer, head),
+            "example": example if tokens is None else None,
+            "directions": None if named is None else [label.record for label in named.labels],
+            "answers": list(code.values) if isinstance(code, Choice) else ["number"],
+            **{name: heads.seen(specimen, batch, layer, head) for name, batch in sides.items()},
+        }
+
+    def neurons(self, layer: int) -> dict[str, Any]:
+        """Every neuron of a layer: how strong it gets, its label, and its effects on the answers."""
+        self._layer(layer, "neurons")
+        every = [neurons.record(self.specimen, layer, index) for index in range(self.specimen.model.shape.d_mlp)]
+        return {"layer": layer, "inputs": self.specimen.inputs.n, "neurons": every, "note": effects.NOTE}
+
+    def neuron(self, layer: int, index: int, tokens: Sequence[Any] | None = None) -> dict[str, Any]:
+        """A neuron's record, where it is strong, its full swap, and what it is on a prompt of the user's own."""
+        self._layer(layer, "neurons")
+        specimen = self.specimen
+        _number("index", index, specimen.model.shape.d_mlp)
+        prompt = None if tokens is None else specimen.prompt(tokens)
+        return {
+            "layer": layer,
+            "inputs": specimen.inputs.n,
+            **neurons.record(specimen, layer, index),
+            **neurons.detail(specimen, layer, index),
+            "own": None if prompt is None else neurons.own(specimen, layer, index, prompt),
+        }
+
+    def residual(self, layer: int, position: str) -> dict[str, Any]:
+        """The residual stream after a layer (-1: the embedding), or a recurrent state, at a position of every base.
+
+        ``dims`` are its coordinates, ``directions`` the compiled ones wherever they stand: each with its mean over
+        ``n`` bases and its value on the first ``shown`` of them.
+        """
+        specimen, pairs = self.specimen, self.specimen.pairs
+        site = self._stream(layer, position)
+        where = columns(site, pairs.base_at, pairs.bases)
+        if where.shape[1] != 1:
+            known = ", ".join((*pairs.base_at, "t0", "t1"))
+            raise InvalidSetting(f"position {position!r} is more than one; choose one, such as {known}")
+        states = read(recorded(specimen.model, pairs.bases, [site.port])[site.port], site, where)[:, 0]
+        network, named = specimen.network, specimen.directions
+        marks = [None] * states.shape[1] if network is None else labels.dimensions(network)
+        return {
+            "site": str(site),
+            "n": pairs.n,
+            "shown": specimen.shown,
+            "dims": [
+                {"dim": at, "label": None if mark is None else mark.record, **self._spread(states[:, at])}
+                for at, mark in enumerate(marks)
+            ],
+            "directions": None
+            if named is None
+            else [
+                {"label": label.record, **self._spread(values)}
+                for label, values in zip(named.labels, named.read(states).T, strict=True)
+            ],
+        }
+
+    def _spread(self, values: Float[Tensor, " pairs"]) -> dict[str, Any]:
+        return {"mean": effects.mean(values), "values": values[: self.specimen.shown].tolist()}
+
+    def _layer(self, layer: int, what: str) -> None:
+        """Raise ``UnsupportedSite`` for a network without such parts, ``InvalidSetting`` for a layer out of range."""
+        shape, name = self.specimen.model.shape, self.specimen.model.name
+        if (shape.n_heads if what == "heads" else shape.d_mlp) == 0:
+            raise UnsupportedSite(f"{name} has no {what}; ask for its residual stream or its examples")
+        _number("layer", layer, shape.n_layers)
+
+    def _stream(self, layer: int, position: str) -> Site:
+        model = self.specimen.model
+        if not isinstance(position, str):
+            raise InvalidSetting(f"position is {position!r}; write a name, such as 'last' or 't1'")
+        if layer == -1 and "embed" in model.components:
+            return Site(None, "embed", position)
+        component = "resid_post" if "resid_post" in model.components else "state"
+        return Site(_number("layer", layer, model.shape.n_layers), component, position)
+
+
+REQUESTS: Mapping[str, Callable[..., dict[str, Any]]] = {
+    one.__name__: one
+    for one in (
+        Inspection.overview,
+        Inspection.examples,
+        Inspection.own,
+        Inspection.heads,
+        Inspection.head,
+        Inspection.neurons,
+        Inspection.neuron,
+        Inspection.residual,
+    )
+}
+"""Everything that can be asked, by name."""
+
+
+def _number(name: str, given: object, count: int) -> int:
+    """``given`` if it counts something, from 0; raises ``InvalidSetting``."""
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given < count:
+        raise InvalidSetting(f"{name} is {given!r}; write a whole number from 0 to {count - 1}")
+    return given
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON takes it: numbers in single precision and as short as that is, others than finite as words."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    number = float(value)
+    if not math.isfinite(number):
+        return "nan" if math.isnan(number) else "inf" if number > 0 else "-inf"
+    return float(str(np.float32(number))) + 0.0  # never -0
