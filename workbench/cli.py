@@ -17,7 +17,7 @@ import typer
 from engines.errors import InvalidHypothesis, InvalidSetting, InvalidSite, StoreError, UnknownName, WorkbenchError
 from tracr_bridge.regimes import REGIMES
 from tracr_bridge.rungs import COMPILED
-from workbench import catalog, choose, disk, provenance, scrub_cli, text
+from workbench import catalog, choose, disk, provenance, scrub_cli, start, text
 from workbench.command import (
     FAILED,
     INTERRUPTED,
@@ -80,15 +80,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _misused(error.format_message())
     except (typer.Abort, KeyboardInterrupt):
         return complain("interrupted", INTERRUPTED)
-    except StoreError as error:
-        return complain(str(error), STORE)
-    except (UnknownName, InvalidSetting, InvalidSite, InvalidHypothesis) as error:
-        return complain(str(error), USAGE)
     except WorkbenchError as error:
-        return complain(str(error), FAILED)
+        return refuse(error)
     except BrokenPipeError:  # the reader, such as ``head``, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+
+
+def refuse(error: WorkbenchError) -> int:
+    """Say an error of the user; returns its exit code."""
+    if isinstance(error, StoreError):
+        return complain(str(error), STORE)
+    wrong = isinstance(error, UnknownName | InvalidSetting | InvalidSite | InvalidHypothesis)
+    return complain(str(error), USAGE if wrong else FAILED)
 
 
 def _misused(message: str) -> int:
@@ -285,6 +289,20 @@ def stop(name: RunName, as_json: AsJson = False, folder: StoreFolder = None) -> 
     else:
         words = f"run {run.id} is {state}; there is nothing to stop"
     put({"id": run.id, "state": state, "asked": state in ACTIVE}, words, as_json)
+
+
+@app.command()
+def tui(
+    address: Annotated[
+        str | None, typer.Argument(help="Where to start, such as cells [default: where you were].")
+    ] = None,
+    plain_output: Annotated[
+        bool, typer.Option("--plain-output", help="Let Textual write by itself, should the screen look wrong.")
+    ] = False,
+    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")] = False,
+) -> int:
+    """Open the screen; 'workbench' without a command does, too. Quitting or losing the terminal stops no run."""
+    return start.open_screen(address, plain_output=plain_output, ascii=ascii)
 
 
 @app.command()

@@ -51,7 +51,11 @@ class Display:
     def environment(self) -> dict[str, str | None]:
         """Variables that must be set (None: not set, for Textual minds an empty ``NO_COLOR``) before Textual is
         imported. By itself it sends a dumb terminal 16 million colours."""
-        return {"TEXTUAL_COLOR_SYSTEM": SYSTEMS[self.colours], "NO_COLOR": None if self.colours else "1"}
+        return {
+            "TEXTUAL_THEME": self.theme,
+            "TEXTUAL_COLOR_SYSTEM": SYSTEMS[self.colours],
+            "NO_COLOR": None if self.colours else "1",
+        }
 
 
 def _glyphs(environ: Mapping[str, str], encoding: str) -> Glyphs:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workbench.display import Colours, Display, Glyphs
+from workbench.display import THEME, Colours, Display, Glyphs
 
 
 @pytest.mark.parametrize(
@@ -52,5 +52,6 @@ def test_ascii_can_be_asked_for() -> None:
 
 
 def test_textual_is_told_and_not_left_to_guess() -> None:
-    assert Display("full", 256).environment == {"TEXTUAL_COLOR_SYSTEM": "256", "NO_COLOR": None}
+    environment = Display("full", 256).environment
+    assert environment == {"TEXTUAL_THEME": THEME, "TEXTUAL_COLOR_SYSTEM": "256", "NO_COLOR": None}
     assert Display("ascii", 0).environment["NO_COLOR"] == "1"

@@ -1,0 +1,182 @@
+"""One place on the screen: a header, what it shows, two lines about the thing under the cursor, and the keys.
+
+    class Cells(Place):
+        ABOUT = "The cells of the workbench, and how many runs each has."
+        KEYS = (Key("j,down", "move(1)", "Next cell.", "jk move"),)
+
+        def body(self):
+            yield Rows(...)
+
+The address of a place and ``view()`` are the whole of its state: both are saved, and given to it at the next start.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.app import ComposeResult
+from textual.message import Message
+from textual.screen import Screen
+from textual.strip import Strip
+from textual.widget import Widget
+
+from workbench.display import Display
+from workbench.keys import EVERYWHERE, Key, bindings, line
+from workbench.store import Listing
+from workbench.tok import fit
+
+LEAST = 60, 15
+"""Columns and rows below which nothing useful can be shown."""
+PLAIN = Style()
+STRONG = Style(bold=True)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the header tells besides the place: the model server, and the runs that are at work or have failed."""
+
+    engine: str = "idle"
+    running: int = 0
+    failed: int = 0
+
+
+class Line(Widget):
+    """One line of plain text; what a terminal would obey is escaped."""
+
+    DEFAULT_CSS = "Line { height: 1; width: 100%; }"
+
+    def __init__(self, style: Style = PLAIN) -> None:
+        super().__init__()
+        self.text = ""
+        self.style = style
+
+    def show(self, text: str) -> None:
+        """Show this text from now on."""
+        if text != self.text:
+            self.text = text
+            if self.is_attached:
+                self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """The text, cut or padded to the width."""
+        width = self.size.width
+        text = fit(self.text, width, ascii=display(self).glyphs == "ascii") if y == 0 else " " * width
+        return Strip([Segment(text, self.style)], width)
+
+
+class Rule(Widget):
+    """A line from edge to edge."""
+
+    DEFAULT_CSS = "Rule { height: 1; width: 100%; }"
+
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - Textual's signature
+        """The line."""
+        width = self.size.width
+        return Strip([Segment(("-" if display(self).glyphs == "ascii" else "─") * width, PLAIN)], width)
+
+
+class TooSmall(Widget):
+    """What covers a place that has no room; its keys still work."""
+
+    DEFAULT_CSS = "TooSmall { layer: above; display: none; width: 100%; height: 100%; }"
+
+    def render_line(self, y: int) -> Strip:
+        """One sentence, as much of it as fits."""
+        width, height = self.app.size
+        text = f"too small: need {LEAST[0]}x{LEAST[1]}, have {width}x{height}" if y == 0 else ""
+        return Strip([Segment(fit(text, self.size.width, ascii=True), PLAIN)], self.size.width)
+
+
+class Place(Screen[None]):
+    """A place with an address. Subclasses say what is in its body; the rest is the same everywhere."""
+
+    ABOUT: ClassVar[str] = ""
+    """One sentence: what one looks at here."""
+    KEYS: ClassVar[tuple[Key, ...]] = ()
+    """The keys of this place, besides those that work everywhere."""
+    KEPT: ClassVar[bool] = True
+    """Whether the next start may lead here."""
+    DEFAULT_CSS = """
+    Place { layers: below above; layout: vertical; overflow: hidden; }
+    Place #body { height: 1fr; width: 100%; }
+    """
+
+    class Ready(Message):
+        """A place is there, and knows of nothing yet."""
+
+        def __init__(self, place: "Place") -> None:
+            super().__init__()
+            self.place = place
+
+    def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.address = address
+        self._header, self._first, self._second = Line(STRONG), Line(), Line()
+        self._keys, self._small = Line(), TooSmall()
+        self.given: Mapping[str, Any] = view or {}
+        """The view with which to start: what ``view()`` told at another time, so perhaps stale; check what you use."""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Bind the keys that the class declares."""
+        cls.BINDINGS = bindings(cls.__dict__.get("KEYS", ()))  # type: ignore[assignment]
+        super().__init_subclass__(**keywords)
+
+    def body(self) -> Iterable[Widget]:
+        """The widgets between header and inspector; the first that can have the focus gets it."""
+        raise NotImplementedError(f"{type(self).__name__} shows nothing; define its body()")
+
+    def view(self) -> dict[str, Any]:
+        """The parameters of the view as plain JSON."""
+        return {}
+
+    def cursor_address(self) -> str:
+        """The address of what is under the cursor."""
+        return self.address
+
+    def listed(self, listing: Listing) -> None:
+        """Hear of the runs in the store, after the first look at them and after every change."""
+
+    def inspect(self, first: str, second: str | None = None) -> None:
+        """Tell the truth about the thing under the cursor; the second line is its address if nothing else."""
+        self._first.show(f" {first}")
+        self._second.show(f" {self.cursor_address() if second is None else second}")
+
+    def compose(self) -> ComposeResult:
+        """The frame around the body."""
+        yield self._header
+        yield Rule()
+        yield Widget(*self.body(), id="body")
+        yield self._first
+        yield self._second
+        yield Rule()
+        yield self._keys
+        yield self._small
+
+    def on_mount(self) -> None:
+        """Ask the app for what places hear of."""
+        self.post_message(self.Ready(self))
+
+    def show_header(self, facts: Facts) -> None:
+        """Show the header anew: another minute, other facts."""
+        where = f" workbench  {self.address}"
+        jobs = f"jobs {facts.running} run {facts.failed} fail"
+        rest = f"engine {facts.engine}   {jobs}   {datetime.now().astimezone():%H:%M} "
+        if len(where) + len(rest) + 2 > self.app.size.width:
+            rest = f"{facts.engine}  {facts.running} run  {datetime.now().astimezone():%H:%M} "
+        room = self.app.size.width - len(rest)
+        self._header.show(f"{where:{max(room, 0)}}"[: max(room - 1, 0)] + f" {rest}")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Fit the lines to the width, and say so when there is no room at all."""
+        self._small.display = event.size.width < LEAST[0] or event.size.height < LEAST[1]
+        self._keys.show(line((*self.KEYS, *EVERYWHERE), event.size.width))
+        self.show_header(getattr(self.app, "facts", Facts()))
+
+
+def display(widget: Widget) -> Display:
+    """What the terminal can show that a widget is on."""
+    return getattr(widget.app, "terminal_display", Display("full", 256))
