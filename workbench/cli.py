@@ -17,7 +17,7 @@ import typer
 from engines.errors import InvalidHypothesis, InvalidSetting, InvalidSite, StoreError, UnknownName, WorkbenchError
 from tracr_bridge.regimes import REGIMES
 from tracr_bridge.rungs import COMPILED
-from workbench import catalog, choose, disk, provenance, scrub_cli, start, text
+from workbench import catalog, choose, disk, inspect_cli, provenance, scrub_cli, start, text
 from workbench.command import (
     FAILED,
     INTERRUPTED,
@@ -507,6 +507,7 @@ def _verified(names: Sequence[str], store: Store, again: bool) -> Iterator[tuple
 
 
 scrub_cli.mount(app, lists)
+inspect_cli.mount(app)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,0 +1,241 @@
+"""The screen's side of the model server: asks, waits for no array library, starts a server where there is none.
+
+    client = await Client.open(Cell.parse("rasp.reverse/compiled/opposite"))
+    record = await client.request("head", layer=2, head=0, example=3)
+
+``client.state`` is "cold" (no server), "warming" (it loads the network) or "warm". An answer that comes after nobody
+waits for it any more is dropped; a server that has died costs one sentence, and the next request starts another one.
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from engines import errors
+from engines.errors import InvalidSetting, StoreError, UnknownName, WorkbenchError
+from workbench import server
+from workbench.spec import Cell
+from workbench.store import Store
+
+PATIENCE = 20.0
+"""Seconds in which a new server must open its socket and greet, and an old one must go."""
+TIMEOUT = 60.0
+"""Seconds that an answer may take, loading the network included."""
+LONGEST = 2**28
+"""Bytes of the longest answer."""
+_children: list[subprocess.Popen[bytes]] = []
+"""Servers that this process started: kept so that they are reaped."""
+
+
+class Client:
+    """One connection to a cell's server."""
+
+    def __init__(self, cell: Cell, *, store: Store | None = None, idle: float = server.IDLE) -> None:
+        self.cell, self.store, self.idle = cell, store or Store.default(), idle
+        self.socket = server.place(cell, self.store)
+        self.state, self.pid = "cold", 0
+        self.heard: Callable[[str], None] = lambda _: None
+        """Called with each new state."""
+        self._writer: asyncio.StreamWriter | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._numbers = itertools.count(1)
+        self._opening = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, cell: Cell, *, store: Store | None = None, idle: float = server.IDLE) -> "Client":
+        """A client whose server runs: found, or started now and still warming. Raises ``StoreError``."""
+        client = cls(cell, store=store, idle=idle)
+        await client.connect()
+        return client
+
+    async def request(self, request: str, /, *, timeout: float = TIMEOUT, **params: Any) -> Any:
+        """The answer's record; raises what the server refuses it with, and ``WorkbenchError`` when there is no answer.
+
+        Cancelling the task drops the request, also on the server as long as it has not begun.
+        """
+        writer = await self.connect()
+        number = next(self._numbers)
+        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(timeout):
+                writer.write(server.encode({"id": number, "request": request, "params": params}))
+                return await waiting
+        except TimeoutError:
+            raise WorkbenchError(
+                f"no answer to {request!r} about {self.cell} in {timeout:g} s (its server is {self.state}); ask again "
+                "or wait longer"
+            ) from None
+        finally:
+            if self._waiting.pop(number, None) is not None and not waiting.done() and self._writer is writer:
+                writer.write(server.encode({"drop": number}))
+
+    async def close(self) -> None:
+        """Hang up; the server stays warm for the next client."""
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """End the server, if there is one, and hang up."""
+        with suppress(FileNotFoundError, ConnectionError):
+            await self._end(await asyncio.open_unix_connection(self.socket))
+        await self.close()
+
+    async def connect(self) -> asyncio.StreamWriter:
+        """The connection, made anew where there is none; raises ``StoreError``."""
+        async with self._opening:
+            if self._writer is None:
+                server.guard(self.socket)
+                reader, writer, hello = await self._found()
+                self._writer, self.pid = writer, hello["pid"]
+                self._tell(hello["state"])
+                self._listener = asyncio.create_task(self._listen(reader, writer))
+            return self._writer
+
+    async def _found(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, dict[str, Any]]:
+        """A connection to a server of this code, and its greeting; one of other code is replaced."""
+        for _ in range(2):
+            reader, writer = await self._reached()
+            hello = await self._greeted(reader, writer)
+            if (hello.get("version"), hello.get("code")) == (server.VERSION, server.code()):
+                return reader, writer, hello
+            await self._end((reader, writer))
+        raise StoreError(
+            f"the model server of {self.cell} is of other code than this program even when it is started anew; "
+            "quit and start again"
+        )
+
+    async def _reached(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection; a server is started where none answers."""
+        child: subprocess.Popen[bytes] | None = None
+        patience = time.monotonic() + PATIENCE
+        while time.monotonic() < patience:
+            try:
+                return await asyncio.open_unix_connection(self.socket, limit=LONGEST)
+            except (FileNotFoundError, ConnectionRefusedError):
+                child = child or start(self.cell, self.socket, self.store, self.idle)
+            if child.poll():  # a code of 0 says that another process serves the cell
+                raise StoreError(f"the model server of {self.cell} ended at once: {_last(_log(self.socket))}")
+            await asyncio.sleep(0.03)
+        raise StoreError(f"the model server of {self.cell} did not open its socket in {PATIENCE:.0f} s; {self._help()}")
+
+    async def _greeted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                line = await reader.readline()
+        except TimeoutError:
+            writer.close()
+            raise StoreError(f"the model server of {self.cell} does not answer; {self._help()}") from None
+        with suppress(ValueError, KeyError, TypeError):
+            return dict(json.loads(line)["hello"])
+        return {}  # it ended, or it is none of ours: as one of other code
+
+    async def _end(self, connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        """Ask a server to stop, and wait until it has hung up and its socket is gone."""
+        reader, writer = connection
+        writer.write(server.encode({"stop": True}))
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while await reader.read(2**16):
+                    pass
+        except TimeoutError:
+            raise StoreError(f"the model server of {self.cell} does not stop; {self._help()}") from None
+        except ConnectionError:
+            pass  # it has
+        finally:
+            writer.close()
+
+    def _help(self) -> str:
+        lock = self.socket.with_suffix(".lock")
+        with suppress(OSError, ValueError):
+            return f"end its process {int(lock.read_text())}, or read {_log(self.socket)}"
+        return f"read {_log(self.socket)}"
+
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Hand each line to whom it is for, until the server ends or we hang up."""
+        try:
+            async for line in reader:
+                self._take(json.loads(line))
+        except (ConnectionError, ValueError):
+            pass  # a torn line is a server that ended while it wrote
+        finally:
+            self._writer, waiting = None, list(self._waiting.values())
+            self._tell("cold")
+            for each in waiting:
+                if not each.done():
+                    each.set_exception(
+                        WorkbenchError(f"the model server of {self.cell} has ended; ask again, and it is started anew")
+                    )
+            writer.close()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "state" in message:
+            self._tell(message["state"])
+        waiting = self._waiting.get(message.get("id", 0))
+        if waiting is None or waiting.done():
+            return  # a late answer
+        if "error" in message:
+            waiting.set_exception(_error(message["error"]))
+        else:
+            waiting.set_result(message["result"])
+
+    def _tell(self, state: str) -> None:
+        if state != self.state:
+            self.state = state
+            self.heard(state)
+
+
+def ask(cell: Cell, request: str, /, *, store: Store | None = None, timeout: float = TIMEOUT, **params: Any) -> Any:
+    """One request without an event loop of one's own: starts a server where there is none, waits, hangs up."""
+
+    async def once() -> Any:
+        client = await Client.open(cell, store=store)
+        try:
+            return await client.request(request, timeout=timeout, **params)
+        finally:
+            await client.close()
+
+    return asyncio.run(once())
+
+
+def start(cell: Cell, socket: Path, store: Store, idle: float = server.IDLE) -> subprocess.Popen[bytes]:
+    """Start a cell's server in a session of its own: it outlives this process and its terminal."""
+    _children[:] = [child for child in _children if child.poll() is None]
+    command = [sys.executable, "-m", "workbench.server", str(cell), "--socket", str(socket), "--idle", str(idle)]
+    handle = os.open(_log(socket), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    try:
+        child = subprocess.Popen(
+            [*command, "--store", str(store.root.absolute())],
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    finally:
+        os.close(handle)
+    _children.append(child)
+    return child
+
+
+def _log(socket: Path) -> Path:
+    return socket.with_suffix(".log")
+
+
+def _last(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n")
+    return next((line.removeprefix("workbench: ") for line in reversed(lines) if line.strip()), f"read {log}")
+
+
+def _error(record: dict[str, str]) -> WorkbenchError:
+    """The error that the server met, of its own class; what takes more than a sentence is a setting not allowed."""
+    kind = getattr(errors, record["kind"], WorkbenchError)
+    return (InvalidSetting if kind is UnknownName else kind)(record["text"])

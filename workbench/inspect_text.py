@@ -1,0 +1,217 @@
+"""Inspections as linear text, from their JSON records only: no colour, no boxes, a fact a line."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workbench.text import columns, safe
+
+Record = Mapping[str, Any]
+STRONGEST = 8
+"""Directions that are shown of what a part writes."""
+SMALL = 1e-4
+"""What is smaller is not shown among directions."""
+
+
+def text(what: str, record: Record) -> str:
+    """The answer to a request, by the request's name."""
+    return FORMS[what](record)
+
+
+def number(value: Any) -> str:
+    """Three digits behind the point, or a word."""
+    return value if isinstance(value, str) else "-" if value is None else f"{value:.3f}"
+
+
+def score(record: Record | None) -> str:
+    """A number with its interval and n."""
+    if record is None:
+        return "-"
+    return f"{number(record['value'])}  [{number(record['low'])}, {number(record['high'])}]  n={record['n']}"
+
+
+def overview(record: Record) -> str:
+    """What the network is."""
+    rows = [
+        (key, " ".join(map(str, value)) if isinstance(value, list) else str(value)) for key, value in record.items()
+    ]
+    return columns(rows)
+
+
+def examples(record: Record) -> str:
+    """Pairs, a line each."""
+    rows = [("EXAMPLE", "BASE", "ANSWERS", "NETWORK", "COUNTERFACTUAL", "LABEL", "INFORMS")]
+    for one in record["examples"]:
+        base = one["base"]
+        sides = _words(base["tokens"]), _words(base["answers"]), _words(base["given"]), _words(one["source"]["tokens"])
+        rows.append((str(one["example"]), *sides, _words(one["label"]), "yes" if one["informative"] else "no"))
+    head = (
+        f"{len(record['examples'])} of {record['n']} pairs, {record['shown']} can be shown; label: {record['variable']}"
+    )
+    return f"{head}\n{columns(rows)}"
+
+
+def own(record: Record) -> str:
+    """A prompt of the user's own."""
+    right = {True: "yes", False: "no", None: "not known"}[record["right"]]
+    rows = [("prompt", _words(record["tokens"])), ("answers", _words(record["answers"]))]
+    return columns([*rows, ("network", _words(record["given"])), ("right", right)])
+
+
+def heads(record: Record) -> str:
+    """The heads of a layer, a line each; effects are shares of inputs that are still right."""
+    rows = [("HEAD", "WRITES", "PATTERN", "ENTROPY", "SELF", "PREVIOUS", "SIZE", "MEAN ABLATED", "RANK")]
+    for one in record["heads"]:
+        label, seen = one["label"] or {"writes": [], "selects": []}, one["attention"]
+        entropy, itself, previous, size = (
+            number(seen[name]["value"]) for name in ("entropy", "self", "previous", "size")
+        )
+        ablated = score(one["ablations"]["mean"]["right"])
+        carries = _listed(label["writes"]), _listed(label["selects"])
+        rows.append((one["site"], *carries, entropy, itself, previous, size, ablated, _rank(one)))
+    nothing = record["heads"][0]["controls"]["no_op"]["right"] if record["heads"] else None
+    lines = [columns(rows), f"no ablation  {score(nothing)}", f"note: {record['note']}"]
+    return "\n".join([f"layer {record['layer']}, {record['inputs']} inputs, {record['pairs']} pairs", *lines])
+
+
+def head(record: Record) -> str:
+    """One head: labels, statistics, effects with controls, and its pattern on a pair."""
+    label = record["label"]
+    rows = [("head", record["site"]), *_labelled(label)]
+    if label is not None:
+        rows += [(f"  {part} reads", _listed(names)) for part, names in label["reads"].items()]
+    rows += [(name, score(found)) for name, found in record["attention"].items()]
+    parts = [columns([*rows, ("rank", _rank(record))]), _effects(record, "random_head")]
+    parts += [_swaps(record["swaps"], "random_heads")]
+    parts += [_seen(name, record[name], record["directions"]) for name in ("base", "source") if name in record]
+    return "\n\n".join(parts)
+
+
+def neurons(record: Record) -> str:
+    """The neurons of a layer, a line each."""
+    rows = [("NEURON", "VARIABLE", "MAX", "ACTIVE", "AT", "ZERO ABLATED", "RANK")]
+    for one in record["neurons"]:
+        variable = (one["label"] or {}).get("variable") or "-"
+        active, zero = number(one["active"]["value"]), score(one["ablations"]["zero"]["right"])
+        rows.append((one["site"], variable, number(one["max"]), active, one["strongest"], zero, _rank(one)))
+    nothing = score(record["neurons"][0]["controls"]["no_op"]["right"])
+    lines = [columns(rows), f"no ablation  {nothing}", f"note: {record['note']}"]
+    return "\n".join([f"layer {record['layer']}, {record['inputs']} inputs", *lines])
+
+
+def neuron(record: Record) -> str:
+    """One neuron: quantiles, what it reads and writes, effects with controls, and where it is strong."""
+    label = record["label"]
+    rows = [("neuron", record["site"]), ("max", f"{number(record['max'])}  n={record['n']} tokens")]
+    rows += [(f"quantile {at}", number(value)) for at, value in record["quantiles"].items()]
+    rows += [("active", score(record["active"])), ("rank", _rank(record))]
+    if label is not None:
+        writes = [f"{one['name']} {number(one['weight'])}" for one in label["writes"]]
+        rows += [
+            ("variable", label["variable"] or "-"),
+            ("writes", _listed(writes)),
+            ("reads", _listed(label["reads"])),
+        ]
+    parts = [columns(rows), _effects(record, "random_neuron"), _swaps(record["swaps"], "random_neurons")]
+    parts.append("top\n" + _activations(record["top"]))
+    for group in record["groups"]:
+        title = f"quantiles {group['low']} to {group['high']}, {len(group['inputs'])} of {group['of']}"
+        parts.append(f"{title}\n{_activations(group['inputs'])}")
+    nonzero = record["nonzero"]
+    parts.append(f"not zero, {len(nonzero['inputs'])} of {nonzero['of']}\n{_activations(nonzero['inputs'])}")
+    if record["own"] is not None:
+        parts.append("own\n" + _tokens(record["own"]))
+    return "\n\n".join(parts)
+
+
+def residual(record: Record) -> str:
+    """The residual stream's directions, or coordinates where nothing is known, with their means."""
+    named = record["directions"]
+    rows = [("DIRECTION", "MEAN", "FIRST VALUES")]
+    for one in named if named is not None else record["dims"]:
+        name = one["label"]["name"] if named is not None else str(one["dim"])
+        rows.append((name, score(one["mean"]), " ".join(number(value) for value in one["values"][:STRONGEST])))
+    return f"{record['site']}  n={record['n']}, {record['shown']} shown\n{columns(rows)}"
+
+
+def _words(values: Sequence[Any] | None) -> str:
+    return "-" if values is None else safe(" ".join("_" if value is None else str(value) for value in values))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "-"
+
+
+def _rank(record: Record) -> str:
+    rank = record["rank"]
+    return f"{rank['rank']} of {rank['of']}" + (f", {rank['ties']} equal" if rank["ties"] else "")
+
+
+def _labelled(label: Record | None) -> list[tuple[str, str]]:
+    if label is None:
+        return [("label", "not known, or it writes what nothing reads")]
+    again = [("copy", "does what another head does")] if label["copy"] else []
+    return [("writes", _listed(label["writes"])), ("pattern of", _listed(label["selects"])), *again]
+
+
+def _effects(record: Record, others: str) -> str:
+    """Ablations beside the same of other parts and of nothing."""
+    rows = [("ABLATION", "STILL RIGHT", "LOSS ADDED")]
+    random = record["controls"][others]
+    for kind, found in record["ablations"].items():
+        rows.append((kind, *_both(found)))
+        if random is not None:
+            rows.append((f"  {others.replace('_', ' ')} ({random['count']} pooled)", *_both(random[kind])))
+    return columns([*rows, ("none", *_both(record["controls"]["no_op"]))])
+
+
+def _both(found: Record | None) -> tuple[str, str]:
+    return ("-", "-") if found is None else (score(found["right"]), score(found["loss"]))
+
+
+def _swaps(swaps: Record, others: str) -> str:
+    rows = [("FULL SWAP AT", "IIA", "INVARIANCE")]
+    for position, found in swaps.items():
+        rows.append((position, score(found["iia"]), score(found["invariance"])))
+        controls = found["controls"]
+        rows.append(("  none", score(controls["no_op"]["iia"]), score(controls["no_op"]["invariance"])))
+        rows += [
+            (f"  {others[:-1].replace('_', ' ')}", score(one["iia"]), score(one["invariance"]))
+            for one in controls[others]
+        ]
+    return columns(rows)
+
+
+def _seen(name: str, side: Record, directions: Sequence[Record] | None) -> str:
+    """A pattern, queries down and keys across, and the largest directions written at each query."""
+    tokens = [safe(token) for token in side["tokens"]]
+    rows = [(f"{name.upper()} QUERY", *tokens, "WRITES")]
+    for place, (token, weights) in enumerate(zip(tokens, side["pattern"], strict=True)):
+        written = "-" if directions is None else _largest(side["writes"][place], directions)
+        rows.append((token, *(number(weight) for weight in weights), written))
+    return columns(rows)
+
+
+def _largest(values: Sequence[float], directions: Sequence[Record]) -> str:
+    order = sorted(range(len(values)), key=lambda at: -abs(values[at]))[:STRONGEST]
+    return _listed([f"{directions[at]['name']} {number(values[at])}" for at in order if abs(values[at]) > SMALL])
+
+
+def _activations(inputs: Sequence[Record]) -> str:
+    return "\n".join(f"  {number(one['largest'])}  {_tokens(one)}" for one in inputs) or "  none"
+
+
+def _tokens(one: Record) -> str:
+    pairs = zip(one["tokens"], one["activations"], strict=True)
+    return "  ".join(f"{safe(token)}:{number(value)}" for token, value in pairs)
+
+
+FORMS = {
+    "overview": overview,
+    "examples": examples,
+    "own": own,
+    "heads": heads,
+    "head": head,
+    "neurons": neurons,
+    "neuron": neuron,
+    "residual": residual,
+}

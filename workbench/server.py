@@ -1,0 +1,290 @@
+"""A warm network behind a unix socket: loads a cell once, answers inspections until nobody asks any more.
+
+    python -m workbench.server CELL --socket PATH [--idle SECONDS] [--store DIR]
+
+A process of its own session, one a cell: it holds a lock beside its socket for as long as it lives, so that of two that
+start at once one stays, and a socket without a lock is a dead one's. Lines of JSON go both ways.
+
+    server: {"hello": {"version", "code", "cell", "pid", "state"}}   once, at first
+            {"state": "warm"}                                       when the network is loaded
+    client: {"id": 1, "request": "head", "params": {"layer": 0, "head": 0}}
+            {"drop": 1}                                             the answer is not wanted any more
+            {"stop": true}
+    server: {"id": 1, "result": ...}  or  {"id": 1, "error": {"kind", "text"}}
+
+This module imports no array library before the socket is there.
+"""
+
+import argparse
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import stat
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from engines.errors import StoreError, WorkbenchError
+from workbench import provenance
+from workbench.spec import Cell
+from workbench.store import Store
+
+VERSION = 1
+"""Of the protocol."""
+IDLE = 15 * 60.0
+"""Seconds without a request after which a server ends."""
+AFTER_FAILURE = 5.0
+"""Seconds in which a server whose network could not be loaded says so."""
+LONGEST = 100
+"""Bytes of a socket's path that every system takes."""
+REQUEST = 2**20
+"""Bytes of the longest line that a client may send."""
+PARTS = ("specimen", "heads", "neurons", "inspection", "effects", "labels", "server")
+"""Our modules that make the answers, beside those of ``provenance``."""
+
+
+@cache
+def code() -> str:
+    """A hash of all code that makes the answers: a server of other code is replaced."""
+    digest = hashlib.sha256(provenance.source().encode())
+    for name in PARTS:
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def place(cell: Cell, store: Store) -> Path:
+    """The socket of a cell's server: beside the store, or where that path is too long in the system's own folder."""
+    name = hashlib.sha256(str(cell).encode()).hexdigest()[:12] + ".sock"
+    near = store.root.parent.absolute() / "servers" / name
+    if len(os.fsencode(near)) <= LONGEST:
+        return near
+    home = hashlib.sha256(os.fsencode(near.parent)).hexdigest()[:8]
+    return Path(tempfile.gettempdir()) / f"causal-workbench-{os.getuid()}" / f"{home}-{name}"
+
+
+def guard(socket: Path) -> None:
+    """Make the socket's folder, for nobody but us; raises ``StoreError`` where it, or the socket there, is not ours."""
+    try:
+        socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = socket.parent.lstat()
+    except OSError as error:
+        raise StoreError(f"cannot make {socket.parent}: {error.strerror}; name another folder with --store") from None
+    if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != os.getuid():
+        raise StoreError(f"{socket.parent} is no folder of ours, so that no socket is put there; name another one")
+    if folder.st_mode & 0o077:
+        raise StoreError(
+            f"{socket.parent} lets others in (mode {stat.S_IMODE(folder.st_mode):o}); 'chmod 700 {socket.parent}' "
+            "or name another folder"
+        )
+    with suppress(FileNotFoundError):
+        found = socket.lstat()
+        if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.getuid():
+            raise StoreError(f"{socket} is no socket of ours; move it away, or name another path")
+
+
+def lock(socket: Path) -> int | None:
+    """Hold the lock of a socket until this process ends; None when another process does."""
+    handle = os.open(socket.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    os.truncate(handle, 0)
+    os.write(handle, f"{os.getpid()}\n".encode())
+    return handle
+
+
+def encode(record: Mapping[str, Any]) -> bytes:
+    """One line."""
+    return (json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n").encode()
+
+
+class Server:
+    """One cell's server; ``serve`` returns when it is to end."""
+
+    def __init__(self, cell: Cell, *, idle: float = IDLE, store: Store | None = None) -> None:
+        self.cell, self.idle, self.store = cell, idle, store
+        self.state, self._code = "warming", code()
+        self._inspection: Any = None
+        self._failure: WorkbenchError | None = None
+        self._clients: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
+        self._busy = 0
+        self._worker = ThreadPoolExecutor(1)  # one thing at a time, in the order in which it was asked
+
+    async def serve(self, socket: Path) -> None:
+        """Answer at ``socket`` until a signal, a request to stop or ``idle`` seconds without a request."""
+        loop = asyncio.get_running_loop()
+        self._end, self._last = asyncio.Event(), loop.time()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end.set)
+        socket.unlink(missing_ok=True)  # the lock is ours, so that its owner is dead
+        before = os.umask(0o177)
+        try:
+            listening = await asyncio.start_unix_server(self._meet, socket, limit=REQUEST)
+        finally:
+            os.umask(before)
+        tasks = [asyncio.create_task(self._load()), asyncio.create_task(self._doze())]
+        await self._end.wait()
+        listening.close()
+        socket.unlink(missing_ok=True)
+        for client in self._clients:
+            client.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, *filter(None, self._clients.values()), return_exceptions=True)
+
+    async def _load(self) -> None:
+        self._busy += 1
+        await asyncio.get_running_loop().run_in_executor(self._worker, self._prepare)
+        self._busy -= 1
+        self._last = asyncio.get_running_loop().time()
+        for client in self._clients:
+            client.write(encode({"state": self.state}))
+
+    def _prepare(self) -> None:
+        """Load the network, before the first request that waits behind it."""
+        try:
+            import torch
+
+            from workbench.inspection import Inspection
+            from workbench.specimen import prepare
+
+            torch.set_num_threads(1)
+            self._inspection, self.state = Inspection(prepare(self.cell, self.store)), "warm"
+        except WorkbenchError as error:
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001 - told to whoever asks; the log has its traceback
+            self._fail(_defect(error))
+
+    def _fail(self, error: WorkbenchError) -> None:
+        self.state, self._failure, self.idle = "failed", error, min(self.idle, AFTER_FAILURE)
+
+    async def _doze(self) -> None:
+        """End after ``idle`` seconds without anything asked or under way."""
+        now = asyncio.get_running_loop().time
+        while self._busy or now() < self._last + self.idle:
+            await asyncio.sleep(min(max(self._last + self.idle - now(), 0.05), self.idle, 1.0))
+        self._end.set()
+
+    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client, until it goes; what it still waits for is dropped then."""
+        tasks: dict[Any, asyncio.Task[None]] = {}
+        self._clients[writer] = asyncio.current_task()
+        hello = {
+            "version": VERSION,
+            "code": self._code,
+            "cell": str(self.cell),
+            "pid": os.getpid(),
+            "state": self.state,
+        }
+        try:
+            writer.write(encode({"hello": hello}))
+            while line := await reader.readline():
+                self._take(line, writer, tasks)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client has died
+        except ValueError:
+            writer.write(_refused(None, StoreError(f"a line is longer than {REQUEST} bytes; send a shorter request")))
+        finally:
+            self._clients.pop(writer, None)
+            for task in tasks.values():
+                task.cancel()
+            writer.close()
+
+    def _take(self, line: bytes, writer: asyncio.StreamWriter, tasks: dict[Any, asyncio.Task[None]]) -> None:
+        self._last = asyncio.get_running_loop().time()
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        match message:
+            case {"id": int() | str() as number, "request": str() as request, **rest} if number not in tasks:
+                task = asyncio.create_task(self._answer(number, request, rest.get("params", {}), writer))
+                tasks[number] = task
+                task.add_done_callback(lambda _: tasks.pop(number, None))
+            case {"drop": number} if isinstance(number, int | str):
+                if number in tasks:
+                    tasks[number].cancel()
+            case {"stop": True}:
+                self._end.set()
+            case _:
+                number = message.get("id") if isinstance(message, dict) else None
+                writer.write(_refused(number, WorkbenchError(f"{line[:60]!r} is no request; {SHAPE}")))
+
+    async def _answer(self, number: int | str, request: str, params: Any, writer: asyncio.StreamWriter) -> None:
+        """What has not begun when the task is cancelled is never computed."""
+        self._busy += 1
+        loop = asyncio.get_running_loop()
+        try:
+            line = await loop.run_in_executor(self._worker, partial(self._computed, number, request, params))
+            writer.write(line)
+            await writer.drain()
+        except ConnectionError:
+            pass  # the client has died meanwhile
+        finally:
+            self._busy -= 1
+            self._last = loop.time()
+
+    def _computed(self, number: int | str, request: str, params: Any) -> bytes:
+        """The answer as a line: a result, or what was wrong."""
+        try:
+            if self._failure is not None:
+                raise self._failure
+            if not isinstance(params, dict):
+                raise WorkbenchError(f"params are {params!r}; {SHAPE}")
+            return encode({"id": number, "result": self._inspection.ask(request, params)})
+        except WorkbenchError as error:
+            return _refused(number, error)
+        except Exception as error:  # noqa: BLE001 - one request's defect must not end the others
+            return _refused(number, _defect(error))
+
+
+SHAPE = 'write one line such as {"id": 1, "request": "heads", "params": {"layer": 0}}'
+
+
+def _refused(number: Any, error: WorkbenchError) -> bytes:
+    return encode({"id": number, "error": {"kind": type(error).__name__, "text": str(error)}})
+
+
+def _defect(error: Exception) -> WorkbenchError:
+    traceback.print_exception(error)
+    return WorkbenchError(f"the model server met a defect, {type(error).__name__}: {error}; its log has the traceback")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve a cell; returns the exit code: 0 also when another process serves it already."""
+    parser = argparse.ArgumentParser(prog="python -m workbench.server", description="Keep a cell's network warm.")
+    parser.add_argument("cell")
+    parser.add_argument("--socket", type=Path, required=True)
+    parser.add_argument("--idle", type=float, default=IDLE, metavar="SECONDS")
+    parser.add_argument("--store", type=Path, metavar="DIR")
+    asked = parser.parse_args(arguments)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        cell, socket = Cell.parse(asked.cell), asked.socket.absolute()
+        guard(socket)
+    except WorkbenchError as error:
+        sys.stderr.write(f"workbench: {error}\n")
+        return 2
+    if lock(socket) is None:
+        sys.stderr.write(f"workbench: {cell} is served already\n")
+        return 0
+    asyncio.run(Server(cell, idle=asked.idle, store=asked.store and Store(asked.store)).serve(socket))
+    return 0
+
+
+if __name__ == "__main__":
+    ended = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ended)  # a computation that nobody waits for any more must not keep the process
