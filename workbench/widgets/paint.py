@@ -7,18 +7,23 @@ Whatever has a colour has a digit or a ramp's glyph as well.
 import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Generic, TypeVar
 
+from rich.cells import cell_len
 from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
+from textual.content import Content
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
 from workbench.display import Colours, Display, Glyphs
-from workbench.tok import fit, tok
+from workbench.tok import content, fit, tok
 
 Line = list[Segment]
+By = TypeVar("By", bound="Canvas")
 
 RAMP = (17, 18, 19, 20, 26, 32, 38, 44, 50, 86, 122, 158)
 SIGNED = (160, 167, 174, 181, 255, 152, 110, 68, 25)
@@ -126,9 +131,35 @@ def nearest(place: int, count: int) -> int:
     return max(0, min(count - 1, place))
 
 
+def window(start: int, cursor: int, shown: int, count: int) -> int:
+    """The first of ``shown`` places out of ``count``, moved as little as it takes to see the cursor."""
+    return max(0, min(max(start, cursor - shown + 1), cursor, count - shown))
+
+
 def text_of(line: Iterable[Segment]) -> str:
     """A line without its styles."""
     return "".join(segment.text for segment in line)
+
+
+class Said(Message, Generic[By]):
+    """A canvas says something; it is the message's ``control``."""
+
+    def __init__(self, canvas: By) -> None:
+        super().__init__()
+        self.canvas = canvas
+
+    @property
+    def control(self) -> By:
+        """The widget."""
+        return self.canvas
+
+
+class Latest(Said[By]):
+    """What makes an earlier message of the same kind and canvas stale, so of a burst only the last counts."""
+
+    def can_replace(self, message: Message) -> bool:
+        """Whether the other need not be delivered."""
+        return type(message) is type(self) and isinstance(message, Latest) and message.canvas is self.canvas
 
 
 class Canvas(Widget, can_focus=True):
@@ -142,6 +173,10 @@ class Canvas(Widget, can_focus=True):
 
     def line(self, y: int, width: int, height: int) -> Line:
         """Line ``y`` of a picture of this size; shorter than ``width`` is filled up with blanks."""
+        raise NotImplementedError
+
+    def inspect(self) -> Content:
+        """The full truth about what is under the cursor, as words and numbers."""
         raise NotImplementedError
 
     def picture(self, width: int, height: int) -> str:
@@ -175,6 +210,23 @@ class Canvas(Widget, can_focus=True):
     def tok(self, text: str, width: int) -> str:
         """Text from data, at most so wide, in the glyphs of this terminal."""
         return tok(text, width, ascii=self.look.glyphs == "ascii")
+
+    def say(self, parts: Iterable[str], width: int) -> str:
+        """As many whole parts of a statement as there is room for; a mark stands for those that there is none for."""
+        more = "~" if self.look.glyphs == "ascii" else "…"
+        said, *rest = parts
+        for place, part in enumerate(rest):
+            longer = f"{said}  {part}"
+            if cell_len(longer) > width - 2 * (place < len(rest) - 1):
+                said = f"{said} {more}"
+                break
+            said = longer
+        return self.tok(said, width)
+
+    def words(self, parts: Iterable[str], width: int = 80) -> Content:
+        """Words for an inspector, each part cut visibly where it is longer than ``width``."""
+        shown = [content(part, width, ascii=self.look.glyphs == "ascii") for part in parts]
+        return Content("  ").join(shown)
 
     def fit(self, text: str, width: int, *, right: bool = False) -> str:
         """Text from data, exactly so wide, in the glyphs of this terminal."""
