@@ -34,9 +34,3 @@ class Axis:
     def place(self, value: float, count: int) -> int:
         """Which of ``count`` places along the axis a value is at."""
         return round(self.share(value) * (count - 1))
-
-    def at(self, share: float) -> float:
-        """The value at a share of the axis."""
-        if self.is_log:
-            return 10 ** (math.log10(self.low) * (1 - share) + math.log10(self.high) * share)
-        return self.low * (1 - share) + self.high * share

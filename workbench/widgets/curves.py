@@ -1,7 +1,7 @@
 """Series over a common axis: a loss by step, a score by layer, an effect by strength."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from rich.segment import Segment
@@ -62,18 +62,22 @@ class Curves:
 
     def lines(self, view: View) -> list[Line]:
         """The vertical axis with its ends, the lines, and the horizontal axis with the cursor."""
+        axis, mark = _axes(self, view.is_log)[0][0], 0
+        if self.columns(view.row):
+            here = min(view.column, self.columns(view.row) - 1)
+            mark = axis.place(self.series[view.row].x(here), max(1, view.width - LABEL - 2))
+        labels = (exact(axis.low), self.x, exact(axis.high))
+        return _body(self, replace(view, column=0, cursor=PLAIN)) + ruler(view, LABEL + 1, mark, labels)
+
+    def body(self, view: View) -> list[Line]:
+        """All but the horizontal axis; wherever in a series the cursor is, it is the same."""
         width, height = max(1, view.width - LABEL - 2), max(1, view.height - 2)
         axes, _ = _axes(self, view.is_log)
         masks = [_masks(series, axes, (width, height), view.look.glyphs) for series in self.series]
-        ends = self._ends(axes[1], height)
         drawn = [[*self._label(axes[1], y, height, view), *self._line(masks, y, view)] for y in range(height)]
-        for y, places in ends.items():
+        for y, places in self._ends(axes[1], height).items():
             drawn[y] += [Segment(LETTERS[place % 26], ink(place, view.look.colours)) for place in places[:1]]
-        mark = 0
-        if self.columns(view.row):
-            mark = axes[0].place(self.series[view.row].x(min(view.column, self.columns(view.row) - 1)), width)
-        labels = (exact(axes[0].low), self.x, exact(axes[0].high))
-        return drawn + ruler(view, LABEL + 1, mark, labels)
+        return drawn
 
     def _label(self, axis: Axis, y: int, height: int, view: View) -> Line:
         side = "|" if view.ascii else "┤" if y in (0, height - 1) else "│"
@@ -125,6 +129,11 @@ def _axes(curves: Curves, is_log: bool) -> tuple[tuple[Axis, Axis], int]:
     ys = [y for series in curves.series for y in series.ys]
     axis = Axis.around(ys, is_log=is_log)
     return (Axis.around(ends), axis), sum(not axis.holds(y) for y in ys)
+
+
+@lru_cache(maxsize=8)
+def _body(curves: Curves, view: View) -> list[Line]:
+    return curves.body(view)
 
 
 @lru_cache(maxsize=16)

@@ -74,10 +74,11 @@ def ruler(view: View, gutter: int, mark: int, labels: tuple[str, ...]) -> list[L
     corner, dash, sign = ("+", "-", "^") if view.ascii else ("└", "─", "▲" if view.look.glyphs == "full" else "^")
     first = " " * (gutter - 1) + corner if gutter else ""
     axis = [Segment(first + dash * mark, DIM), Segment(sign, view.cursor), Segment(dash * (room - mark - 1), DIM)]
-    if sum(map(len, labels)) + len(labels) > room:
-        labels = labels[:1]
-    text, last = "", max(1, len(labels) - 1)
-    for place, label in enumerate(labels):
-        x = (room - len(label)) * place // last
-        text = text.ljust(x) + label
+    shown = [tok(label, 30, ascii=view.ascii) for label in labels]
+    if sum(map(cell_len, shown)) + len(shown) > room:
+        shown = shown[:1]
+    text, last = "", max(1, len(shown) - 1)
+    for place, label in enumerate(shown):
+        x = (room - cell_len(label)) * place // last
+        text += " " * (x - cell_len(text)) + label
     return [axis, [Segment(" " * gutter + text, DIM)]]

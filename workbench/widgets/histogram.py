@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rich.segment import Segment
 
 from workbench.widgets.figure import View, ruler
-from workbench.widgets.paint import DIM, Line, exact, ink
+from workbench.widgets.paint import DIM, Line, exact, ink, short
 
 STEPS = {"full": "▁▂▃▄▅▆▇█", "blocks": "▄█", "ascii": "#"}
 """Partial heights of a cell, ending with the whole."""
@@ -62,11 +62,12 @@ class Histogram:
         tallest = max(bars, default=0)
         steps = STEPS[view.look.glyphs]
         units = [self._units(bar, tallest, height * len(steps), view.is_log) for bar in bars]
+        top = str(tallest) if len(str(tallest)) < LABEL else short(tallest, LABEL - 1)
         drawn = []
         for y in range(height):
             below = (height - 1 - y) * len(steps)
             text = "".join((" " + steps)[max(0, min(len(steps), unit - below))] * wide for unit in units)
-            label = exact(tallest) if y == 0 and bars else "0" if y == height - 1 else ""
+            label = top if y == 0 and bars else "0" if y == height - 1 else ""
             side = "|" if view.ascii else "│"
             drawn.append([Segment(label.rjust(LABEL - 1) + side, DIM), Segment(text, ink(0, view.look.colours))])
         mark = min(self._room(view) - 1, view.column // pool * wide)

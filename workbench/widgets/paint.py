@@ -91,7 +91,9 @@ def share_of(value: float, low: float, high: float) -> float:
     """Where a value lies between two bounds, 0 to 1; in the middle when the bounds are the same."""
     if not low < high:
         return 0.5
-    return min(1.0, max(0.0, (value / 2 - low / 2) / (high / 2 - low / 2)))  # halves: no overflow
+    if math.isinf(high - low):
+        value, low, high = value / 2, low / 2, high / 2
+    return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
 def short(value: float, width: int = 4) -> str:
