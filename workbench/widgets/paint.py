@@ -109,7 +109,7 @@ def short(value: float, width: int = 4) -> str:
         return "0"
     for decimals in range(width - 1, -1, -1):
         found = f"{value:.{decimals}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{decimals}f}"
-        if len(found) <= width and any(mark in "123456789" for mark in found):
+        if len(found) <= width and abs(value) * 10**decimals >= 1:
             return found
     mantissa, _, exponent = f"{value:.0e}".partition("e")
     found = f"{mantissa}e{int(exponent)}"
