@@ -41,6 +41,7 @@ SCREEN = (
     "process",
     "text",
     "provenance",
+    "detach",
     "worker",
     "cli",
 )

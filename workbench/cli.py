@@ -31,6 +31,7 @@ from workbench.command import (
     open_store,
     put,
 )
+from workbench.detach import start as start_detached
 from workbench.process import interruptible
 from workbench.spec import Cell, Spec, parse_assignments
 from workbench.store import ACTIVE, Run, Store, Summary
@@ -214,13 +215,7 @@ def _start(store: Store, spec: Spec, *, again: bool, detach: bool, as_json: bool
         return OK
     if not detach:
         return _work(store, spec, again=again, as_json=as_json)
-    from workbench.worker import launch
-
-    if run.done:
-        with run.claim():
-            store.set_aside(run)
-        run = store.open(spec)
-    pid = launch(run)
+    run, pid = start_detached(store, spec, again=again)
     put({"id": run.id, "pid": pid}, run.id, as_json)
     note(f"process {pid} works on it, whatever happens to this terminal; follow it: workbench log -f {run.id}")
     return OK

@@ -12,9 +12,9 @@ from engines.errors import StoreError
 from tests.workbench.conftest import CELL, pieces, wait
 from tests.workbench.test_session import comparable, told
 from workbench import process
+from workbench.detach import launch
 from workbench.spec import Spec
 from workbench.store import Run, Store
-from workbench.worker import launch
 
 Start = Callable[..., subprocess.Popen[str]]
 SLOW = ("run", CELL, "count", "--set", "pieces=8", "--set", "pause=0.15")
