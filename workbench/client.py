@@ -21,7 +21,7 @@ from typing import Any
 
 from engines import errors
 from engines.errors import InvalidSetting, StoreError, UnknownName, WorkbenchError
-from workbench import server
+from workbench import wire
 from workbench.spec import Cell
 from workbench.store import Store
 
@@ -38,9 +38,9 @@ _children: list[subprocess.Popen[bytes]] = []
 class Client:
     """One connection to a cell's server."""
 
-    def __init__(self, cell: Cell, *, store: Store | None = None, idle: float = server.IDLE) -> None:
+    def __init__(self, cell: Cell, *, store: Store | None = None, idle: float = wire.IDLE) -> None:
         self.cell, self.store, self.idle = cell, store or Store.default(), idle
-        self.socket = server.place(cell, self.store)
+        self.socket = wire.place(cell, self.store)
         self.state, self.pid = "cold", 0
         self.heard: Callable[[str], None] = lambda _: None
         """Called with each new state."""
@@ -51,7 +51,7 @@ class Client:
         self._opening = asyncio.Lock()
 
     @classmethod
-    async def open(cls, cell: Cell, *, store: Store | None = None, idle: float = server.IDLE) -> "Client":
+    async def open(cls, cell: Cell, *, store: Store | None = None, idle: float = wire.IDLE) -> "Client":
         """A client whose server runs: found, or started now and still warming. Raises ``StoreError``."""
         client = cls(cell, store=store, idle=idle)
         await client.connect()
@@ -67,7 +67,7 @@ class Client:
         waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout):
-                writer.write(server.encode({"id": number, "request": request, "params": params}))
+                writer.write(wire.encode({"id": number, "request": request, "params": params}))
                 return await waiting
         except TimeoutError:
             raise WorkbenchError(
@@ -75,8 +75,9 @@ class Client:
                 "or wait longer"
             ) from None
         finally:
-            if self._waiting.pop(number, None) is not None and not waiting.done() and self._writer is writer:
-                writer.write(server.encode({"drop": number}))
+            del self._waiting[number]
+            if (waiting.cancelled() or not waiting.done()) and self._writer is writer:
+                writer.write(wire.encode({"drop": number}))
 
     async def close(self) -> None:
         """Hang up; the server stays warm for the next client."""
@@ -94,7 +95,7 @@ class Client:
         """The connection, made anew where there is none; raises ``StoreError``."""
         async with self._opening:
             if self._writer is None:
-                server.guard(self.socket)
+                wire.guard(self.socket)
                 reader, writer, hello = await self._found()
                 self._writer, self.pid = writer, hello["pid"]
                 self._tell(hello["state"])
@@ -103,10 +104,10 @@ class Client:
 
     async def _found(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, dict[str, Any]]:
         """A connection to a server of this code, and its greeting; one of other code is replaced."""
-        for _ in range(2):
+        for _ in range(3):  # one that was dying when it was met, one of other code, and the new one
             reader, writer = await self._reached()
             hello = await self._greeted(reader, writer)
-            if (hello.get("version"), hello.get("code")) == (server.VERSION, server.code()):
+            if (hello.get("version"), hello.get("code")) == (wire.VERSION, wire.code()):
                 return reader, writer, hello
             await self._end((reader, writer))
         raise StoreError(
@@ -123,26 +124,29 @@ class Client:
                 return await asyncio.open_unix_connection(self.socket, limit=LONGEST)
             except (FileNotFoundError, ConnectionRefusedError):
                 child = child or start(self.cell, self.socket, self.store, self.idle)
-            if child.poll():  # a code of 0 says that another process serves the cell
+            if child.poll():
                 raise StoreError(f"the model server of {self.cell} ended at once: {_last(_log(self.socket))}")
+            if child.poll() == 0:  # another one holds the lock: it is about to answer, or it is dying
+                child = None
+                await asyncio.sleep(0.2)
             await asyncio.sleep(0.03)
         raise StoreError(f"the model server of {self.cell} did not open its socket in {PATIENCE:.0f} s; {self._help()}")
 
     async def _greeted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> dict[str, Any]:
+        """What a server says of itself; nothing when it ended meanwhile, or says something else."""
         try:
             async with asyncio.timeout(PATIENCE):
-                line = await reader.readline()
+                return dict(json.loads(await reader.readline())["hello"])
         except TimeoutError:
             writer.close()
             raise StoreError(f"the model server of {self.cell} does not answer; {self._help()}") from None
-        with suppress(ValueError, KeyError, TypeError):
-            return dict(json.loads(line)["hello"])
-        return {}  # it ended, or it is none of ours: as one of other code
+        except (ConnectionError, ValueError, KeyError, TypeError):
+            return {}
 
     async def _end(self, connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
         """Ask a server to stop, and wait until it has hung up and its socket is gone."""
         reader, writer = connection
-        writer.write(server.encode({"stop": True}))
+        writer.write(wire.encode({"stop": True}))
         try:
             async with asyncio.timeout(PATIENCE):
                 while await reader.read(2**16):
@@ -207,7 +211,7 @@ def ask(cell: Cell, request: str, /, *, store: Store | None = None, timeout: flo
     return asyncio.run(once())
 
 
-def start(cell: Cell, socket: Path, store: Store, idle: float = server.IDLE) -> subprocess.Popen[bytes]:
+def start(cell: Cell, socket: Path, store: Store, idle: float = wire.IDLE) -> subprocess.Popen[bytes]:
     """Start a cell's server in a session of its own: it outlives this process and its terminal."""
     _children[:] = [child for child in _children if child.poll() is None]
     command = [sys.executable, "-m", "workbench.server", str(cell), "--socket", str(socket), "--idle", str(idle)]

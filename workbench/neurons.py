@@ -14,6 +14,8 @@ from engines.site import Port, Site
 from workbench import effects, labels
 from workbench.specimen import Specimen
 
+NOISE = 1e-4
+"""Activations up to this share of a neuron's largest size count as zero: rounding."""
 BINS = 50
 """Of the histogram."""
 TOP, GROUP = 10, 5
@@ -23,9 +25,12 @@ GROUPS = ((0.99, 1.0), (0.9, 0.99), (0.5, 0.9), (0.0, 0.5))
 
 
 def record(specimen: Specimen, layer: int, index: int) -> dict[str, Any]:
-    """One neuron over all inputs: quantiles over their own tokens, its label, effects and controls."""
+    """One neuron over all inputs: quantiles over their own tokens, its label, effects and controls.
+
+    ``active`` is the share of tokens at which it is above 0; its interval counts an input once.
+    """
     ablations: effects.Effects = specimen.once(_ablations, layer)
-    values, tokens = _values(specimen, layer, index), specimen.once(_activations, layer).shape[0]
+    values, inputs = _values(specimen, layer, index), specimen.inputs.n
     largest = specimen.once(_largest, layer)[:, index]
     best = int(largest.argmax())
     known: labels.Neurons | None = specimen.once(_labels, layer)
@@ -36,7 +41,7 @@ def record(specimen: Specimen, layer: int, index: int) -> dict[str, Any]:
         "n": len(values),
         "max": float(values.max()),
         "quantiles": {str(at): float(values.quantile(at)) for at in (0.99, 0.9, 0.5)},
-        "active": asdict(wilson(int((values > 0).sum()), len(values), independent=tokens)),
+        "active": asdict(wilson(int((values > _zero(values)).sum()), len(values), independent=inputs)),
         "strongest": _strongest(specimen, layer, best, index),
         "ablations": ablations.record(index),
         "rank": ablations.rank(index),
@@ -57,9 +62,9 @@ def detail(specimen: Specimen, layer: int, index: int) -> dict[str, Any]:
         ranks = order[round(n * (1 - high)) : max(round(n * (1 - low)), round(n * (1 - high)) + 1)]
         drawn = ranks[torch.randperm(len(ranks), generator=generator)[:GROUP]].tolist()
         groups.append({"low": low, "high": high, "of": len(ranks), "inputs": _inputs(specimen, layer, index, drawn)})
-    some = (_absolute(specimen, layer, index) > 0).nonzero()[:, 0]
-    drawn = some[torch.randperm(len(some), generator=generator)[:GROUP]].tolist()
     values = _values(specimen, layer, index)
+    some = (_absolute(specimen, layer, index) > _zero(values)).nonzero()[:, 0]
+    drawn = some[torch.randperm(len(some), generator=generator)[:GROUP]].tolist()
     low, high = float(values.min()), float(values.max())
     return {
         "histogram": {"low": low, "high": high, "counts": torch.histc(values, BINS, low, high).int().tolist()},
@@ -85,6 +90,11 @@ def _activations(specimen: Specimen, layer: int) -> Float[Tensor, "inputs pos ne
 def _values(specimen: Specimen, layer: int, index: int) -> Float[Tensor, " tokens"]:
     """The activations at the inputs' own tokens."""
     return specimen.once(_activations, layer)[specimen.own_tokens(specimen.inputs.bases)][:, index]
+
+
+def _zero(values: Float[Tensor, " tokens"]) -> float:
+    """What an activation must exceed to count."""
+    return NOISE * float(values.abs().max())
 
 
 def _largest(specimen: Specimen, layer: int) -> Float[Tensor, "inputs neurons"]:

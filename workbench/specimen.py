@@ -133,8 +133,8 @@ class Specimen:
         own: Tokens = tuple(known[str(token)] for token in tokens)
         if program.admits is not None and not program.admits(own):
             raise InvalidSetting(
-                f"{' '.join(known)} may stand in a prompt of {program.name}, but {' '.join(map(str, tokens))} is not "
-                f"what it is compiled for: {program.summary} Choose another prompt"
+                f"{' '.join(map(str, tokens))!r} is no prompt of {program.name}, which is compiled for other inputs "
+                f"only ({program.summary}); choose another one"
             )
         return Batch(*encode(compiled, [own]))
 

@@ -1,0 +1,58 @@
+"""Puts a network that costs nothing in place of the real ones in every Python process with this folder on its path.
+
+Environment variables of the tests: ``FAKE_LOADING`` seconds that loading takes, ``FAKE_TROUBLE`` the sentence with
+which it fails, ``FAKE_SOURCE`` which code this is.
+"""
+
+import os
+import sys
+import time
+from types import ModuleType
+from typing import Any
+
+from engines.errors import InvalidSetting, InvalidSite
+from workbench import provenance
+
+if "FAKE_SOURCE" in os.environ:
+    provenance.source = lambda: os.environ["FAKE_SOURCE"]  # type: ignore[assignment]
+
+
+def prepare(cell: Any, store: Any) -> str:
+    """Instead of a specimen, the cell's name."""
+    time.sleep(float(os.environ.get("FAKE_LOADING", "0")))
+    if sentence := os.environ.get("FAKE_TROUBLE"):
+        raise InvalidSetting(sentence)
+    return f"{cell} {store.root.name}"
+
+
+class Inspection:
+    """Answers what tests ask."""
+
+    def __init__(self, specimen: str) -> None:
+        self.specimen, self.asked = specimen, []
+
+    def ask(self, request: str, params: dict[str, Any]) -> Any:
+        """``overview`` says what was asked so far; the others do what they are called."""
+        self.asked.append(request)
+        match request:
+            case "overview":
+                return {"specimen": self.specimen, "asked": self.asked, "pid": os.getpid()}
+            case "sleep":
+                time.sleep(params["seconds"])
+            case "refuse":
+                raise InvalidSite("no such site; name another")
+            case "stumble":
+                raise ZeroDivisionError("a defect")
+            case "die":
+                os._exit(7)
+        return params
+
+
+for name, content in {
+    "torch": {"set_num_threads": lambda _: None},
+    "workbench.specimen": {"prepare": prepare},
+    "workbench.inspection": {"Inspection": Inspection},
+}.items():
+    module = ModuleType(name)
+    vars(module).update(content)
+    sys.modules[name] = module

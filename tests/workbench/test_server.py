@@ -1,0 +1,310 @@
+"""The warm server and its client: started once, killed, replaced, left idle, asked nonsense; nobody is left behind."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.errors import InvalidSetting, InvalidSite, StoreError, WorkbenchError
+from tests.workbench.conftest import wait
+from workbench import client, process, server, wire
+from workbench.cli import main
+from workbench.client import Client, ask, start
+from workbench.inspection import Inspection
+from workbench.spec import Cell
+from workbench.specimen import prepare
+from workbench.store import Store
+
+CELL = Cell.parse("rasp.reverse/compiled/opposite")
+HERE = Path(__file__).parent
+
+
+def servers(store: Store) -> list[int]:
+    """Processes of servers that live."""
+    locks = (store.root.parent / "servers").glob("*.lock")
+    pids = [int(text) for lock in locks if (text := lock.read_text().strip())]
+    return [pid for pid in pids if process.born(pid) is not None]
+
+
+@pytest.fixture
+def real(store: Store) -> Iterator[Store]:
+    """A store beside which real networks are served; every server is ended after the test, and must end."""
+    yield store
+    for pid in servers(store):
+        os.kill(pid, signal.SIGTERM)
+    wait(lambda: not servers(store), seconds=10)
+    wait(lambda: all(child.poll() is not None for child in client._children), seconds=10)
+
+
+@pytest.fixture
+def fake(real: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The same with a network that costs nothing."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(HERE / "fake_model"), str(HERE.parent.parent))))
+    return real
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    """Run a test that awaits."""
+
+    async def limited() -> None:
+        async with asyncio.timeout(30):
+            await test()
+
+    asyncio.run(limited())
+
+
+def test_a_server_warms_up_is_shared_and_is_nobody_elses(fake: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_LOADING", "0.3")
+
+    async def test() -> None:
+        one = Client(CELL, store=fake)
+        states = [one.state]
+        one.heard = states.append
+        await one.connect()
+        two = await Client.open(CELL, store=fake)
+        assert states == ["cold", "warming"]
+        mine, theirs = await asyncio.gather(one.request("echo", a=1), two.request("echo", a=2))
+        assert (mine, theirs) == ({"a": 1}, {"a": 2})
+        assert one.pid == two.pid
+        assert states == ["cold", "warming", "warm"]
+        third = await Client.open(CELL, store=fake)
+        assert third.state == "warm"
+        found = await third.request("overview")
+        assert found == {"specimen": f"{CELL} runs", "asked": ["echo", "echo", "overview"], "pid": one.pid}
+        for each in (one, two, third):
+            await each.close()
+        assert states[-1] == "cold"
+
+    run(test)
+    folder = wire.place(CELL, fake).parent
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+    assert {file.suffix for file in folder.iterdir()} == {".sock", ".lock", ".log"}
+    (pid,) = servers(fake)
+    assert os.getsid(pid) == pid
+    assert str(Path(f"/proc/{pid}/fd/0").readlink()) == os.devnull
+    os.kill(pid, signal.SIGHUP)
+    assert ask(CELL, "overview", store=fake)["pid"] == pid
+    os.kill(pid, signal.SIGTERM)
+    wait(lambda: process.born(pid) is None)
+    assert not wire.place(CELL, fake).exists()
+    assert wire.place(CELL, fake).with_suffix(".log").read_text() == ""
+
+
+def test_a_server_survives_whoever_started_it(fake: Store) -> None:
+    script = "from workbench.client import ask; from workbench.spec import Cell\n"
+    script += f"print(ask(Cell.parse('{CELL}'), 'overview')['pid'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert servers(fake) == [int(done.stdout)]
+    assert ask(CELL, "overview", store=fake)["pid"] == int(done.stdout)
+
+
+def test_of_two_servers_that_start_at_once_one_stays(fake: Store) -> None:
+    place = wire.place(CELL, fake)
+    wire.guard(place)
+    both = [start(CELL, place, fake), start(CELL, place, fake)]
+    wait(lambda: any(one.poll() is not None for one in both))
+    assert sorted(str(one.poll()) for one in both) == ["0", "None"]
+    assert place.with_suffix(".log").read_text() == f"workbench: {CELL} is served already\n"
+    (stays,) = (one.pid for one in both if one.poll() is None)
+    assert ask(CELL, "overview", store=fake)["pid"] == stays
+
+
+def test_late_answers_are_dropped_and_unwanted_ones_not_computed(fake: Store) -> None:
+    async def test() -> None:
+        one = await Client.open(CELL, store=fake)
+        await one.request("echo")
+        with pytest.raises(WorkbenchError, match=r"no answer to 'sleep' about .* in 0.05 s \(its server is warm\)"):
+            await one.request("sleep", timeout=0.05, seconds=0.6)
+        hasty = [asyncio.create_task(one.request("echo", number=number)) for number in range(3)]
+        await asyncio.sleep(0)
+        for task in hasty[:2]:
+            task.cancel()
+        assert await hasty[2] == {"number": 2}
+        assert (await one.request("overview"))["asked"] == ["echo", "sleep", "echo", "overview"]
+        await one.close()
+
+    run(test)
+
+
+def test_an_idle_server_ends_and_the_next_request_starts_another(fake: Store) -> None:
+    async def test() -> None:
+        one = await Client.open(CELL, store=fake, idle=0.3)
+        first = one.pid
+        assert await one.request("sleep", seconds=0.5) == {"seconds": 0.5}  # what computes is not idle
+        async with asyncio.timeout(5):
+            while one.state != "cold":
+                await asyncio.sleep(0.02)
+        wait(lambda: process.born(first) is None)
+        assert not one.socket.exists()
+        assert (await one.request("overview"))["pid"] == one.pid != first
+        await one.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("end", ["killed", "crashed"])
+def test_a_dead_server_costs_a_sentence_and_no_more(fake: Store, end: str) -> None:
+    async def test() -> None:
+        one = await Client.open(CELL, store=fake)
+        first = one.pid
+        asked = asyncio.create_task(one.request("die" if end == "crashed" else "sleep", seconds=20))
+        await asyncio.sleep(0.1)
+        if end == "killed":
+            os.kill(first, signal.SIGKILL)
+        with pytest.raises(WorkbenchError, match=f"the model server of {CELL} has ended; ask again, and it is started"):
+            await asked
+        assert one.state == "cold"
+        assert one.socket.exists()  # stale: nobody removed it
+        assert (await one.request("overview"))["pid"] == one.pid != first
+        await one.close()
+
+    run(test)
+
+
+def test_errors_keep_their_kind_and_a_defect_ends_nothing(fake: Store) -> None:
+    with pytest.raises(InvalidSite, match="no such site; name another"):
+        ask(CELL, "refuse", store=fake)
+    with pytest.raises(WorkbenchError, match="the model server met a defect, ZeroDivisionError: a defect; its log has"):
+        ask(CELL, "stumble", store=fake)
+    assert ask(CELL, "echo", store=fake, a=1) == {"a": 1}
+    assert "Traceback" in wire.place(CELL, fake).with_suffix(".log").read_text()
+    assert len(servers(fake)) == 1
+
+
+def test_a_network_that_cannot_be_loaded_says_why_and_goes(fake: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_TROUBLE", "no such network; name another")
+    with pytest.raises(InvalidSetting, match="no such network; name another"):
+        ask(CELL, "echo", store=fake)
+    monkeypatch.delenv("FAKE_TROUBLE")
+    (pid,) = servers(fake)
+    os.kill(pid, signal.SIGTERM)
+    wait(lambda: process.born(pid) is None)
+    assert ask(CELL, "echo", store=fake) == {}
+
+
+def test_a_server_of_other_code_is_replaced(fake: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = wire.place(CELL, fake)
+    wire.guard(place)
+    with monkeypatch.context() as patch:
+        patch.setenv("FAKE_SOURCE", "older")
+        old = start(CELL, place, fake)
+        wait(place.exists)
+    assert ask(CELL, "overview", store=fake)["pid"] != old.pid
+    wait(lambda: old.poll() is not None)
+    assert old.returncode == 0
+    monkeypatch.setattr(wire, "code", lambda: "newer")
+    with pytest.raises(StoreError, match="is of other code than this program even when it is started anew; quit and"):
+        ask(CELL, "overview", store=fake)
+
+
+@pytest.mark.parametrize(
+    ("line", "number", "sentence"),
+    [
+        (b"\xff\xfe", None, "is no request; write one line such as"),
+        (b"[1, 2]", None, "is no request; write one line such as"),
+        (b'{"id": 4}', 4, "is no request; write one line such as"),
+        (b'{"id": [1], "request": "echo"}', [1], "is no request; write one line such as"),
+        (b'{"id": 5, "request": "echo", "params": 3}', 5, "params are 3; write one line such as"),
+        (b"x" * (server.REQUEST + 10), None, f"a line is longer than {server.REQUEST} bytes; send a shorter request"),
+    ],
+)
+def test_garbage_is_answered_with_a_sentence(fake: Store, line: bytes, number: Any, sentence: str) -> None:
+    assert ask(CELL, "echo", store=fake, a=1) == {"a": 1}
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(wire.place(CELL, fake)))
+        lines = connection.makefile("rb")
+        hello = json.loads(lines.readline())["hello"]
+        assert (hello["version"], hello["cell"], hello["state"]) == (wire.VERSION, str(CELL), "warm")
+        connection.sendall(line + b"\n")
+        answer = json.loads(lines.readline())
+        assert answer["id"] == number
+        assert sentence in answer["error"]["text"]
+    assert ask(CELL, "echo", store=fake, a=2) == {"a": 2}
+
+
+def test_only_sockets_of_ours_are_used(fake: Store, capfd: pytest.CaptureFixture[str]) -> None:
+    place = wire.place(CELL, fake)
+    place.parent.mkdir(parents=True)
+    place.parent.chmod(0o755)
+    with pytest.raises(StoreError, match=r"lets others in \(mode 755\); 'chmod 700"):
+        ask(CELL, "echo", store=fake)
+    place.parent.chmod(0o700)
+    place.write_text("a file")
+    with pytest.raises(StoreError, match="is no socket of ours; move it away, or name another path"):
+        ask(CELL, "echo", store=fake)
+    assert server.main([str(CELL), "--socket", str(place)]) == 2
+    assert "is no socket of ours" in capfd.readouterr().err
+    assert place.read_text() == "a file"
+    place.unlink()
+    place.symlink_to("/dev/null")
+    with pytest.raises(StoreError, match="is no socket of ours"):
+        ask(CELL, "echo", store=fake)
+    assert server.main(["rasp.reverse/compiled/oposite", "--socket", str(place)]) == 2
+    assert "Did you mean 'opposite'" in capfd.readouterr().err
+    assert servers(fake) == []
+
+
+def test_a_folder_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(StoreError, match="is no folder of ours, so that no socket is put there; name another one"):
+        wire.guard(tmp_path / "a.sock")
+
+
+def test_a_server_that_cannot_start_says_its_last_word(fake: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(HERE))  # no fake, and a cell that the new process does not know
+    with pytest.raises(StoreError, match="ended at once: unknown model 'nothing'"):
+        ask(Cell("rasp.reverse", "nothing", "opposite"), "echo", store=fake)
+
+
+def test_long_paths_fall_back_to_the_systems_folder(tmp_path: Path) -> None:
+    short, deep = Store(Path("/a/runs")), Store(tmp_path / ("x" * 90) / "runs")
+    assert wire.place(CELL, short).parent == Path("/a/servers")
+    places = {wire.place(CELL, deep), wire.place(CELL, Store(tmp_path / ("y" * 90) / "runs"))}
+    assert len(places) == 2
+    assert all(len(os.fsencode(place)) <= wire.LONGEST for place in places)
+    assert all(str(os.getuid()) in place.parent.name for place in places)
+
+
+def test_the_screens_side_holds_no_array_library() -> None:
+    script = "import sys, workbench.client\nprint(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"torch", "numpy", "scipy", "jax", "transformers", "transformer_lens"}
+
+
+def test_a_real_network_is_served_as_it_is_computed_here(real: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    here = Inspection(prepare(CELL)).ask("head", {"layer": 2, "head": 0, "example": 4})
+    assert ask(CELL, "head", store=real, layer=2, head=0, example=4) == here
+    began = time.monotonic()
+    assert main(["inspect", str(CELL), "head", "2", "0", "--example", "4", "--json"]) == 0
+    assert time.monotonic() - began < 2  # warm
+    assert json.loads(capsys.readouterr().out) == here
+    assert main(["inspect", str(CELL), "own", "--prompt", "a b c", "--no-server"]) == 0
+    assert capsys.readouterr().out == "prompt   BOS a b c\nanswers  c b a\nnetwork  c b a\nright    yes\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("heds 1", "unknown thing to inspect 'heds'. Did you mean 'heads'?"),
+        ("heads", "heads takes 1 places, not 0; write 'heads LAYER'"),
+        ("heads x", "layer is 'x'; write a whole number, such as 0"),
+        ("heads 1 --plain --json", "--plain and --json are two forms of one answer; choose one of them"),
+        ("own --no-server --prompt z", "unknown token 'z'; reverse takes 1 to 5 tokens out of a, b, c"),
+    ],
+)
+def test_mistakes_on_the_command_line(words: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(CELL), *words.split()]) == 2
+    assert capsys.readouterr().err.startswith(f"workbench: {sentence}")

@@ -1,0 +1,73 @@
+"""What the model server and its clients share: where a cell's socket is, whom it is trusted to, and lines of JSON.
+
+This module imports no array library: it is the screen's as well.
+"""
+
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from engines.errors import StoreError
+from workbench import provenance
+from workbench.spec import Cell
+from workbench.store import Store
+
+VERSION = 1
+"""Of the protocol."""
+IDLE = 15 * 60.0
+"""Seconds without a request after which a server ends."""
+LONGEST = 100
+"""Bytes of a socket's path that every system takes."""
+PARTS = ("specimen", "heads", "neurons", "inspection", "effects", "labels", "server", "wire")
+"""Our modules that make the answers, beside those of ``provenance``."""
+
+
+@cache
+def code() -> str:
+    """A hash of all code that makes the answers: a server of other code is replaced."""
+    digest = hashlib.sha256(provenance.source().encode())
+    for name in PARTS:
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def place(cell: Cell, store: Store) -> Path:
+    """The socket of a cell's server: beside the store, or where that path is too long in the system's own folder."""
+    name = hashlib.sha256(str(cell).encode()).hexdigest()[:12] + ".sock"
+    near = store.root.parent.absolute() / "servers" / name
+    if len(os.fsencode(near)) <= LONGEST:
+        return near
+    home = hashlib.sha256(os.fsencode(near.parent)).hexdigest()[:8]
+    return Path(tempfile.gettempdir()) / f"causal-workbench-{os.getuid()}" / f"{home}-{name}"
+
+
+def guard(socket: Path) -> None:
+    """Make the socket's folder, for nobody but us; raises ``StoreError`` where it, or the socket there, is not ours."""
+    try:
+        socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = socket.parent.lstat()
+    except OSError as error:
+        raise StoreError(f"cannot make {socket.parent}: {error.strerror}; name another folder with --store") from None
+    if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != os.getuid():
+        raise StoreError(f"{socket.parent} is no folder of ours, so that no socket is put there; name another one")
+    if folder.st_mode & 0o077:
+        raise StoreError(
+            f"{socket.parent} lets others in (mode {stat.S_IMODE(folder.st_mode):o}); 'chmod 700 {socket.parent}' "
+            "or name another folder"
+        )
+    with suppress(FileNotFoundError):
+        found = socket.lstat()
+        if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.getuid():
+            raise StoreError(f"{socket} is no socket of ours; move it away, or name another path")
+
+
+def encode(record: Mapping[str, Any]) -> bytes:
+    """One line."""
+    return (json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n").encode()
