@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import pytest
+from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.pilot import Pilot
 
@@ -156,3 +157,30 @@ def test_an_app_can_tell_grids_apart() -> None:
     assert Grid.Moved(one, 0, 0).can_replace(moved)
     assert not Grid.Moved(other, 0, 0).can_replace(moved)
     assert not Grid.Opened(one, 0, 0).can_replace(moved)
+
+
+def test_the_keys_of_a_widget_are_declared_once() -> None:
+    for widget in (Grid, Rows, Chart, Tokens):
+        assert [(binding[0], binding[1]) for binding in widget.BINDINGS if isinstance(binding, tuple)] == [
+            (key.keys, key.action) for key in widget.KEYS
+        ]
+        assert all(key.about.endswith(".") for key in widget.KEYS)
+
+
+def test_the_cursor_looks_another_way_without_the_focus() -> None:
+    class Two(Stage):
+        def compose(self) -> ComposeResult:
+            yield self.canvas
+            yield Grid(Matrix([1.0, 2.0], ["a"], ["b", "c"]), FULL, id="other")
+
+    grid = site_map(FULL)
+    stage = Two(grid)
+    styles = []
+
+    async def run(pilot: Pilot[None]) -> None:
+        for _ in range(2):
+            styles.append([segment.style for segment in grid.render_line(2 + grid.row)])
+            await pilot.press("tab")
+
+    on_stage(stage, run)
+    assert styles[0] != styles[1]

@@ -1,12 +1,10 @@
 """``Chart``: lines, scores with intervals, or a histogram, with the values under a cursor."""
 
-from typing import ClassVar
-
 from rich.segment import Segment
-from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from workbench.display import Display
+from workbench.keys import Key
 from workbench.widgets.figure import Figure, View
 from workbench.widgets.paint import DIM, Canvas, Latest, Line, Said, nearest
 
@@ -14,18 +12,18 @@ from workbench.widgets.paint import DIM, Canvas, Latest, Line, Said, nearest
 class Chart(Canvas):
     """A figure (``Curves``, ``Dots`` or ``Histogram``), an axis that can be logarithmic, and a cursor."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("h,left", "move(0,-1)", "left", id="chart.left", show=False),
-        Binding("j,down", "move(1,0)", "next series or row", id="chart.down", show=False),
-        Binding("k,up", "move(-1,0)", "previous series or row", id="chart.up", show=False),
-        Binding("l,right", "move(0,1)", "right", id="chart.right", show=False),
-        Binding("g,home", "far(-1,0)", "first series or row", id="chart.first_row", show=False),
-        Binding("G,end", "far(1,0)", "last series or row", id="chart.last_row", show=False),
-        Binding("0", "far(0,-1)", "first point", id="chart.first_column", show=False),
-        Binding("$", "far(0,1)", "last point", id="chart.last_column", show=False),
-        Binding("enter", "open", "open", id="chart.open", show=False),
-        Binding("S", "scale", "linear or logarithmic", id="chart.scale", show=False),
-    ]
+    KEYS = (
+        Key("h,left", "move(0,-1)", "Point or bin to the left.", "hjkl point", 5),
+        Key("j,down", "move(1,0)", "Next series or score."),
+        Key("k,up", "move(-1,0)", "Series or score before."),
+        Key("l,right", "move(0,1)", "Point or bin to the right."),
+        Key("g,home", "far(-1,0)", "First series or score.", "gG0$ ends", 1),
+        Key("G,end", "far(1,0)", "Last series or score."),
+        Key("0", "far(0,-1)", "First point or bin."),
+        Key("$", "far(0,1)", "Last point or bin."),
+        Key("enter", "open", "Open what is under the cursor.", "enter open", 6),
+        Key("S", "scale", "Make the axis logarithmic, or linear.", "S log", 3),
+    )
 
     class Moved(Latest["Chart"]):
         """The cursor is on another series or score (``row``), point or bin (``column``)."""

@@ -3,16 +3,15 @@
 import math
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.geometry import Region
 
 from workbench.display import Display
+from workbench.keys import Key
 from workbench.widgets.matrix import SCALES, Cell, Matrix, Scale, Shares
 from workbench.widgets.paint import (
     BOLD,
@@ -42,22 +41,22 @@ class Grid(Canvas):
     extreme one is shown and the pooling stated; ``inspect`` always has the exact value under the cursor.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("h,left", "move(0,-1)", "left", id="grid.left", show=False),
-        Binding("j,down", "move(1,0)", "down", id="grid.down", show=False),
-        Binding("k,up", "move(-1,0)", "up", id="grid.up", show=False),
-        Binding("l,right", "move(0,1)", "right", id="grid.right", show=False),
-        Binding("g,home", "far(-1,0)", "first row", id="grid.first_row", show=False),
-        Binding("G,end", "far(1,0)", "last row", id="grid.last_row", show=False),
-        Binding("0", "far(0,-1)", "first column", id="grid.first_column", show=False),
-        Binding("$", "far(0,1)", "last column", id="grid.last_column", show=False),
-        Binding("space,pagedown", "page(1)", "page down", id="grid.page_down", show=False),
-        Binding("u,pageup", "page(-1)", "page up", id="grid.page_up", show=False),
-        Binding("enter", "open", "open", id="grid.open", show=False),
-        Binding("S", "scale", "next scale", id="grid.scale", show=False),
-        Binding("v", "zoom", "next zoom", id="grid.zoom", show=False),
-        Binding("T", "truth", "truth on or off", id="grid.truth", show=False),
-    ]
+    KEYS = (
+        Key("h,left", "move(0,-1)", "Cell to the left.", "hjkl cell", 5),
+        Key("j,down", "move(1,0)", "Cell below."),
+        Key("k,up", "move(-1,0)", "Cell above."),
+        Key("l,right", "move(0,1)", "Cell to the right."),
+        Key("g,home", "far(-1,0)", "First row.", "gG0$ ends", 1),
+        Key("G,end", "far(1,0)", "Last row."),
+        Key("0", "far(0,-1)", "First column."),
+        Key("$", "far(0,1)", "Last column."),
+        Key("space,pagedown", "page(1)", "A page down."),
+        Key("u,pageup", "page(-1)", "A page up."),
+        Key("enter", "open", "Open the cell.", "enter open", 6),
+        Key("S", "scale", "Read it on the next scale: global, by row, by column, signed, 0 to 1.", "S scale", 3),
+        Key("v", "zoom", "The next zoom: numbers, two digits, glyphs, pooled blocks.", "v zoom", 3),
+        Key("T", "truth", "Lay the truth over it, or take it away.", "T truth", 2),
+    )
 
     class Moved(Latest["Grid"]):
         """The cursor is on another cell."""
@@ -76,7 +75,7 @@ class Grid(Canvas):
     def __init__(self, matrix: Matrix, look: Display, *, scale: Scale = "global", id: str | None = None) -> None:
         super().__init__(look, id=id)
         self.row = self.column = self._top = self._left = 0
-        self.scale: Scale = scale
+        self.scale = scale
         self.zoom: Rung | None = None
         self.overlay = False
         self.show(matrix)
@@ -92,6 +91,12 @@ class Grid(Canvas):
 
     def _widest(self, labels: Iterable[str]) -> int:
         return max((cell_len(self.tok(label, WIDEST)) for label in labels), default=0)
+
+    def rescale(self, scale: Scale) -> None:
+        """Read the matrix on another scale."""
+        self.scale: Scale = scale
+        self.shares = Shares(self.matrix, scale)
+        self.refresh()
 
     # What is where
 
@@ -296,9 +301,7 @@ class Grid(Canvas):
 
     def action_scale(self) -> None:
         """Read it on the next scale."""
-        self.scale = SCALES[(SCALES.index(self.scale) + 1) % len(SCALES)]
-        self.shares = Shares(self.matrix, self.scale)
-        self.refresh()
+        self.rescale(SCALES[(SCALES.index(self.scale) + 1) % len(SCALES)])
 
     def action_zoom(self) -> None:
         """Go to the next rung of the zoom ladder."""

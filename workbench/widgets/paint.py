@@ -7,7 +7,7 @@ Whatever has a colour has a digit or a ramp's glyph as well.
 import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.cells import cell_len
 from rich.color import Color
@@ -20,6 +20,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from workbench.display import Colours, Display, Glyphs
+from workbench.keys import Key, bindings
 from workbench.tok import content, fit, tok
 
 Line = list[Segment]
@@ -165,9 +166,17 @@ class Latest(Said[By]):
 
 
 class Canvas(Widget, can_focus=True):
-    """A widget that draws itself line by line, for any size, and repaints only what has changed."""
+    """A widget that draws itself line by line, for any size, and repaints only what has changed.
 
+    ``KEYS`` are its keys, for the place that holds it: the line of keys and the help tell them from there.
+    """
+
+    KEYS: ClassVar[tuple[Key, ...]] = ()
     DEFAULT_CSS = "Canvas { width: 1fr; height: 1fr; }"
+
+    def __init_subclass__(cls, **flags: Any) -> None:
+        cls.BINDINGS = bindings(cls.__dict__.get("KEYS", ()))  # type: ignore[assignment]
+        super().__init_subclass__(**flags)
 
     def __init__(self, look: Display, *, name: str | None = None, id: str | None = None, classes: str | None = None):
         super().__init__(name=name, id=id, classes=classes)

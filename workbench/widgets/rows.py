@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from rich.segment import Segment
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from workbench.display import Display
+from workbench.keys import Key
 from workbench.widgets.paint import BOLD, CURSOR, DIM, MISSING, PLAIN, Canvas, Latest, Line, Said, nearest, window
 
 HEAD = 2
@@ -40,18 +40,18 @@ class Rows(Canvas):
     Whatever the filter and the order, messages and ``index`` speak of a row by its place in what was loaded.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "down", id="rows.down", show=False),
-        Binding("k,up", "move(-1)", "up", id="rows.up", show=False),
-        Binding("g,home", "far(-1)", "first", id="rows.first", show=False),
-        Binding("G,end", "far(1)", "last", id="rows.last", show=False),
-        Binding("pagedown", "page(1)", "page down", id="rows.page_down", show=False),
-        Binding("u,pageup", "page(-1)", "page up", id="rows.page_up", show=False),
-        Binding("enter", "open", "open", id="rows.open", show=False),
-        Binding("space", "mark", "mark", id="rows.mark", show=False),
-        Binding("o", "order", "next order", id="rows.order", show=False),
-        Binding("/", "filter", "filter", id="rows.filter", show=False),
-    ]
+    KEYS = (
+        Key("j,down", "move(1)", "Next row.", "jk row", 5),
+        Key("k,up", "move(-1)", "Row before."),
+        Key("g,home", "far(-1)", "First row.", "gG ends", 1),
+        Key("G,end", "far(1)", "Last row."),
+        Key("pagedown", "page(1)", "A page down."),
+        Key("u,pageup", "page(-1)", "A page up."),
+        Key("enter", "open", "Open the row.", "enter open", 6),
+        Key("space", "mark", "Mark the row, or take its mark away, and go on.", "space mark", 2),
+        Key("o", "order", "Order by the next column, rising and then falling.", "o order", 3),
+        Key("slash", "filter", "Type a filter: enter keeps it, escape takes it away.", "/ filter", 4),
+    )
 
     class Moved(Latest["Rows"]):
         """The cursor is on another row; None if no row is shown."""

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from workbench.display import Display
+from workbench.keys import Key
 from workbench.widgets.matrix import Matrix, Scale, Shares
 from workbench.widgets.paint import (
     BOLD,
@@ -49,17 +48,17 @@ class Tokens(Canvas):
     A token's spaces are spaces; a line is broken after a newline, which is shown as ``\\n``, and where the width ends.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("h,left", "move(-1)", "previous", id="tokens.left", show=False),
-        Binding("l,right", "move(1)", "next", id="tokens.right", show=False),
-        Binding("j,down", "lines(1)", "down", id="tokens.down", show=False),
-        Binding("k,up", "lines(-1)", "up", id="tokens.up", show=False),
-        Binding("g,home", "far(-1)", "first", id="tokens.first", show=False),
-        Binding("G,end", "far(1)", "last", id="tokens.last", show=False),
-        Binding("0", "edge(-1)", "first of the line", id="tokens.line_start", show=False),
-        Binding("$", "edge(1)", "last of the line", id="tokens.line_end", show=False),
-        Binding("enter", "open", "open", id="tokens.open", show=False),
-    ]
+    KEYS = (
+        Key("h,left", "move(-1)", "Token before.", "hjkl token", 5),
+        Key("l,right", "move(1)", "Next token."),
+        Key("j,down", "lines(1)", "Line below."),
+        Key("k,up", "lines(-1)", "Line above."),
+        Key("g,home", "far(-1)", "First token.", "gG0$ ends", 1),
+        Key("G,end", "far(1)", "Last token."),
+        Key("0", "edge(-1)", "First token of the line."),
+        Key("$", "edge(1)", "Last token of the line."),
+        Key("enter", "open", "Open the token.", "enter open", 6),
+    )
 
     class Moved(Latest["Tokens"]):
         """The cursor is on another token."""
