@@ -43,6 +43,8 @@ SCREEN = (
     "provenance",
     "detach",
     "worker",
+    "wire",
+    "client",
     "cli",
 )
 """Modules of the screen's process, and what they stand on."""
