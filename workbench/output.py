@@ -223,7 +223,7 @@ class _Frame(_compositor.CompositorUpdate):
         self.front = front
         self.colours = colours
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield from ()
 
     def render_segments(self, console: Console) -> str:
@@ -288,7 +288,7 @@ class Diffed(App[Result]):
 
     def wrote(self, data: str) -> None:
         """Hear of everything that goes to the terminal: after what is no frame, nothing is known of it."""
-        if not self._painting and not HARMLESS.fullmatch(data):
+        if self._front is not None and not self._painting and not HARMLESS.fullmatch(data):
             self.forget()
 
     def forget(self) -> None:

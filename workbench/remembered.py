@@ -48,7 +48,7 @@ def load(file: Path) -> tuple[Visit, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{file} does not say where you were ({error!r}); it is written anew when you quit") from None
+        raise StoreError(f"where you were cannot be read ({error!r}) and is forgotten: {file}") from None
 
 
 def _text(value: Any) -> str:

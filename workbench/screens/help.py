@@ -15,7 +15,7 @@ from workbench.screens import find
 from workbench.tok import fit
 
 
-class Page(ScrollView, can_focus=True):
+class Page(ScrollView, can_focus=True, inherit_bindings=False):
     """Lines of text that scroll."""
 
     DEFAULT_CSS = "Page { scrollbar-size: 0 0; }"
