@@ -3,8 +3,9 @@
     client = await Client.open(Cell.parse("rasp.reverse/compiled/opposite"))
     record = await client.request("head", layer=2, head=0, example=3)
 
-``client.state`` is "cold" (no server), "warming" (it loads the network) or "warm". An answer that comes after nobody
-waits for it any more is dropped; a server that has died costs one sentence, and the next request starts another one.
+``client.state`` is "cold" (no server), "warming" (it loads the network), "warm", or "failed" (it could not, and tells
+every request why until it ends). An answer that comes after nobody waits for it any more is dropped; a server that has
+died costs one sentence, and the next request starts another one.
 """
 
 import asyncio

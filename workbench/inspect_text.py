@@ -111,6 +111,9 @@ def neuron(record: Record) -> str:
             ("writes", _listed(writes)),
             ("reads", _listed(label["reads"])),
         ]
+    if record["answer"] is not None:
+        added = zip(record["answers"], record["answer"], strict=True)
+        rows.append(("adds to", _listed([f"{answer} {number(value)}" for answer, value in added])))
     parts = [columns(rows), _effects(record, "random_neuron"), _swaps(record["swaps"], "random_neurons")]
     parts.append("top\n" + _activations(record["top"]))
     for group in record["groups"]:

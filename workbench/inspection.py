@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engines.activations import columns, read, recorded
-from engines.answer import Choice
+from engines.answer import AnswerCode, Choice
 from engines.errors import InvalidSetting, UnknownName, UnsupportedSite
 from engines.site import Site
 from workbench import effects, heads, labels, neurons
@@ -108,7 +108,7 @@ class Inspection:
             **heads.record(specimen, layer, head),
             "example": example if tokens is None else None,
             "directions": None if named is None else [label.record for label in named.labels],
-            "answers": list(code.values) if isinstance(code, Choice) else ["number"],
+            "answers": _answers(code),
             **{name: heads.seen(specimen, batch, layer, head) for name, batch in sides.items()},
         }
 
@@ -128,6 +128,7 @@ class Inspection:
             "layer": layer,
             "inputs": specimen.inputs.n,
             **neurons.record(specimen, layer, index),
+            "answers": _answers(specimen.pairs.answer),
             **neurons.detail(specimen, layer, index),
             "own": None if prompt is None else neurons.own(specimen, layer, index, prompt),
         }
@@ -197,6 +198,11 @@ REQUESTS: Mapping[str, Callable[..., dict[str, Any]]] = {
     )
 }
 """Everything that can be asked, by name."""
+
+
+def _answers(code: AnswerCode) -> list[Any]:
+    """What the outputs stand for."""
+    return list(code.values) if isinstance(code, Choice) else ["number"]
 
 
 def _number(name: str, given: object, count: int) -> int:

@@ -1,5 +1,6 @@
 """Records of MLP neurons: how strong they get and where, what they read and write, what they do to answers."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -8,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engines.activations import recorded
-from engines.model import Batch
+from engines.model import Batch, DecoderModel
+from engines.networks import Block
 from engines.score import wilson
 from engines.site import Port, Site
 from workbench import effects, labels
@@ -52,6 +54,7 @@ def record(specimen: Specimen, layer: int, index: int) -> dict[str, Any]:
 def detail(specimen: Specimen, layer: int, index: int) -> dict[str, Any]:
     """Where one neuron is strong: a histogram over tokens, and inputs with the activation at every token.
 
+    ``answer`` is what an activation of 1 adds to the outputs by itself; None where no residual stream leads there.
     ``groups`` are drawn at random: from ranges of ranks by an input's largest activation, and ``nonzero`` from all
     inputs where it is not 0 anywhere.
     """
@@ -63,16 +66,27 @@ def detail(specimen: Specimen, layer: int, index: int) -> dict[str, Any]:
         drawn = ranks[torch.randperm(len(ranks), generator=generator)[:GROUP]].tolist()
         groups.append({"low": low, "high": high, "of": len(ranks), "inputs": _inputs(specimen, layer, index, drawn)})
     values = _values(specimen, layer, index)
+    model = specimen.model
+    answer = (
+        _unembedded(model, layer, index, specimen.pairs.answer.columns) if isinstance(model, DecoderModel) else None
+    )
     some = (_absolute(specimen, layer, index) > _zero(values)).nonzero()[:, 0]
     drawn = some[torch.randperm(len(some), generator=generator)[:GROUP]].tolist()
     low, high = float(values.min()), float(values.max())
     return {
+        "answer": answer,
         "histogram": {"low": low, "high": high, "counts": torch.histc(values, BINS, low, high).int().tolist()},
         "top": _inputs(specimen, layer, index, order[:TOP].tolist()),
         "groups": groups,
         "nonzero": {"of": len(some), "inputs": _inputs(specimen, layer, index, drawn)},
         "swaps": _swaps(specimen, layer, index),
     }
+
+
+def _unembedded(model: DecoderModel, layer: int, index: int, answers: Sequence[int]) -> list[float]:
+    block = model.decoder.blocks[layer]
+    assert isinstance(block, Block)
+    return (block.mlp.W_out[index] @ model.decoder.W_U[:, list(answers)]).tolist()
 
 
 def own(specimen: Specimen, layer: int, index: int, batch: Batch) -> dict[str, Any]:

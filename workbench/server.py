@@ -116,7 +116,7 @@ class Server:
         """End after ``idle`` seconds without anything asked or under way."""
         now = asyncio.get_running_loop().time
         while self._busy or now() < self._last + self.idle:
-            await asyncio.sleep(min(max(self._last + self.idle - now(), 0.05), self.idle, 1.0))
+            await asyncio.sleep(min(self.idle, 1.0) if self._busy else self._last + self.idle - now())
         self._end.set()
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

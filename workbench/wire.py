@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import StoreError
-from workbench import provenance
+from workbench import process, provenance
 from workbench.spec import Cell
 from workbench.store import Store
 
@@ -40,7 +40,7 @@ def code() -> str:
 
 def place(cell: Cell, store: Store) -> Path:
     """The socket of a cell's server: beside the store, or where that path is too long in the system's own folder."""
-    name = hashlib.sha256(str(cell).encode()).hexdigest()[:12] + ".sock"
+    name = hashlib.sha256(f"{cell} {process.HOST}".encode()).hexdigest()[:12] + ".sock"  # a home may be shared
     near = store.root.parent.absolute() / "servers" / name
     if len(os.fsencode(near)) <= LONGEST:
         return near

@@ -245,6 +245,10 @@ def test_activations_of_neurons(looked: Inspection) -> None:
         assert largest[0] == record["max"] == listed[index]["max"]
         assert all(any(value for value in one["activations"][1:]) for one in record["nonzero"]["inputs"])
         assert {key: record[key] for key in listed[index]} == listed[index]
+        assert isinstance(specimen.model, DecoderModel)
+        decoder = specimen.model.decoder
+        written = decoder.get_parameter(f"blocks.{layer}.mlp.W_out")[index]
+        assert record["answer"] == near((written @ decoder.W_U[:, list(specimen.pairs.answer.columns)]).tolist())
 
 
 @pytest.mark.parametrize("rung", RUNGS)
