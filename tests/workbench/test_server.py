@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -139,9 +138,9 @@ def test_late_answers_are_dropped_and_unwanted_ones_not_computed(fake: Store) ->
 
 def test_an_idle_server_ends_and_the_next_request_starts_another(fake: Store) -> None:
     async def test() -> None:
-        one = await Client.open(CELL, store=fake, idle=0.3)
+        one = await Client.open(CELL, store=fake, idle=0.8)
         first = one.pid
-        assert await one.request("sleep", seconds=0.5) == {"seconds": 0.5}  # what computes is not idle
+        assert await one.request("sleep", seconds=1) == {"seconds": 1}  # what computes is not idle
         async with asyncio.timeout(5):
             while one.state != "cold":
                 await asyncio.sleep(0.02)
@@ -281,9 +280,9 @@ def test_long_paths_fall_back_to_the_systems_folder(tmp_path: Path) -> None:
 def test_a_real_network_is_served_as_it_is_computed_here(real: Store, capsys: pytest.CaptureFixture[str]) -> None:
     here = Inspection(prepare(CELL)).ask("head", {"layer": 2, "head": 0, "example": 4})
     assert ask(CELL, "head", store=real, layer=2, head=0, example=4) == here
-    began = time.monotonic()
+    warm = servers(real)
     assert main(["inspect", str(CELL), "head", "2", "0", "--example", "4", "--json"]) == 0
-    assert time.monotonic() - began < 2  # warm
+    assert servers(real) == warm
     assert json.loads(capsys.readouterr().out) == here
     assert main(["inspect", str(CELL), "own", "--prompt", "a b c", "--no-server"]) == 0
     assert capsys.readouterr().out == "prompt   BOS a b c\nanswers  c b a\nnetwork  c b a\nright    yes\n"
