@@ -13,7 +13,7 @@ The address of a place and ``view()`` are the whole of its state: both are saved
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.segment import Segment
 from rich.style import Style
@@ -28,6 +28,9 @@ from workbench.display import Display
 from workbench.keys import EVERYWHERE, Key, bindings, line
 from workbench.store import Listing
 from workbench.tok import fit
+
+if TYPE_CHECKING:
+    from workbench.app import WorkbenchApp
 
 LEAST = 60, 15
 """Columns and rows below which nothing useful can be shown."""
@@ -180,3 +183,8 @@ class Place(Screen[None]):
 def display(widget: Widget) -> Display:
     """What the terminal can show that a widget is on."""
     return getattr(widget.app, "terminal_display", Display("full", 256))
+
+
+def bench(widget: Widget) -> "WorkbenchApp":
+    """The app that a widget is in: its store, its list of runs, and the way to other places."""
+    return cast("WorkbenchApp", widget.app)

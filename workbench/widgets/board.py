@@ -1,0 +1,242 @@
+"""``Board``: short texts by row and column in sections, each with columns of its own, and a cursor on one of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.content import Content
+
+from workbench.display import Display
+from workbench.widgets.paint import BOLD, CURSOR, DIM, PLAIN, Canvas, Latest, Line, Said, nearest, window
+
+HEAD = 2
+"""Lines above the rows: the statement, and the columns of the section that the cursor is in."""
+LEAST, MOST = 8, 12
+"""Cells that a column fills."""
+LABEL = 16
+"""The most cells that a row's label fills."""
+HERE = Style(reverse=True)
+"""The style of what is under the cursor: few bytes, and seen in every terminal."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title, columns, rows, and a text for each row and column; a text that is as short as a cell is best."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    texts: tuple[tuple[str, ...], ...]
+
+
+Spot = tuple[int, int, int]
+"""Section, row in it, column in it."""
+
+
+class Board(Canvas):
+    """Sections below each other. The cursor goes from row to row past the titles; a filter leaves rows out."""
+
+    class Moved(Latest["Board"]):
+        """The cursor is on another text; None if no row is shown."""
+
+        def __init__(self, board: "Board", spot: Spot | None) -> None:
+            super().__init__(board)
+            self.spot = spot
+
+    class Opened(Said["Board"]):
+        """The text under the cursor shall be opened."""
+
+        def __init__(self, board: "Board", spot: Spot) -> None:
+            super().__init__(board)
+            self.spot = spot
+
+    def __init__(self, look: Display, *, id: str | None = None) -> None:
+        super().__init__(look, id=id)
+        self.sections: tuple[Section, ...] = ()
+        self.cursor = self.column = self._top = self._left = 0
+        self.needle, self.is_typing = "", False
+        self._labels = 1
+        self._arrange()
+
+    def load(self, sections: Sequence[Section]) -> None:
+        """Show other texts; cursor and filter stay where they are, on the row of the same title and label."""
+        sections = tuple(sections)
+        if sections == self.sections:
+            return
+        here = self._named()
+        self.sections = sections
+        self._labels = max((cell_len(self.tok(label, LABEL)) for one in sections for label in one.rows), default=1)
+        self._arrange(here)
+        self.refresh()
+
+    def _named(self) -> tuple[str, str] | None:
+        if (spot := self.spot) is None:
+            return None
+        section = self.sections[spot[0]]
+        return section.title, section.rows[spot[1]]
+
+    def _arrange(self, here: tuple[str, str] | None = None) -> None:
+        """Find the rows that are shown, and the lines on which they stand among the titles."""
+        needle = self.needle.casefold()
+        self.shown: list[tuple[int, int]] = []
+        self.lines: list[tuple[int, int | None]] = []
+        self.at: list[int] = []
+        for place, section in enumerate(self.sections):
+            rows = [row for row, label in enumerate(section.rows) if needle in f"{section.title} {label}".casefold()]
+            if rows:
+                self.lines.append((place, None))
+            for row in rows:
+                if here == (section.title, section.rows[row]):
+                    self.cursor = len(self.shown)
+                self.at.append(len(self.lines))
+                self.shown.append((place, row))
+                self.lines.append((place, row))
+        self.cursor = nearest(self.cursor, len(self.shown))
+
+    @property
+    def spot(self) -> Spot | None:
+        """What is under the cursor."""
+        if not self.shown:
+            return None
+        section, row = self.shown[self.cursor]
+        return section, row, nearest(self.column, len(self.sections[section].columns))
+
+    # Drawing
+
+    def _layout(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Cells of the labels and of a column, how many columns are seen, and the first line that is."""
+        gutter, spot = self._labels + 3, self.spot
+        count = len(self.sections[spot[0]].columns) if spot else 1
+        cell = max(LEAST, min(MOST, (width - gutter) // max(count, 1)))
+        seen = max(1, min(count, (width - gutter) // cell))
+        self._left = window(self._left, spot[2] if spot else 0, seen, count)
+        self._scroll(self.at[self.cursor] if self.shown else 0, max(1, height - HEAD))
+        return gutter, cell, seen, self._top
+
+    def _scroll(self, line: int, seen: int) -> None:
+        """Bring a line into view with its section's title if that is next to it: by half a window, for each scroll
+        sends the whole window."""
+        most = max(0, len(self.lines) - seen)
+        if not self._top <= line - (line == 1) < self._top + seen or self._top > most:
+            self._top = max(0, min(line - seen // 2, most))
+
+    def line(self, y: int, width: int, height: int) -> Line:
+        """The statement, the columns, a title or a row."""
+        gutter, cell, seen, top = self._layout(width, height)
+        if y == 0:
+            return [Segment(self.say(self._statement(seen), width), BOLD if self.is_typing else DIM)]
+        if y == 1:
+            return self._columns(gutter, cell, seen)
+        place = top + y - HEAD
+        if place >= len(self.lines):
+            return []
+        section, row = self.lines[place]
+        if row is None:
+            dash = "-" if self.look.glyphs == "ascii" else "─"
+            return [Segment(f"{dash} {self.tok(self.sections[section].title, width - 2)}", DIM)]
+        return self._row(section, row, gutter, cell, seen)
+
+    def _columns(self, gutter: int, cell: int, seen: int) -> Line:
+        if (spot := self.spot) is None:
+            return []
+        line = [Segment(" " * gutter)]
+        for column in range(self._left, self._left + seen):
+            label = self.fit(self.sections[spot[0]].columns[column], cell - 1, right=True)
+            line.append(Segment(label + " ", BOLD if column == spot[2] else DIM))
+        return line
+
+    def _row(self, section: int, row: int, gutter: int, cell: int, seen: int) -> Line:
+        spot, texts = self.spot, self.sections[section].texts[row]
+        is_here = spot is not None and spot[:2] == (section, row)
+        mark = CURSOR[self.look.glyphs] if is_here else " "
+        line = [Segment(f"{mark}  " + self.fit(self.sections[section].rows[row], gutter - 3), PLAIN)]
+        left = self._left if spot and spot[0] == section else 0
+        for column in range(left, min(left + seen, len(texts))):
+            style = HERE if is_here and spot and column == spot[2] else PLAIN
+            text = self.fit(texts[column], cell - 1, right=True)
+            line += [Segment(text, style), Segment(" ")]
+        return line
+
+    def _statement(self, seen: int) -> list[str]:
+        """In words: the filter, which rows are shown, and which columns."""
+        total = sum(len(section.rows) for section in self.sections)
+        typed = [f"/{self.needle}" + "_" * self.is_typing] if self.needle or self.is_typing else []
+        parts = [*typed, f"{len(self.shown)} of {total} rows" if self.needle else f"{total} rows"]
+        count = len(self.sections[spot[0]].columns) if (spot := self.spot) else 0
+        return parts + [f"columns {self._left + 1}-{self._left + seen} of {count}"] * (seen < count)
+
+    def cursor_lines(self) -> tuple[int, ...]:
+        """The line of the cursor, and that of the columns."""
+        _, _, _, top = self._layout(*self.size)
+        return (1, HEAD + self.at[self.cursor] - top) if self.shown else ()
+
+    def inspect(self) -> Content:
+        """What is under the cursor, in full."""
+        if (spot := self.spot) is None:
+            return self.words(["no rows"])
+        section = self.sections[spot[0]]
+        return self.words(
+            [section.title, section.rows[spot[1]], section.columns[spot[2]], section.texts[spot[1]][spot[2]]]
+        )
+
+    # Moving
+
+    def move_to(self, row: int, column: int) -> None:
+        """Put the cursor on the nearest row that is shown, and on a column of it."""
+        if not self.shown:
+            return
+        before, old, spot = (*self._layout(*self.size), self._left), self.cursor_lines(), self.spot
+        self.cursor = nearest(row, len(self.shown))
+        if column != self.column:
+            self.column = nearest(column, len(self.sections[self.shown[self.cursor][0]].columns))
+        if self.spot == spot:
+            return
+        if (*self._layout(*self.size), self._left) == before:
+            self.repaint(*old, *self.cursor_lines())
+        else:
+            self.refresh()
+        self.post_message(self.Moved(self, self.spot))
+
+    def page(self, pages: int) -> None:
+        """Move by as many lines as are seen."""
+        if self.shown:
+            goal = self.at[self.cursor] + pages * max(1, self.size.height - HEAD)
+            self.move_to(min(range(len(self.at)), key=lambda row: abs(self.at[row] - goal)), self.column)
+
+    def open(self) -> None:
+        """Open what is under the cursor."""
+        if (spot := self.spot) is not None:
+            self.post_message(self.Opened(self, spot))
+
+    # Filter
+
+    def start_filter(self) -> None:
+        """Type a filter: enter keeps it, escape takes it away."""
+        self.is_typing = True
+        self.repaint(0)
+
+    def filter(self, needle: str) -> None:
+        """Show the rows whose title and label contain this text; all for an empty one."""
+        if needle != self.needle:
+            here, self.needle = self._named(), needle
+            self._arrange(here)
+            self.refresh()
+            self.post_message(self.Moved(self, self.spot))
+
+    def on_key(self, event: events.Key) -> None:
+        """While a filter is typed, every key that prints belongs to it."""
+        if not self.is_typing:
+            return
+        if event.key in ("enter", "escape", "backspace"):
+            self.is_typing = event.key == "backspace"
+            self.filter(self.needle[:-1] if self.is_typing else "" if event.key == "escape" else self.needle)
+        elif event.is_printable and event.character:
+            self.filter(self.needle + event.character)
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+        self.repaint(0)
