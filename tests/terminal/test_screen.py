@@ -1,7 +1,6 @@
 """The screen in a real pseudo terminal: what it sends, what it costs, what it survives, and how it ends."""
 
 import json
-import os
 import re
 import signal
 import sys
@@ -12,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.terminal.harness import WORKBENCH, Pty
-from workbench.remembered import load
+from workbench.remembered import Visit, load
 
-TUI = (*WORKBENCH, "tui")
+ROWS = (sys.executable, "-m", "tests.terminal.rows")
+TUI = (*ROWS, "tui")
 CELLS = (*TUI, "cells")
 FIRST = "cell 1 of"
 CLOCK = re.compile(rb"\x1b\[[\d;]*H[\d:]+(?:\x1b\[\d*C[\d:]+)*\x1b\[1;1H")
@@ -22,10 +22,9 @@ CLOCK = re.compile(rb"\x1b\[[\d;]*H[\d:]+(?:\x1b\[\d*C[\d:]+)*\x1b\[1;1H")
 
 @pytest.fixture
 def terminal(own_home: Path) -> Iterator[Pty]:  # noqa: ARG001 - the environment
-    """The screen, at the list of cells."""
+    """The screen, at the list of rows."""
     with Pty(CELLS) as started:
         started.shows(FIRST)
-        started.shows("0 runs done")
         yield started
 
 
@@ -54,7 +53,7 @@ def test_first_frame_keys_pages_and_rest_are_cheap(
     assert (len(terminal.raw) - sent) / 20 < 200
     assert (terminal.cpu() - spent) / 20 < 0.006
     sent = len(terminal.raw)
-    terminal.type(" ").shows("cell 44 of")
+    terminal.type(" ").shows("cell 45 of")
     assert len(terminal.raw) - sent < 4_000
     sent = len(terminal.raw)
     terminal.type("?").shows("everywhere")
@@ -97,8 +96,7 @@ def test_quitting_restores_the_terminal_and_the_next_start_is_there_again(termin
     assert terminal.type("?").shows("everywhere").type("Q").ends() == 0
     assert terminal.cooked()
     assert b"\x1b[?1049l" in terminal.raw
-    (visit,) = load(state)
-    assert visit.address == "cells"
+    assert load(state) == (Visit("cells", {"row": 3}),)
     with Pty(TUI) as again:
         again.shows("this is where you were")
         again.type("j").shows("cell 5 of")
@@ -125,7 +123,7 @@ def test_a_signal_saves_the_state_restores_the_terminal_and_ends(
     assert terminal.cooked()
     assert b"\x1b[?1049l" in terminal.raw
     assert b"\x1b[?25h" in terminal.raw
-    assert json.loads(state.read_text())["visits"][0]["view"] == {"cell": load(state)[0].view["cell"]}
+    assert json.loads(state.read_text())["visits"] == [{"address": "cells", "view": {"row": 2}}]
 
 
 @pytest.mark.parametrize("controls", [True, False], ids=["signalled", "only the end of input"])
@@ -135,7 +133,7 @@ def test_a_lost_connection_saves_the_state_and_ends(own_home: Path, state: Path,
         press(terminal, range(2, 4))
         terminal.hang_up()
         assert terminal.ends() == 128 + signal.SIGHUP
-    assert "cell" in load(state)[0].view
+    assert load(state) == (Visit("cells", {"row": 2}),)
 
 
 def test_ctrl_c_ends_as_an_interrupted_program(terminal: Pty) -> None:
@@ -216,13 +214,13 @@ def test_over_ssh_neither_mouse_nor_kitty_keys_nor_focus_are_asked_for(own_home:
 
 
 def patched(line: str) -> tuple[str, ...]:
-    """The screen at the list of cells, after a line that does something to its class ``Cells``."""
-    start = f"from workbench.screens.cells import Cells; {line}; sys.exit(start.main(['tui', 'cells']))"
-    return sys.executable, "-c", f"import os, sys; from workbench import start; {start}"
+    """The screen at the list of cells, after a line that does something to its class ``Rows``."""
+    start = f"from tests.terminal.rows_place import Rows; {line}; sys.argv[1:] = ['tui', 'cells']; sys.exit(main())"
+    return sys.executable, "-c", f"import os, sys; from tests.terminal.rows import main; {start}"
 
 
 def test_what_the_process_prints_goes_to_the_log_and_not_on_the_screen(own_home: Path) -> None:
-    loud = "Cells.action_end = lambda self, last: os.system('echo LOUD; echo LOUDER >&2')"
+    loud = "Rows.action_end = lambda self: os.system('echo LOUD; echo LOUDER >&2')"
     with Pty(patched(loud)) as terminal:
         terminal.shows(FIRST).type("Gj").shows("cell 2 of").drain()
         assert "LOUD" not in terminal.text
@@ -232,7 +230,7 @@ def test_what_the_process_prints_goes_to_the_log_and_not_on_the_screen(own_home:
 
 
 def test_a_defect_ends_it_with_one_sentence_and_a_traceback_in_the_log(own_home: Path) -> None:
-    with Pty(patched("Cells.action_move = lambda self, rows: 1 / 0")) as terminal:
+    with Pty(patched("Rows.action_move = lambda self, rows: 1 / 0")) as terminal:
         terminal.shows(FIRST).type("j")
         assert terminal.ends() == 1
         assert terminal.cooked()
@@ -248,13 +246,25 @@ def test_a_defect_ends_it_with_one_sentence_and_a_traceback_in_the_log(own_home:
     ],
 )
 def test_mistakes_are_one_sentence(own_home: Path, arguments: tuple[str, ...], sentence: str) -> None:  # noqa: ARG001
-    with Pty((*WORKBENCH, *arguments)) as terminal:
+    with Pty((*ROWS, *arguments)) as terminal:
         assert terminal.ends() == 2
         assert sentence in terminal.text
         assert b"\x1b[?1049h" not in terminal.raw
 
 
 def test_without_arguments_a_terminal_gets_the_screen(own_home: Path) -> None:  # noqa: ARG001
-    with Pty(WORKBENCH) as terminal:
+    with Pty(ROWS) as terminal:
         terminal.shows(FIRST)
-        assert os.path.exists(terminal.name)  # noqa: PTH110
+
+
+def test_the_product_starts_with_what_it_may_cost(own_home: Path) -> None:  # noqa: ARG001
+    with Pty((*WORKBENCH, "tui", "cells")) as terminal:
+        terminal.shows("? help").drain()
+        assert len(terminal.raw) < 15_000
+        assert not re.findall(r"/(?:numpy|torch|scipy|pandas|jaxlib)/", terminal.maps())
+        sent, spent = len(terminal.raw), terminal.cpu()
+        for _ in range(10):
+            terminal.type("j").drain()
+        assert (len(terminal.raw) - sent) / 10 < 400  # a cursor, a row of labels, and two lines of inspector
+        assert (terminal.cpu() - spent) / 10 < 0.012
+        assert terminal.type("Q").ends() == 0

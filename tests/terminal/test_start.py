@@ -1,0 +1,83 @@
+"""How it starts: what is recognized without reading the command line properly, and what Textual is told."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from engines.errors import StoreError
+from workbench.display import Display
+from workbench.remembered import Visit, folder, load, save
+from workbench.start import over_ssh, prepare, read
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ([], {}),
+        (["cells"], {"address": "cells"}),
+        (["--ascii", "cells", "--plain-output"], {"address": "cells", "ascii": "", "plain_output": ""}),
+        (["--help"], None),
+        (["a", "b"], None),
+        (["--ascii", "--ascii"], None),
+    ],
+)
+def test_only_plain_calls_are_recognized(arguments: list[str], found: Mapping[str, str] | None) -> None:
+    read_as = read(arguments)
+    assert (read_as and set(read_as)) == (found and set(found))
+    assert not found or read_as is None or read_as.get("address") == found.get("address")
+
+
+@pytest.mark.parametrize("arguments", [["tui"], ["tui", "cells", "--ascii"], []])
+def test_without_a_terminal_there_is_no_screen(own_home: Path, arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "workbench", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    needs = "the screen needs a terminal on stdin and on stdout; without one: 'workbench ls', 'workbench show'"
+    assert (needs if arguments else "Usage: workbench") in done.stderr
+    assert not own_home.exists()
+
+
+def test_the_users_own_variables_stay_and_the_terminals_are_imposed() -> None:
+    environ = {"TEXTUAL_FPS": "60", "NO_COLOR": "", "TEXTUAL_COLOR_SYSTEM": "truecolor"}
+    prepare(Display("full", 256), environ)
+    assert environ["TEXTUAL_FPS"] == "60"
+    assert environ["TEXTUAL_COLOR_SYSTEM"] == "256"
+    assert environ["TEXTUAL_ANIMATIONS"] == "none"
+    assert "NO_COLOR" not in environ
+
+
+def test_over_ssh_there_are_fewer_frames() -> None:
+    environ = {"SSH_TTY": "/dev/pts/3"}
+    assert over_ssh(environ)
+    assert not over_ssh({"SSH_TTY": ""})
+    prepare(Display("ascii", 0), environ)
+    assert environ["TEXTUAL_FPS"] == "15"
+    assert environ["NO_COLOR"] == "1"
+
+
+def test_where_one_was_makes_the_round_trip(tmp_path: Path) -> None:
+    visits = (Visit("cells", {"cell": "a/b/c", "share": float("nan")}), Visit("x#1:sites", {}))
+    file = tmp_path / "deep" / "screen.json"
+    assert load(file) == ()
+    save(file, visits)
+    assert load(file) == (Visit("cells", {"cell": "a/b/c", "share": "nan"}), visits[1])
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 2}', '{"format": 1, "visits": [{"address": 3, "view": {}}]}'])
+def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "screen.json").write_text(text)
+    with pytest.raises(StoreError, match=r"where you were cannot be read .* and is forgotten: .*screen\.json"):
+        load(tmp_path / "screen.json")
+
+
+def test_the_state_lies_in_the_home_of_the_workbench() -> None:
+    assert folder({"CAUSAL_WORKBENCH_HOME": "/x"}) == Path("/x/state")
+    assert folder({}).name == "causal-workbench"
