@@ -23,6 +23,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "neurons": ("layer",),
     "neuron": ("layer", "index"),
     "residual": ("layer", "position"),
+    "truth": (),
 }
 """What can be inspected, and the numbers and names that say where."""
 

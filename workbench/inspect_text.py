@@ -136,6 +136,14 @@ def residual(record: Record) -> str:
     return f"{record['site']}  n={record['n']}, {record['shown']} shown\n{columns(rows)}"
 
 
+def truth(record: Record) -> str:
+    """The sites that carry the variable."""
+    if not record["known"]:
+        return "truth  not known: this network was trained, not compiled"
+    rows = [("whole sites", _listed(record["whole"])), ("in subspaces", _listed(record["subspace"]))]
+    return columns([*rows, ("established", f"n={record['n']} informative pairs, regime {record['regime']}")])
+
+
 def _words(values: Sequence[Any] | None) -> str:
     return "-" if values is None else safe(" ".join("_" if value is None else str(value) for value in values))
 
@@ -217,4 +225,5 @@ FORMS = {
     "neurons": neurons,
     "neuron": neuron,
     "residual": residual,
+    "truth": truth,
 }

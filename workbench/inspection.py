@@ -21,7 +21,8 @@ from engines.activations import columns, read, recorded
 from engines.answer import AnswerCode, Choice
 from engines.errors import InvalidSetting, UnknownName, UnsupportedSite
 from engines.site import Site
-from workbench import effects, heads, labels, neurons
+from tracr_bridge.equivalence import equivalence
+from workbench import catalog, effects, heads, labels, neurons
 from workbench.specimen import EXAMPLES, Specimen, alone
 
 
@@ -164,6 +165,22 @@ class Inspection:
             ],
         }
 
+    def truth(self) -> dict[str, Any]:
+        """The sites that carry the cell's variable, by brute force, if the network is one of which that is ``known``.
+
+        ``whole`` sites may be swapped as they are, at those of ``subspace`` some compiled block of directions may; ``n``
+        informative pairs of the ``regime`` establish it. A variable that nothing carries (``.wrong``) has no site.
+        """
+        network, cell = self.specimen.network, self.specimen.cell
+        if network is None:
+            return {"known": False, "whole": [], "subspace": [], "n": 0, "regime": None}
+        regime = catalog.asked(cell.task)[1]
+        found = equivalence(network, regime).get(cell.variable)
+        sites = [] if found is None else [found.whole, found.subspace]
+        whole, subspace = ([str(site) for site in sorted(each, key=Site.order)] for each in sites or ((), ()))
+        n = 0 if found is None else found.n
+        return {"known": True, "whole": whole, "subspace": subspace, "n": n, "regime": regime}
+
     def _spread(self, values: Float[Tensor, " pairs"]) -> dict[str, Any]:
         return {"mean": effects.mean(values), "values": values[: self.specimen.shown].tolist()}
 
@@ -195,6 +212,7 @@ REQUESTS: Mapping[str, Callable[..., dict[str, Any]]] = {
         Inspection.neurons,
         Inspection.neuron,
         Inspection.residual,
+        Inspection.truth,
     )
 }
 """Everything that can be asked, by name."""

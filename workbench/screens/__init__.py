@@ -28,6 +28,11 @@ class Route:
 
 ROUTES: tuple[Route, ...] = (
     Route(re.compile("cells"), "workbench.screens.cells:Cells", "cells"),
+    Route(
+        re.compile(r"[^#]+/[^#]+/[^#:]+#[0-9a-f]+:sites"),
+        "workbench.screens.sites:SitesPlace",
+        "rasp.reverse/compiled/opposite#b6671f92cb99:sites",
+    ),
     Route(re.compile("help"), "workbench.screens.help:Help", "help"),
 )
 

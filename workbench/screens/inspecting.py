@@ -1,0 +1,198 @@
+"""A place that asks a cell's model server, and whose panes stand side by side where there is room.
+
+A question replaces the one before it of its kind, so that an answer that nobody waits for any more is dropped. A server
+that has died is a sentence; the next key asks again what was left without an answer, which starts another one.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual import events
+from textual.containers import Vertical
+
+from engines.errors import InvalidSetting, WorkbenchError
+from workbench.client import Client
+from workbench.display import Display
+from workbench.keys import Key
+from workbench.place import Place
+from workbench.screens.sheet import Prompt
+from workbench.spec import Cell
+
+if TYPE_CHECKING:
+    from workbench.app import WorkbenchApp
+
+WIDE = 100
+"""Columns from which all panes are seen at once."""
+REST = 0.06
+"""Seconds for which a key that can be held down must rest before it asks."""
+
+PANES = Key("w", "pane", "Next pane; on narrow screens one is seen at a time.", "w pane", 6)
+OWN = Key("i", "own", "Type a prompt of your own, tokens with spaces between; an empty one ends it.", "i prompt", 4)
+
+
+class Pane(Vertical):
+    """Widgets that are seen together."""
+
+    DEFAULT_CSS = "Pane { width: 1fr; height: 1fr; padding: 0 0 0 1; }"
+
+
+class Column(Vertical):
+    """Panes above one another."""
+
+    DEFAULT_CSS = "Column { width: 1fr; height: 1fr; }"
+
+
+class Top(Vertical):
+    """Lines above all panes."""
+
+    DEFAULT_CSS = "Top { dock: top; width: 100%; height: auto; }"
+
+
+class Bottom(Vertical):
+    """Lines below all panes."""
+
+    DEFAULT_CSS = "Bottom { dock: bottom; width: 100%; height: auto; }"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request with its parameters, who takes the answer, and for how long it may still be replaced."""
+
+    request: str
+    params: Mapping[str, Any]
+    take: Callable[[Any], None]
+    rest: float = 0.0
+
+
+class Inspecting(Place):
+    """A place with a cell, a client of its model server, and panes."""
+
+    DEFAULT_CSS = "Inspecting #body { layout: horizontal; }"
+    KEYS: ClassVar[tuple[Key, ...]] = ()
+
+    def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
+        super().__init__(address, view)
+        self.pane = 0
+        self.client: Client | None = None
+        self.unanswered: dict[str, Question] = {}
+        self.tokens: list[str] | None = None
+
+    @property
+    def bench(self) -> "WorkbenchApp":
+        """The application."""
+        return cast("WorkbenchApp", self.app)
+
+    @property
+    def look(self) -> Display:
+        """What the terminal can show."""
+        return self.bench.terminal_display
+
+    @property
+    def cell(self) -> str:
+        """The cell's name: what the address begins with."""
+        return self.address.rpartition(":")[0].partition("#")[0]
+
+    # The model server
+
+    def ask(self, kind: str, question: Question) -> None:
+        """Ask the server; of two questions of one kind only the later is answered."""
+        self.unanswered[kind] = question
+        self.run_worker(self._asked(kind, question), group=kind, exclusive=True)
+
+    async def _asked(self, kind: str, question: Question) -> None:
+        await asyncio.sleep(question.rest)
+        try:
+            if self.client is None:
+                self.client = Client(Cell.parse(self.cell), store=self.bench.store)
+                self.client.heard = self._heard
+            answer = await self.client.request(question.request, **question.params)
+        except WorkbenchError as error:
+            self.refused(kind, error)
+            if isinstance(error, InvalidSetting):  # asked again, it would be refused again
+                self.unanswered.pop(kind, None)
+        else:
+            self.unanswered.pop(kind, None)
+            question.take(answer)
+
+    def refused(self, kind: str, error: WorkbenchError) -> None:  # noqa: ARG002 - for who asks several kinds
+        """Say why there is no answer."""
+        self.inspect(str(error))
+
+    def _heard(self, state: str) -> None:
+        if self.is_current:
+            self._fact(state)
+
+    def _fact(self, state: str) -> None:
+        self.bench.facts = replace(self.bench.facts, engine=state)
+        self.show_header(self.bench.facts)
+
+    def on_screen_resume(self) -> None:
+        """The header tells of this cell's server again."""
+        self._fact(self.client.state if self.client else "cold")
+
+    async def on_unmount(self) -> None:
+        """Hang up; the server stays warm."""
+        if self.client is not None:
+            self.client.heard = lambda _: None
+            await self.client.close()
+
+    def on_key(self) -> None:
+        """Ask again what a dead server left without an answer."""
+        if self.unanswered and self.client is not None and self.client.state == "cold":
+            for kind, question in dict(self.unanswered).items():
+                if not any(each.group == kind and not each.is_finished for each in self.workers):
+                    self.ask(kind, question)
+
+    # Panes
+
+    def on_mount(self) -> None:
+        """Show the panes that there is room for."""
+        self._arrange(self.app.size.width)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Show the panes that there is room for."""
+        self._arrange(event.size.width)
+
+    def _arrange(self, width: int) -> None:
+        for place, pane in enumerate(self.query(Pane)):
+            pane.display = width >= WIDE or place == self.pane
+        for column in self.query(Column):
+            column.display = any(pane.display for pane in column.query(Pane))
+
+    def action_pane(self) -> None:
+        """Go to the next pane."""
+        self._attend((self.pane + 1) % len(self.query(Pane)))
+
+    def action_attend(self) -> None:
+        """Go to the first pane, whose key was pressed elsewhere."""
+        self._attend(0)
+
+    def _attend(self, pane: int) -> None:
+        self.pane, panes = pane, list(self.query(Pane))
+        self._arrange(self.app.size.width)
+        if found := [each for each in panes[self.pane].walk_children() if getattr(each, "can_focus", False)]:
+            self.set_focus(cast("Any", found[0]))
+
+    # A prompt of one's own
+
+    def action_own(self) -> None:
+        """Type a prompt."""
+        prompt = self.query_one(Prompt)
+        prompt.text, prompt.display = "", True
+        self._before = self.focused
+        prompt.focus()
+
+    def on_prompt_typed(self, event: Prompt.Typed) -> None:
+        """Take a prompt; without tokens the examples are shown again."""
+        event.canvas.display = False
+        self.set_focus(self._before)
+        if event.text is not None:
+            self.tokens = event.text.split() or None
+            self.prompted()
+
+    _before = None
+
+    def prompted(self) -> None:
+        """Hear that ``tokens`` has changed."""
