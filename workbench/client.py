@@ -50,6 +50,7 @@ class Client:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._numbers = itertools.count(1)
         self._opening = asyncio.Lock()
+        self._child: subprocess.Popen[bytes] | None = None  # a server that this client started, and has not met yet
 
     @classmethod
     async def open(cls, cell: Cell, *, store: Store | None = None, idle: float = wire.IDLE) -> "Client":
@@ -107,7 +108,11 @@ class Client:
         """A connection to a server of this code, and its greeting; one of other code is replaced."""
         for _ in range(3):  # one that was dying when it was met, one of other code, and the new one
             reader, writer = await self._reached()
-            hello = await self._greeted(reader, writer)
+            try:
+                hello = await self._greeted(reader)
+            except BaseException:  # whoever asked may have gone
+                writer.close()
+                raise
             if (hello.get("version"), hello.get("code")) == (wire.VERSION, wire.code()):
                 return reader, writer, hello
             await self._end((reader, writer))
@@ -118,28 +123,30 @@ class Client:
 
     async def _reached(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection; a server is started where none answers."""
-        child: subprocess.Popen[bytes] | None = None
         patience = time.monotonic() + PATIENCE
         while time.monotonic() < patience:
             try:
-                return await asyncio.open_unix_connection(self.socket, limit=LONGEST)
+                met = await asyncio.open_unix_connection(self.socket, limit=LONGEST)
+                self._child = None
+                return met
             except (FileNotFoundError, ConnectionRefusedError):
-                child = child or start(self.cell, self.socket, self.store, self.idle)
-            if child.poll():
+                child = self._child = self._child or start(self.cell, self.socket, self.store, self.idle)
+            code = child.poll()
+            if code is not None:
+                self._child = None
+            if code:
                 raise StoreError(f"the model server of {self.cell} ended at once: {_last(_log(self.socket))}")
-            if child.poll() == 0:  # another one holds the lock: it is about to answer, or it is dying
-                child = None
+            if code == 0:  # another one holds the lock: it is about to answer, or it is dying
                 await asyncio.sleep(0.2)
             await asyncio.sleep(0.03)
         raise StoreError(f"the model server of {self.cell} did not open its socket in {PATIENCE:.0f} s; {self._help()}")
 
-    async def _greeted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> dict[str, Any]:
+    async def _greeted(self, reader: asyncio.StreamReader) -> dict[str, Any]:
         """What a server says of itself; nothing when it ended meanwhile, or says something else."""
         try:
             async with asyncio.timeout(PATIENCE):
                 return dict(json.loads(await reader.readline())["hello"])
         except TimeoutError:
-            writer.close()
             raise StoreError(f"the model server of {self.cell} does not answer; {self._help()}") from None
         except (ConnectionError, ValueError, KeyError, TypeError):
             return {}

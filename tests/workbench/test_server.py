@@ -39,10 +39,17 @@ def servers(store: Store) -> list[int]:
 def real(store: Store) -> Iterator[Store]:
     """A store beside which real networks are served; every server is ended after the test, and must end."""
     yield store
-    for pid in servers(store):
-        os.kill(pid, signal.SIGTERM)
-    wait(lambda: not servers(store), seconds=10)
-    wait(lambda: all(child.poll() is not None for child in client._children), seconds=10)
+
+    def ended() -> bool:
+        """One that was starting when another was ended takes its place: end that one too."""
+        for pid in servers(store):
+            os.kill(pid, signal.SIGTERM)
+        alive = [child for child in client._children if child.poll() is None]
+        for child in alive:
+            child.terminate()
+        return not alive and not servers(store)
+
+    wait(ended, seconds=10)
 
 
 @pytest.fixture
@@ -131,6 +138,21 @@ def test_late_answers_are_dropped_and_unwanted_ones_not_computed(fake: Store) ->
             task.cancel()
         assert await hasty[2] == {"number": 2}
         assert (await one.request("overview"))["asked"] == ["echo", "sleep", "echo", "overview"]
+        await one.close()
+
+    run(test)
+
+
+def test_who_gives_up_while_a_server_starts_leaves_the_others_be(fake: Store) -> None:
+    async def test() -> None:
+        one = Client(CELL, store=fake)
+        asked = [asyncio.create_task(one.request("echo", number=number)) for number in range(3)]
+        await asyncio.sleep(0.1)
+        asked[0].cancel()
+        await asyncio.sleep(0)
+        asked[1].cancel()
+        assert await asked[2] == {"number": 2}
+        assert servers(fake) == [one.pid]
         await one.close()
 
     run(test)
