@@ -33,6 +33,11 @@ ROUTES: tuple[Route, ...] = (
         "workbench.screens.sites:SitesPlace",
         "rasp.reverse/compiled/opposite#b6671f92cb99:sites",
     ),
+    Route(
+        re.compile(r"(?!launch:)[^#/]+/[^#/]+/[^#/:]+"),
+        "workbench.screens.cell:CellPlace",
+        "rasp.reverse/compiled/opposite",
+    ),
     Route(re.compile("help"), "workbench.screens.help:Help", "help"),
 )
 

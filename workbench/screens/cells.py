@@ -1,94 +1,135 @@
-"""The cells, and how many runs each has."""
+"""The cells: variables under their task, models side by side, and in each square the best score and how many runs."""
 
-from collections import Counter
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from rich.segment import Segment
-from rich.style import Style
-from textual.geometry import Region, Size
-from textual.message import Message
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
+from textual import events
+from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
+from engines.errors import StoreError, UnknownName, WorkbenchError
 from workbench import catalog, text
 from workbench.keys import Key
-from workbench.place import Place, display
-from workbench.store import ACTIVE, Listing
-from workbench.tok import fit
+from workbench.outcome import Outcome
+from workbench.place import Place, bench, display
+from workbench.screens.scores import best, dot
+from workbench.spec import Cell
+from workbench.store import ACTIVE, Listing, Run, Summary
+from workbench.widgets.board import Board, Section
+from workbench.widgets.chart import Chart
+from workbench.widgets.dots import Dot, Dots
+from workbench.widgets.lines import Lines
+from workbench.widgets.paint import short
 
-CURSOR = Style(reverse=True)
-COUNTS = ("done", "active", "other")
-
-
-class CellList(ScrollView, can_focus=True, inherit_bindings=False):
-    """Cells in lines, one of them under the cursor."""
-
-    DEFAULT_CSS = "CellList { scrollbar-size: 0 0; }"
-
-    class Moved(Message):
-        """The cursor is on another cell, or the counts under it are others."""
-
-    def __init__(self, cells: Sequence[str], cursor: int) -> None:
-        super().__init__()
-        self.cells = cells
-        self.cursor = max(0, min(cursor, len(cells) - 1))
-        self.counts: Mapping[str, Counter[str]] = {}
-        self.virtual_size = Size(0, len(cells))
-
-    def render_line(self, y: int) -> Strip:
-        """One cell with its counts; the cursor is a mark, so that moving it changes four terminal cells and no more."""
-        row, width = y + self.scroll_offset.y, self.size.width
-        if row >= len(self.cells):
-            return Strip.blank(width)
-        name, here = self.cells[row], row == self.cursor
-        counts = self.counts.get(name, Counter())
-        shown = "".join(f"{counts[kind] or '·' if kind == 'done' else counts[kind] or '':>8}" for kind in COUNTS)
-        plain = display(self).glyphs == "ascii"
-        words = f" {fit(name, max(width - 27, 8), ascii=plain)}{shown.replace('·', '.') if plain else shown}"
-        mark = Segment(">" if here else " ", CURSOR if here else None)
-        return Strip([mark, Segment(fit(words, width - 1, ascii=plain))], width)
-
-    def put(self, counts: Mapping[str, Counter[str]]) -> None:
-        """Show these counts of runs."""
-        if counts != self.counts:
-            self.counts = counts
-            self.refresh()
-
-    def move(self, row: int) -> None:
-        """Put the cursor on a row, or on the nearest that there is."""
-        old, self.cursor = self.cursor, max(0, min(row, len(self.cells) - 1))
-        if self.cursor != old:
-            self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False, force=True)
-            self.refresh_line(old - self.scroll_offset.y)
-            self.refresh_line(self.cursor - self.scroll_offset.y)
-            self.post_message(self.Moved())
+WIDE = 100
+"""Columns from which there is a second pane."""
+Squares = dict[str, list[Summary]]
+"""The runs of each cell, newest first."""
 
 
 class Cells(Place):
-    """Every cell, in the catalogue's order."""
+    """Every cell of the catalogue, and those that only the runs know."""
 
-    ABOUT = "The cells of the workbench, what a method can be run on, and how many runs each has."
+    ABOUT = (
+        "The cells: what a method can be run on. A square tells the best IIA, ! if no method is believed there, and "
+        "how many runs are done."
+    )
     KEYS = (
-        Key("j,down", "move(1)", "Next cell.", "jk move", 5),
-        Key("k,up", "move(-1)", "Cell before."),
+        Key("j,down", "move(1)", "Next variable.", "hjkl move", 5),
+        Key("k,up", "move(-1)", "Variable before."),
+        Key("h,left", "side(-1)", "Model to the left."),
+        Key("l,right", "side(1)", "Model to the right."),
+        Key("enter", "open", "Open the cell: its runs and their scores.", "enter open", 7),
+        Key("r", "launch", "Launch a run on the cell; its cost is shown first.", "r run", 6),
+        Key("slash", "filter", "Show only what contains a text; enter keeps the filter, esc drops it.", "/ filter", 4),
         Key("space,pagedown", "page(1)", "A page down.", "space u page", 2),
         Key("u,pageup", "page(-1)", "A page up."),
-        Key("g,home", "end(0)", "First cell.", "gG ends", 1),
-        Key("G,end", "end(1)", "Last cell."),
+        Key("g,home", "end(0)", "First variable.", "gG ends", 1),
+        Key("G,end", "end(1)", "Last variable."),
+        Key("0", "side(-99)", "First model."),
+        Key("dollar_sign", "side(99)", "Last model."),
     )
+    DEFAULT_CSS = """
+    Cells #about { width: 42; height: 100%; padding: 0 0 0 1; }
+    Cells #facts { height: 7; }
+    """
+
+    def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
+        super().__init__(address, view)
+        self.runs: Squares = {}
+        self.damaged = ""
+        self.cells: list[list[list[str]]] = []
+        """The cells by section, row and column."""
 
     def body(self) -> Iterable[Widget]:
-        """The list, with the cursor where it was."""
-        cells = catalog.cell_names()
-        kept = self.given.get("cell")
-        yield CellList(cells, cells.index(kept) if kept in cells else 0)
+        """The board, and beside it the scores of the cell under the cursor."""
+        look = display(self)
+        yield Horizontal(Board(look), Vertical(Lines(look, id="facts"), Chart(Dots(()), look, id="scores"), id="about"))
 
     @property
-    def cells(self) -> CellList:
-        """The list."""
-        return self.query_one(CellList)
+    def board(self) -> Board:
+        """The board."""
+        return self.query_one(Board)
+
+    def on_mount(self) -> None:
+        """Show the catalogue, with the cursor where it was."""
+        for pane in (self.query_one(Lines), self.query_one(Chart)):
+            pane.can_focus = False
+        self.load()
+        kept = self.given.get("cell")
+        board = self.board
+        for place, (section, row) in enumerate(board.shown):
+            if kept in self.cells[section][row]:
+                board.cursor, board.column = place, self.cells[section][row].index(kept)
+        board.focus()
+        self.tell()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """A second pane where there is room for it."""
+        super().on_resize(event)
+        self.query_one("#about").display = self.app.size.width >= WIDE
+
+    def listed(self, listing: Listing) -> None:
+        """Show what the runs have found."""
+        self.runs = {}
+        for run in listing.runs:
+            self.runs.setdefault(str(run.spec.cell), []).append(run)
+        self.damaged = text.damaged(listing.damaged) if listing.damaged else ""
+        self.load()
+        self.tell()
+
+    def load(self) -> None:
+        """Lay out the squares: a section for each task, with the models of its cells."""
+        names = [*catalog.cell_names(), *self.runs]
+        tasks: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+        for name in dict.fromkeys(names):
+            task, model, variable = name.split("/", 2)
+            models, variables = tasks.setdefault(task, ({}, {}))
+            models[model] = variables[variable] = None
+        self.cells = [
+            [[f"{task}/{model}/{variable}" for model in models] for variable in variables]
+            for task, (models, variables) in tasks.items()
+        ]
+        sections = []
+        for cells, (task, (models, variables)) in zip(self.cells, tasks.items(), strict=True):
+            texts = tuple(tuple(self.square(name) for name in row) for row in cells)
+            sections.append(Section(task, tuple(models), tuple(variables), texts))
+        self.board.load(sections)
+
+    def square(self, name: str) -> str:
+        """A cell in seven letters: its best score, a flag, and how many runs are done."""
+        runs = self.runs.get(name, ())
+        done = [run for run in runs if run.state == "done"]
+        score, is_believed = best(done)
+        if any(run.state in ACTIVE for run in runs):
+            return "running"
+        if not runs:
+            return ". " if display(self).glyphs == "ascii" else "· "
+        if not done:
+            return runs[0].state
+        return f"{'-' if score is None else short(score.value)}{' ' if is_believed else '!'}{len(done):2}"
 
     def view(self) -> dict[str, Any]:
         """The cell under the cursor."""
@@ -96,49 +137,97 @@ class Cells(Place):
 
     def cursor_address(self) -> str:
         """The cell under the cursor."""
-        found = self.cells
-        return found.cells[found.cursor] if found.cells else self.address
-
-    def on_mount(self) -> None:
-        """Bring the cursor into view."""
-        found = self.cells
-        found.call_after_refresh(found.scroll_to_region, Region(0, found.cursor, 1, 1), animate=False, force=True)
-        self.tell()
-
-    def listed(self, listing: Listing) -> None:
-        """Count the runs of each cell."""
-        counts: dict[str, Counter[str]] = {}
-        for run in listing.runs:
-            kind = "done" if run.state == "done" else "active" if run.state in ACTIVE else "other"
-            counts.setdefault(str(run.spec.cell), Counter())[kind] += 1
-        self.cells.put(counts)
-        self.damaged = text.damaged(listing.damaged) if listing.damaged else ""
-        self.tell()
-
-    damaged = ""
+        spot = self.board.spot
+        return self.address if spot is None else self.cells[spot[0]][spot[1]][spot[2]]
 
     def tell(self) -> None:
         """Tell about the cell under the cursor."""
-        found, name = self.cells, self.cursor_address()
-        if self.damaged:
-            self.inspect(self.damaged)
+        board, name = self.board, self.cursor_address()
+        if (spot := board.spot) is None:
+            self.inspect("no cell's name contains this text; esc in the filter drops it")
             return
-        counts = found.counts.get(name, Counter())
-        runs = f"{counts['done']} runs done, {counts['active']} at work, {counts['other']} stopped, failed or stale"
-        self.inspect(f"cell {found.cursor + 1} of {len(found.cells)}   {runs}")
+        runs = self.runs.get(name, [])
+        done = [run for run in runs if run.state == "done"]
+        active = sum(run.state in ACTIVE for run in runs)
+        counts = f"{len(done)} runs done, {active} at work, {len(runs) - len(done) - active} stopped, failed or stale"
+        score, is_believed = best(done)
+        found = "" if score is None else f"   best IIA {score}" + ("" if is_believed else " ! not believed")
+        place = f"cell {board.cursor + 1} of {len(board.shown)}, model {spot[2] + 1} of {len(self.cells[spot[0]][0])}"
+        self.inspect(self.damaged or f"{place}   {counts}{found}", name)
+        if self.query_one("#about").display:
+            self.query_one("#facts", Lines).load(about(name))
+            chart, scores = self.query_one("#scores", Chart), self.scores(done)
+            chart.display = bool(scores.dots)
+            if chart.figure != scores:
+                chart.show(scores)
 
-    def on_cell_list_moved(self) -> None:
+    def scores(self, done: Sequence[Summary]) -> Dots:
+        """The controls of the newest run, and the newest run of each method."""
+        newest: dict[str, Summary] = {}
+        for run in done:
+            newest.setdefault(run.spec.method, run)
+        dots: list[Dot] = []
+        for run in newest.values():
+            try:
+                outcome = Outcome.of(Run(bench(self).store.root / run.id))
+            except (StoreError, OSError) as error:
+                self.inspect(str(error))
+                continue
+            if not dots:
+                dots = [dot(name.replace("_", " "), score) for name, score in outcome.controls.items()]
+            dots.append(dot(run.spec.method, outcome.iia, "" if outcome.is_believed else " !"))
+        return Dots(dots)
+
+    def on_board_moved(self) -> None:
         """Follow the cursor."""
         self.tell()
 
     def action_move(self, rows: int) -> None:
-        """Move the cursor by some rows."""
-        self.cells.move(self.cells.cursor + rows)
+        """Move the cursor by some variables."""
+        self.board.move_to(self.board.cursor + rows, self.board.column)
+
+    def action_side(self, columns: int) -> None:
+        """Move the cursor by some models."""
+        spot = self.board.spot
+        self.board.move_to(self.board.cursor, max(0, (spot[2] if spot else 0) + columns))
 
     def action_page(self, pages: int) -> None:
         """Move the cursor by some pages."""
-        self.cells.move(self.cells.cursor + pages * max(self.cells.size.height - 1, 1))
+        self.board.page(pages)
 
     def action_end(self, last: int) -> None:
-        """Move the cursor to the first or the last cell."""
-        self.cells.move(last * len(self.cells.cells))
+        """Move the cursor to the first or the last variable."""
+        self.board.move_to(last * len(self.board.shown), self.board.column)
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        self.board.start_filter()
+
+    async def action_open(self) -> None:
+        """Open the cell."""
+        if self.board.spot is not None:
+            await bench(self).go(self.cursor_address())
+
+    async def action_launch(self) -> None:
+        """Launch a run on the cell."""
+        if self.board.spot is not None:
+            await bench(self).go(f"launch:{self.cursor_address()}")
+
+
+@lru_cache(maxsize=512)
+def about(name: str) -> list[str]:
+    """What a cell is, in a few lines."""
+    try:
+        cell = Cell.parse(name)
+        card = catalog.card(cell.task)
+        words = [card.summary, f"{cell.model}: {catalog.models(cell.task)[cell.model]}"]
+    except UnknownName as error:
+        cell, words = Cell(*name.split("/", 2)), [f"not in the catalogue: {error}"]
+    except WorkbenchError as error:
+        cell, words = Cell(*name.split("/", 2)), [str(error)]
+    return [f"{cell.task}  {cell.variable}", *wrapped(" ".join(words[:1])), *wrapped(" ".join(words[1:])), ""]
+
+
+def wrapped(sentence: str, width: int = 40) -> list[str]:
+    """A sentence in lines."""
+    return textwrap.wrap(sentence, width)

@@ -1,0 +1,258 @@
+"""One cell: its runs in a list, their scores on one axis with the controls, and differences where they are honest."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from textual import events
+from textual.containers import Vertical
+from textual.widget import Widget
+
+from engines.errors import StoreError, WorkbenchError
+from workbench import process, text
+from workbench.keys import Key
+from workbench.outcome import Outcome, Share, difference, length
+from workbench.place import Place, bench, display
+from workbench.screens import control
+from workbench.screens.scores import dot
+from workbench.spec import Cell
+from workbench.store import Listing, Run, Summary
+from workbench.widgets.chart import Chart
+from workbench.widgets.dots import Dots
+from workbench.widgets.lines import Lines
+from workbench.widgets.rows import Column, Row, Rows
+
+TALL = 30
+"""Rows from which list and scores are seen together."""
+COLUMNS = (
+    Column("run", 6, text=lambda name: name[:6]),
+    Column("method", 12),
+    Column("seed", 4, 3, right=True),
+    Column("IIA", 5, right=True, text=lambda value: f"{value:.3f}"),
+    Column("95 %", 11, 1),
+    Column("n", 5, 2, right=True),
+    Column("sec", 6, 4, right=True, text=lambda value: f"{value:.1f}" if value < 1000 else f"{value:.0f}"),
+    Column("layers", 9, 7, right=True, text=lambda value: f"{value:,}"),
+    Column("state", 8, 1),
+    Column("believed", 8, 2),
+    Column("when", 10, 6, right=True, text=lambda moment: f"{length(max(0.0, process.now() - moment))} ago"),
+    Column("best site", 20, 5),
+)
+
+
+class CellPlace(Place):
+    """The runs of one cell."""
+
+    ABOUT = (
+        "The runs of one cell and their scores on one axis with the controls of the run under the cursor. IIA is the "
+        "share of test pairs on which a swap does what the variable would."
+    )
+    KEYS = (
+        Key("enter", "open", "Open the run.", "enter open", 7),
+        Key("r", "launch", "Launch a run with the method under the cursor; its cost is shown first.", "r run new", 6),
+        Key("R", "again", "Go on with a run that is not finished, or launch a finished one again.", "R again", 4),
+        Key(
+            "p",
+            "pin",
+            "Pin the run, or take the pin away: the axis shows the pinned, and differences to them.",
+            "p pin",
+            3,
+        ),
+        Key("x", "stop", "Ask the run to stop at its next event; what is finished is kept.", "x stop", 3),
+        Key("w", "pane", "Show the other pane, where there is no room for both.", "w pane", 4),
+        *(key for key in Rows.KEYS if key.keys != "enter"),
+    )
+    DEFAULT_CSS = """
+    CellPlace Lines { height: 3; }
+    """
+
+    def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
+        super().__init__(address, view)
+        self.runs: list[Summary] = []
+        pins = self.given.get("pins")
+        self.pins: set[str] = {str(name) for name in pins} if isinstance(pins, list) else set()
+        self.wanted = self.given.get("run")
+        self.trouble: dict[str, str] = {}
+        """Why a run's result cannot be read, by its id."""
+        self.wrong = ""
+        try:
+            Cell.parse(address)
+        except WorkbenchError as error:
+            self.wrong = str(error)
+
+    def body(self) -> Iterable[Widget]:
+        """The list, the scores, and the differences."""
+        look = display(self)
+        yield Rows(COLUMNS, look)
+        yield Vertical(Chart(Dots(()), look), Lines(look), id="scores")
+
+    def on_mount(self) -> None:
+        """Keys are the list's."""
+        self.query_one(Chart).can_focus = self.query_one(Lines).can_focus = False
+        self.query_one(Rows).focus()
+        self.tell()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Both panes where there is room for them, else the list."""
+        super().on_resize(event)
+        self.query_one("#scores").display = event.size.height >= TALL
+        self.query_one(Rows).display = True
+
+    @property
+    def run(self) -> Summary | None:
+        """The run under the cursor."""
+        index = self.query_one(Rows).index
+        return None if index is None else self.runs[index]
+
+    def folder(self, run: Summary) -> Run:
+        """A run's folder."""
+        return Run(bench(self).store.root / run.id)
+
+    def view(self) -> dict[str, Any]:
+        """The run under the cursor, and the pinned."""
+        return {"run": self.run.id if self.run else self.wanted, "pins": sorted(self.pins)}
+
+    def cursor_address(self) -> str:
+        """The run under the cursor."""
+        return f"{self.address}#{self.run.id}" if self.run else self.address
+
+    def listed(self, listing: Listing) -> None:
+        """Show the runs of this cell."""
+        here = self.run.id if self.run else self.wanted
+        self.runs = [run for run in listing.runs if str(run.spec.cell) == self.address]
+        names = [run.id for run in self.runs]
+        rows = self.query_one(Rows)
+        rows.load([self.row(run) for run in self.runs], marks=[n for n, name in enumerate(names) if name in self.pins])
+        if here in names and names.index(here) in rows.shown:
+            rows.cursor = rows.shown.index(names.index(here))
+        self.tell()
+
+    def row(self, run: Summary) -> Row:
+        """A run as a row; of one that is not done, or cannot be read, the numbers are missing."""
+        head = [run.id, run.spec.method, run.spec.seed]
+        outcome = self.outcome(run) if run.state == "done" else None
+        state = "damaged" if run.id in self.trouble else run.state
+        if outcome is None:
+            return [*head, None, None, None, None, None, state, None, run.updated, None]
+        score = outcome.iia
+        numbers = [None] * 3 if score is None else [score.value, score.interval, score.n]
+        believed = "yes" if outcome.is_believed else "NO !"
+        return [*head, *numbers, outcome.seconds, outcome.layers, state, believed, run.updated, outcome.site]
+
+    def outcome(self, run: Summary) -> Outcome | None:
+        """What a run found; None if that cannot be read, and then why is kept."""
+        try:
+            found = Outcome.of(self.folder(run))
+        except (StoreError, OSError) as error:
+            self.trouble[run.id] = str(error)
+            return None
+        self.trouble.pop(run.id, None)
+        return found
+
+    def tell(self) -> None:
+        """Tell about the run under the cursor, and show its controls and differences."""
+        run = self.run
+        if run is None:
+            hidden = (
+                f"{len(self.runs)} runs, none of which has this text" if self.runs else "no runs yet: r launches one"
+            )
+            self.inspect(self.wrong or hidden)
+            return
+        outcome = self.outcome(run) if run.state == "done" else None
+        self.inspect(self.trouble.get(run.id) or sentence(run, outcome))
+        self.show_scores()
+        others = [other for other in self.runs if other.id in self.pins and other.id != run.id]
+        self.query_one(Lines).load([f" {self.compared(run, other)}" for other in others] or [PINS])
+
+    def show_scores(self) -> None:
+        """Put the controls of the run under the cursor and the scores on one axis: of the pinned, or of all."""
+        done = [run for run in self.runs if run.state == "done"]
+        shown = [run for run in done if run.id in self.pins] or done
+        here = self.run
+        known = [run for run in (here, *done) if run and run.state == "done" and self.outcome(run)]
+        dots = []
+        if known and (outcome := self.outcome(known[0])):
+            controls = outcome.controls.items()
+            dots = [dot(f"{name.replace('_', ' ')} ({known[0].id[:4]})", score) for name, score in controls]
+        for run in shown:
+            if found := self.outcome(run):
+                flag = "" if found.is_believed else " !"
+                dots.append(dot(f"{run.spec.method} {run.id[:4]} s{run.spec.seed}", found.iia, flag))
+        chart = self.query_one(Chart)
+        if chart.figure != (figure := Dots(dots)):
+            chart.show(figure)
+
+    def compared(self, run: Summary, other: Summary) -> str:
+        """The difference of two runs, or why there is none."""
+        if run.state != "done" or other.state != "done":
+            return f"no difference of {run.id[:4]} and {other.id[:4]}: both must be done"
+        try:
+            return difference(self.folder(run), self.folder(other))
+        except (StoreError, OSError) as error:
+            return str(error)
+
+    def on_rows_moved(self) -> None:
+        """Follow the cursor."""
+        self.tell()
+
+    def on_rows_marked(self, event: Rows.Marked) -> None:
+        """A mark is a pin."""
+        self.pins ^= {self.runs[event.index].id}
+        self.tell()
+
+    async def on_rows_opened(self, event: Rows.Opened) -> None:
+        """Open the run."""
+        await bench(self).go(f"{self.address}#{self.runs[event.index].id}")
+
+    async def action_open(self) -> None:
+        """Open the run, also while the scores are seen."""
+        if self.run:
+            await bench(self).go(self.cursor_address())
+
+    def action_pin(self) -> None:
+        """Pin the run under the cursor."""
+        self.query_one(Rows).action_mark()
+
+    def action_pane(self) -> None:
+        """Show the other pane."""
+        rows, scores = self.query_one(Rows), self.query_one("#scores")
+        if self.app.size.height < TALL:
+            rows.display, scores.display = not rows.display, not scores.display
+            if rows.display:
+                rows.focus()
+
+    def action_stop(self) -> None:
+        """Ask the run to stop."""
+        if self.run:
+            control.stop(self, self.folder(self.run))
+
+    async def action_launch(self) -> None:
+        """Launch a run here."""
+        method = f":{self.run.spec.method}" if self.run else ""
+        await bench(self).go(f"launch:{self.address}{method}")
+
+    async def action_again(self) -> None:
+        """Go on with the run, or launch it again."""
+        run = self.run
+        if run and run.state == "done":
+            view = {"changes": run.spec.changes(), "seed": run.spec.seed}
+            await bench(self).go(f"launch:{self.address}:{run.spec.method}", view)
+        elif run:
+            control.resume(self, self.folder(run))
+
+
+PINS = " p pins runs; the run under the cursor is then compared with each of them"
+
+
+def sentence(run: Summary, outcome: Outcome | None) -> str:
+    """One run in words and numbers."""
+    head = f"{run.id} {run.spec.method} seed {run.spec.seed}"
+    if outcome is None:
+        error = f": {text.safe(run.error)}" if run.error else ""
+        return f"{head}   {run.state}{error}   last heard of {length(max(0.0, process.now() - run.updated))} ago"
+    against = "  ".join(f"{name.replace('_', ' ')} {_value(score)}" for name, score in outcome.controls.items())
+    flag = "" if outcome.is_believed else "  ! not believed"
+    return f"{run.spec.method}  IIA {outcome.iia or 'undefined'}{flag}   {against}"
+
+
+def _value(score: Share | None) -> str:
+    return "undefined" if score is None else f"{score.value:.2f}"
