@@ -168,8 +168,8 @@ class Inspection:
     def truth(self) -> dict[str, Any]:
         """The sites that carry the cell's variable, by brute force, if the network is one of which that is ``known``.
 
-        ``whole`` sites may be swapped as they are, at those of ``subspace`` some compiled block of directions may; ``n``
-        informative pairs of the ``regime`` establish it. A variable that nothing carries (``.wrong``) has no site.
+        ``whole`` sites may be swapped as they are, at those of ``subspace`` some compiled block of directions may; it
+        is established on ``n`` informative pairs of the ``regime``. What nothing carries (``.wrong``) has no site.
         """
         network, cell = self.specimen.network, self.specimen.cell
         if network is None:
