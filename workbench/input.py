@@ -13,6 +13,7 @@ import signal
 import sys
 import termios
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -100,6 +101,11 @@ def _open(log: Path) -> int:
         return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | fresh, 0o600)
 
 
+def _log(text: str) -> None:
+    """Write to the log past ``sys.stderr``, which Textual catches while the app runs."""
+    os.write(2, text.encode(errors="backslashreplace"))
+
+
 @contextmanager
 def ending(tty: Tty, save: Callable[[], None]) -> Iterator[None]:
     """While inside, a signal to end saves the state, restores the terminal and ends the process at once.
@@ -111,6 +117,8 @@ def ending(tty: Tty, save: Callable[[], None]) -> Iterator[None]:
         try:
             save()
         finally:
+            if (error := sys.exception()) is not None:
+                _log("".join(traceback.format_exception(error)))
             tty.restore()
             os._exit(128 + number)
 
@@ -204,6 +212,6 @@ class Terminal(LinuxDriver):
             for event in parser.feed(text):
                 self.process_message(event)
         except (ValueError, OverflowError, ParseError) as error:  # such as a key whose code point does not exist
-            sys.stderr.write(f"input left out: {error!r} in {text[:80]!r}\n")
+            _log(f"input left out: {error!r} in {text[:80]!r}\n")
             return XTermParser(self._debug)
         return parser

@@ -48,8 +48,12 @@ def over_ssh(environ: Mapping[str, str]) -> bool:
 
 
 def prepare(display: Display, environ: MutableMapping[str, str]) -> None:
-    """Set the variables that Textual reads when it is imported."""
-    for name, value in {**QUIET, "TEXTUAL_FPS": "15" if over_ssh(environ) else "30"}.items():
+    """Set the variables that Textual reads when it is imported.
+
+    A key is answered in two frames, the cursor and then the inspector, and the second waits for one period; since
+    frames are small, the period is short.
+    """
+    for name, value in {**QUIET, "TEXTUAL_FPS": "60" if over_ssh(environ) else "120"}.items():
         environ.setdefault(name, value)
     for name, value in display.environment.items():
         if value is None:

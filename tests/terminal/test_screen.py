@@ -238,6 +238,21 @@ def test_a_defect_ends_it_with_one_sentence_and_a_traceback_in_the_log(own_home:
     assert "Traceback" in (own_home / "state" / "screen.log").read_text()
 
 
+def test_with_another_textual_it_writes_as_textual_does_and_says_so(own_home: Path) -> None:  # noqa: ARG001
+    with Pty(patched("import workbench.output as output; output.textual_version = '9.0.0'")) as terminal:
+        terminal.shows("output is Textual's own, which sends much more: Textual is 9.0.0")
+        press(terminal, range(2, 4))
+
+
+def test_a_state_that_cannot_be_saved_is_in_the_log_and_the_terminal_restored(own_home: Path) -> None:
+    with Pty(patched("Rows.view = lambda self: 1 / (self.rows.cursor < 2)")) as terminal:
+        terminal.shows(FIRST)
+        terminal.type("jj").shows("cell 3 of").signal(signal.SIGTERM)
+        assert terminal.ends() == 128 + signal.SIGTERM
+        assert terminal.cooked()
+    assert "ZeroDivisionError" in (own_home / "state" / "screen.log").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
