@@ -34,9 +34,29 @@ ROUTES: tuple[Route, ...] = (
         "rasp.reverse/compiled/opposite#b6671f92cb99:sites",
     ),
     Route(
+        re.compile(r"launch:[^#/]+/[^#/]+/[^#/:]+"),
+        "workbench.screens.launch:Launch",
+        "launch:rasp.reverse/compiled/opposite",
+    ),
+    Route(
+        re.compile(r"launch:[^#/]+/[^#/]+/[^#/:]+:[^#/:]+"),
+        "workbench.screens.launch:Settings",
+        "launch:rasp.reverse/compiled/opposite:plot_das",
+    ),
+    Route(
         re.compile(r"(?!launch:)[^#/]+/[^#/]+/[^#/:]+"),
         "workbench.screens.cell:CellPlace",
         "rasp.reverse/compiled/opposite",
+    ),
+    Route(
+        re.compile(r"[^#]+/[^#]+/[^#:]+:L\d+\.head\d+"),
+        "workbench.screens.head:HeadPlace",
+        "rasp.reverse/compiled/opposite:L2.head0",
+    ),
+    Route(
+        re.compile(r"(?!launch:)[^#/]+/[^#/]+/[^#/:]+#[0-9a-f]+"),
+        "workbench.screens.run:RunPlace",
+        "rasp.reverse/compiled/opposite#b6671f92cb99",
     ),
     Route(re.compile("help"), "workbench.screens.help:Help", "help"),
 )

@@ -1,4 +1,4 @@
-"""Scores of runs as the places show them: the best of several, and one as a dot on an axis."""
+"""Numbers of runs as the places show them: the best score of several, one as a dot on an axis, a share as a bar."""
 
 from collections.abc import Iterable
 
@@ -28,3 +28,8 @@ def dot(name: str, score: Share | None, flag: str = "") -> Dot:
     if score is None:
         return Dot(name + flag, None, note="undefined")
     return Dot(name + flag, score.value, score.low, score.high, f"n {score.n}")
+
+
+def bar(share: float | None, width: int = 20) -> str:
+    """How much is done as a bar with its number; empty if the whole is not known."""
+    return "" if share is None else f"[{'#' * round(share * width):{width}}] {share:.0%}"

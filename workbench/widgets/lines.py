@@ -1,5 +1,6 @@
 """``Lines``: text that scrolls, and stays at its end while more comes if it was there."""
 
+import textwrap
 from collections.abc import Sequence
 
 from rich.segment import Segment
@@ -11,7 +12,7 @@ from workbench.widgets.paint import DIM, PLAIN, Canvas, Line
 
 
 class Lines(Canvas):
-    """Lines of text; no line is wrapped, and how many are not seen is said where there are any."""
+    """Lines of text, wrapped where they are too long; how many are not seen is said where there are any."""
 
     KEYS = (
         Key("j,down", "scroll_by(1)", "Line down.", "jk scroll", 5),
@@ -25,6 +26,7 @@ class Lines(Canvas):
     def __init__(self, look: Display, *, follow: bool = False, id: str | None = None) -> None:
         super().__init__(look, id=id)
         self.lines: Sequence[str] = ()
+        self._wrapped: tuple[int, list[str]] = (0, [])
         self.top = 0
         self.is_following = follow
 
@@ -33,24 +35,34 @@ class Lines(Canvas):
         lines = tuple(lines)
         if lines != self.lines:
             self.lines = lines
+            self._wrapped = (0, [])
             self.refresh()
 
-    def _first(self, height: int) -> int:
-        last = max(0, len(self.lines) - self._seen(height))
+    def wrapped(self, width: int) -> list[str]:
+        """The lines at this width; a line goes on below where its second column starts, or its text does."""
+        if self._wrapped[0] != width:
+            shown: list[str] = []
+            for line in self.lines:
+                shown += [line] if len(line) <= width else _wrap(line, width)
+            self._wrapped = (width, shown)
+        return self._wrapped[1]
+
+    def _first(self, count: int, height: int) -> int:
+        last = max(0, count - self._seen(count, height))
         self.top = last if self.is_following else min(self.top, last)
         return self.top
 
-    def _seen(self, height: int) -> int:
+    def _seen(self, count: int, height: int) -> int:
         """How many lines are seen: the last of the widget says how many are not, if any."""
-        return max(1, height - (len(self.lines) > height))
+        return max(1, height - (count > height))
 
     def line(self, y: int, width: int, height: int) -> Line:
         """A line, or which lines these are."""
-        first, seen = self._first(height), self._seen(height)
+        lines = self.wrapped(width)
+        first, seen = self._first(len(lines), height), self._seen(len(lines), height)
         if y >= seen:
-            return [Segment(self.tok(f"lines {first + 1}-{first + seen} of {len(self.lines)}", width), DIM)]
-        place = first + y
-        return [Segment(self.fit(self.lines[place] if place < len(self.lines) else "", width), PLAIN)]
+            return [Segment(self.tok(f"lines {first + 1}-{first + seen} of {len(lines)}", width), DIM)]
+        return [Segment(self.fit(lines[first + y] if first + y < len(lines) else "", width), PLAIN)]
 
     def inspect(self) -> Content:
         """The first line that is seen."""
@@ -62,7 +74,8 @@ class Lines(Canvas):
 
     def action_scroll_by(self, down: int) -> None:
         """Scroll by some lines; at the end it follows what comes."""
-        before, last = self._first(self.size.height), max(0, len(self.lines) - self._seen(self.size.height))
+        count, height = len(self.wrapped(self.size.width)), self.size.height
+        before, last = self._first(count, height), max(0, count - self._seen(count, height))
         self.top = max(0, min(before + down, last))
         self.is_following = self.is_following and self.top == last
         if self.top != before:
@@ -70,10 +83,21 @@ class Lines(Canvas):
 
     def action_page(self, pages: int) -> None:
         """Scroll by as many lines as are seen."""
-        self.action_scroll_by(pages * self._seen(self.size.height))
+        self.action_scroll_by(pages * self._seen(len(self.wrapped(self.size.width)), self.size.height))
 
     def action_far(self, end: int) -> None:
         """Go to the first line, or to the last and follow what comes."""
         self.is_following = bool(end)
-        self.action_scroll_by(len(self.lines) if end else -len(self.lines))
+        count = len(self.wrapped(self.size.width))
+        self.action_scroll_by(count if end else -count)
         self.is_following = bool(end)
+
+
+def _wrap(line: str, width: int) -> list[str]:
+    body = line.lstrip()
+    indent = len(line) - len(body)
+    label, gap, _ = body.partition("  ")
+    if gap and len(label) < 12:
+        indent = len(line) - len(body[len(label) :].lstrip())
+    indent = min(indent, width // 2)
+    return textwrap.wrap(line, width, subsequent_indent=" " * indent, drop_whitespace=True, replace_whitespace=False)

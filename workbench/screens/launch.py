@@ -1,0 +1,262 @@
+"""Launching a run is editing a spec that can be read: method, settings, seed; what it may cost is shown before."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from textual.widget import Widget
+
+from engines.errors import WorkbenchError
+from workbench import catalog
+from workbench.catalog import Setting
+from workbench.keys import Key
+from workbench.outcome import UNKNOWN, length, price
+from workbench.place import Place, bench, display
+from workbench.screens import control
+from workbench.spec import Cell, Spec, parse_assignments, parse_literal
+from workbench.store import ACTIVE, Listing, Summary
+from workbench.widgets.form import Entry, Form
+from workbench.widgets.lines import Lines
+from workbench.widgets.rows import Column, Rows
+
+SEED = Entry("seed", "0", "int", "Seed of the pairs and of the method.")
+
+
+def parts(address: str) -> tuple[str, str]:
+    """The cell and the method (perhaps none) of an address ``launch:CELL[:METHOD]``; a task may have a colon itself."""
+    head, slash, tail = address.removeprefix("launch:").rpartition("/")
+    variable, _, method = tail.partition(":")
+    return f"{head}{slash}{variable}", method
+
+
+class Launch(Place):
+    """The choice of a method for a cell, address ``launch:CELL``."""
+
+    ABOUT = "The methods that can be run on a cell. What a run may cost is the median of finished runs, or not known."
+    KEYS = Rows.KEYS
+
+    def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
+        super().__init__(address, view)
+        self.cell, _ = parts(address)
+        self.methods = catalog.method_names()
+
+    def body(self) -> Iterable[Widget]:
+        """The methods."""
+        columns = (
+            Column("method", 16),
+            Column("done", 4, right=True),
+            Column("cost", 9, right=True),
+            Column("what it does", 84, 1),
+        )
+        if self.app.size.width < 120:
+            columns = (*columns[:3], Column("what it does", 40))
+        yield Rows(columns, display(self))
+
+    def on_mount(self) -> None:
+        """Show the methods, with the cursor where it was."""
+        self.load(())
+        rows, kept = self.query_one(Rows), self.given.get("method")
+        if kept in self.methods:
+            rows.cursor = self.methods.index(kept)
+        self.tell()
+
+    def listed(self, listing: Listing) -> None:
+        """Count the runs on this cell, and know what they cost."""
+        self.load(listing.runs)
+        self.tell()
+
+    def load(self, runs: Sequence[Summary]) -> None:
+        """A row for each method."""
+        rows = self.query_one(Rows)
+        here, needle = rows.index, rows.needle
+        found = []
+        for name in self.methods:
+            done = sum(
+                run.state == "done" and run.spec.method == name and str(run.spec.cell) == self.cell for run in runs
+            )
+            try:
+                card, cost = catalog.method(name), None
+                if runs:
+                    cost = price(Spec.parse(self.cell, name), runs, bench(self).store)
+                found.append((name, done or None, length(cost.seconds) if cost else None, card.summary))
+            except WorkbenchError as error:
+                found.append((name, None, None, str(error)))
+        rows.load(found)
+        if not needle and here is not None:
+            rows.cursor = here
+
+    def view(self) -> dict[str, Any]:
+        """The method under the cursor."""
+        index = self.query_one(Rows).index
+        return {} if index is None else {"method": self.methods[index]}
+
+    def tell(self) -> None:
+        """Tell about the method under the cursor."""
+        rows = self.query_one(Rows)
+        try:
+            Cell.parse(self.cell)
+        except WorkbenchError as error:
+            self.inspect(str(error))
+            return
+        if rows.index is not None:
+            row = rows.rows[rows.index]
+            self.inspect(f"{row[0]}: {row[3]}", f"launch:{self.cell}:{row[0]}   cost {row[2] or UNKNOWN}")
+
+    def on_rows_moved(self) -> None:
+        """Follow the cursor."""
+        self.tell()
+
+    async def on_rows_opened(self, event: Rows.Opened) -> None:
+        """Go on to the method's settings."""
+        await bench(self).go(f"launch:{self.cell}:{self.methods[event.index]}")
+
+
+class Settings(Place):
+    """The spec of a run to be, address ``launch:CELL:METHOD``."""
+
+    ABOUT = (
+        "A run to be: settings that are not touched are at their defaults, and greyed. Nothing runs before enter; the "
+        "run is a process of its own, which outlives this screen."
+    )
+    KEYS = (
+        Key(
+            "enter",
+            "start",
+            "Start the run; an equal one that is finished or at work is shown instead.",
+            "enter RUN",
+            8,
+        ),
+        Key("R", "afresh", "Compute an equal finished run afresh; the old one is moved aside.", "R afresh", 3),
+        *Form.KEYS,
+    )
+    DEFAULT_CSS = """
+    Settings Lines { height: 8; }
+    """
+
+    def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
+        super().__init__(address, view)
+        self.cell, self.method = parts(address)
+        self.runs: tuple[Summary, ...] = ()
+
+    def body(self) -> Iterable[Widget]:
+        """The form, and what comes of it."""
+        look = display(self)
+        yield Form(look)
+        yield Lines(look)
+
+    def on_mount(self) -> None:
+        """Fill in the form: the defaults, and what was given."""
+        self.query_one(Lines).can_focus = False
+        try:
+            settings = catalog.method(self.method).settings
+        except WorkbenchError:  # the spec says so, too
+            settings = ()
+        changes = self.given.get("changes")
+        typed = dict(each.partition("=")[::2] for each in changes) if isinstance(changes, list) else {}
+        if seed := self.given.get("seed"):
+            typed["seed"] = str(seed)
+        self.query_one(Form).load([SEED, *entries(settings)], typed)
+        self.query_one(Form).focus()
+        self.tell()
+
+    def listed(self, listing: Listing) -> None:
+        """Know the runs, for what they cost and for an equal one."""
+        self.runs = listing.runs
+        self.tell()
+
+    def view(self) -> dict[str, Any]:
+        """What differs from the defaults."""
+        typed = self.query_one(Form).typed
+        changes = [f"{name}={text}" for name, text in typed.items() if name != SEED.name]
+        return {"changes": changes, "seed": typed.get(SEED.name, SEED.default)}
+
+    def spec(self) -> Spec:
+        """The spec as it is typed; raises ``InvalidSetting`` or ``UnknownName``."""
+        view = self.view()
+        settings = parse_assignments(view["changes"])
+        seed = parse_assignments([f"seed={view['seed']}"])["seed"]
+        return Spec.parse(self.cell, self.method, settings=settings, seed=seed)
+
+    def equal(self, spec: Spec) -> Summary | None:
+        """The run of this spec, if there is one."""
+        return next((run for run in self.runs if run.id == spec.id), None)
+
+    def tell(self) -> None:
+        """Tell what would run, what it may cost, and whether there is such a run."""
+        lines = self.query_one(Lines)
+        entry = self.query_one(Form).entry
+        about = f"{entry.name} ({entry.kind}): {entry.about or 'no more is said of it'}" if entry else "no settings"
+        self.inspect(about)
+        try:
+            spec = self.spec()
+            card = catalog.method(self.method)
+        except WorkbenchError as error:
+            lines.load(["", f" not allowed: {error}"])
+            return
+        cost = price(spec, self.runs, bench(self).store)
+        run = self.equal(spec)
+        told = [
+            f" {card.summary}",
+            "",
+            f" cost  {cost or UNKNOWN}",
+            f" run   workbench run {spec} --detach",
+            f" {equals(run)}",
+        ]
+        if card.must_be_told and not spec.settings.get("sites"):
+            told.append(" this method works at sites that it is told; without any it fails: e on 'sites'")
+        lines.load(told)
+
+    def on_form_moved(self) -> None:
+        """Follow the cursor."""
+        self.tell()
+
+    def on_form_changed(self) -> None:
+        """Another spec."""
+        self.tell()
+
+    async def action_start(self) -> None:
+        """Start the run, or go to the one there is."""
+        try:
+            spec = self.spec()
+        except WorkbenchError as error:
+            self.inspect(f"not started: {error}")
+            return
+        run = self.equal(spec)
+        if run and (run.state == "done" or run.state in ACTIVE):
+            await bench(self).go(f"{spec.cell}#{run.id}")
+        else:
+            control.begin(self, spec)
+
+    def action_afresh(self) -> None:
+        """Compute a finished run afresh."""
+        try:
+            control.begin(self, self.spec(), again=True)
+        except WorkbenchError as error:
+            self.inspect(f"not started: {error}")
+
+
+def equals(run: Summary | None) -> str:
+    """Whether there is an equal run, and what enter does then."""
+    if run is None:
+        return "new   there is no equal run; enter starts it"
+    if run.state == "done":
+        return f"done  an equal run is finished: enter shows {run.id}, R computes it afresh"
+    if run.state in ACTIVE:
+        return f"busy  an equal run is {run.state}: enter shows {run.id}"
+    return f"old   an equal run is {run.state}: enter goes on with {run.id} where it stopped"
+
+
+def entries(settings: Iterable[Setting], prefix: str = "") -> list[Entry]:
+    """A method's settings as lines, with dots where they nest."""
+    found: list[Entry] = []
+    for one in settings:
+        name = prefix + one.name
+        nested = entries(one.nested, f"{name}.")
+        found += nested or [Entry(name, literal(one.default), one.kind, one.about)]
+    return found
+
+
+def literal(value: Any) -> str:
+    """A value as one types it: a word without quotes, unless it would be read as something else."""
+    bare = isinstance(value, str) and value and parse_literal(value) == value
+    return value if bare else json.dumps(value, ensure_ascii=False)
