@@ -134,13 +134,20 @@ class Hands:
 
 @asynccontextmanager
 async def opened(
-    store: Store, address: str, size: tuple[int, int] = (120, 40), look: Display = FULL, **view: Any
+    store: Store,
+    address: str,
+    size: tuple[int, int] = (120, 40),
+    look: Display = FULL,
+    *,
+    settled: bool = True,
+    **view: Any,
 ) -> AsyncIterator[Hands]:
-    """The app at an address."""
+    """The app at an address, once it has ``settled``."""
     app = WorkbenchApp(store, look, state=store.root.parent / "screen.json", visits=[Visit(address, view)], plain=True)
     async with app.run_test(size=size) as pilot:
         hands = Hands(app, pilot)
-        await hands.settle()
+        if settled:
+            await hands.settle()
         yield hands
 
 

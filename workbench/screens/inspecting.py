@@ -7,6 +7,7 @@ that has died is a sentence; the next key asks again what was left without an an
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import events
@@ -99,7 +100,7 @@ class Inspecting(Place):
     def ask(self, kind: str, question: Question) -> None:
         """Ask the server; of two questions of one kind only the later is answered."""
         self.unanswered[kind] = question
-        self.run_worker(self._asked(kind, question), group=kind, exclusive=True)
+        self.run_worker(partial(self._asked, kind, question), group=kind, exclusive=True)
 
     async def _asked(self, kind: str, question: Question) -> None:
         await asyncio.sleep(question.rest)

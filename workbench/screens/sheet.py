@@ -78,7 +78,7 @@ class Sheet(Canvas):
 class Prompt(Canvas):
     """A line that takes every key that prints, until enter or escape; it is seen only meanwhile."""
 
-    DEFAULT_CSS = "Prompt { dock: bottom; height: 1; display: none; }"
+    DEFAULT_CSS = "Prompt { height: 1; display: none; }"
 
     class Typed(Said["Prompt"]):
         """A text was typed; None if it was given up."""

@@ -1,0 +1,272 @@
+"""One attention head: its pattern on an example, what it writes, and what it does to the answers."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from textual.widget import Widget
+
+from workbench.keys import Key
+from workbench.place import Line
+from workbench.screens.effect_text import Record, effects, largest, number, row, swaps
+from workbench.screens.inspecting import OWN, PANES, REST, Bottom, Column, Inspecting, Pane, Question, Top
+from workbench.screens.sheet import Prompt, Sheet, title
+from workbench.widgets.grid import Grid
+from workbench.widgets.matrix import Matrix
+from workbench.widgets.paint import GLYPHS, exact, glyph, short
+
+ADDRESS = re.compile(r"L(\d+)\.head(\d+)")
+SIDES = ("base", "source", "difference")
+NAMES = {"base": "base", "source": "counterfactual", "difference": "base minus counterfactual"}
+BAR = 20
+"""Cells of the longest bar."""
+
+
+class HeadPlace(Inspecting):
+    """A head, address ``CELL:L0.head1``."""
+
+    ABOUT = "One attention head: rows of the pattern are queries, columns keys; effects stand beside their controls."
+    KEYS = (
+        Key("h,j,k,l", "attend", "Move over the pattern.", "hjkl cell", 5),
+        Key("J", "example(1)", "Next example.", "J/K example", 6),
+        Key("K", "example(-1)", "Example before."),
+        Key("L", "head(1)", "Next head of the layer.", "H/L head", 5),
+        Key("H", "head(-1)", "Head before."),
+        Key("right_curly_bracket", "layer(1)", "Next layer.", "{ } layer", 4),
+        Key("left_curly_bracket", "layer(-1)", "Layer before."),
+        Key("b", "side", "Base, counterfactual, or base minus counterfactual.", "b side", 5),
+        Key("N", "neurons", "The neurons of this layer.", "N neurons", 4),
+        OWN,
+        PANES,
+    )
+
+    def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
+        super().__init__(address, view)
+        layer, head = ADDRESS.fullmatch(address.rpartition(":")[2]).groups()  # type: ignore[union-attr]
+        self.at_layer, self.at_head = int(layer), int(head)
+        self.example, self.side = int(self.given.get("example", 0)), str(self.given.get("side", "base"))
+        self.tokens = self.given.get("tokens")
+        self.network: Record = {}
+        self.record: Record | None = None
+        self.pair: Record | None = None
+        self.strip_record: Record | None = None
+        self._start = self.given.get("row", 0), self.given.get("column", 0)
+
+    def body(self) -> Iterable[Widget]:
+        """The strip of heads; the pattern above what its row tells; effects."""
+        self.grid = Grid(Matrix([], [], []), self.look)
+        self.strip, self.about, self.other = Line(), Line(), Line()
+        self.told, self.effects = Sheet(self.look), Sheet(self.look)
+        yield Top(self.strip, self.about, self.other)
+        yield Column(Pane(self.grid), Pane(self.told))
+        yield Pane(self.effects)
+        yield Bottom(Prompt(self.look, "own prompt, tokens with spaces between"))
+
+    def view(self) -> dict[str, Any]:
+        """Which example, which side of it, and the cell."""
+        at = {"row": self.grid.row, "column": self.grid.column}
+        return {"example": self.example, "side": self.side, "tokens": self.tokens, **at}
+
+    def on_mount(self) -> None:
+        """Ask for everything."""
+        self.inspect("asking the model server; the first answer waits until the network is loaded")
+        self.ask("overview", Question("overview", {}, self.know))
+        self.look_at_layer()
+        self.prompted()
+
+    def know(self, record: Record) -> None:
+        """Learn how many layers, heads and examples there are."""
+        self.network = record
+
+    # Asking
+
+    def look_at_layer(self) -> None:
+        """Ask for the heads of the layer."""
+        self.ask("strip", Question("heads", {"layer": self.at_layer}, self.show_strip, REST))
+
+    def prompted(self) -> None:
+        """Ask what the head does on the example, or on the user's own prompt."""
+        params: dict[str, Any] = {"layer": self.at_layer, "head": self.at_head}
+        if self.tokens is None:
+            params["example"] = self.example
+            pair = Question("examples", {"start": self.example, "count": 1}, self.show_pair, REST)
+        else:
+            params["tokens"] = self.tokens
+            pair = Question("own", {"tokens": self.tokens}, self.show_own, REST)
+        self.ask("head", Question("head", params, self.show_head, REST))
+        self.ask("pair", pair)
+
+    def action_example(self, step: int) -> None:
+        """Go to another example."""
+        self.tokens = None
+        self.example = max(0, self.example + step)
+        if self.network:
+            self.example = min(self.example, self.network["pairs"] - 1)
+        self.prompted()
+
+    def action_head(self, step: int) -> None:
+        """Go to another head of the layer."""
+        self._turn(self.at_layer, (self.at_head + step) % self.network.get("heads", self.at_head + 2))
+
+    def action_layer(self, step: int) -> None:
+        """Go to the same head of another layer."""
+        self._turn(max(0, min(self.at_layer + step, self.network.get("layers", self.at_layer + 1) - 1)), self.at_head)
+
+    def _turn(self, layer: int, head: int) -> None:
+        if (layer, head) == (self.at_layer, self.at_head):
+            return
+        is_other, self.at_layer, self.at_head = layer != self.at_layer, layer, head
+        self.address = f"{self.cell}:L{layer}.head{head}"
+        self.show_header(self.bench.facts)
+        if is_other:
+            self.look_at_layer()
+        elif self.strip_record is not None:
+            self.show_strip(self.strip_record)
+        self.prompted()
+
+    def action_side(self) -> None:
+        """Show the other side of the example."""
+        self.side = SIDES[(SIDES.index(self.side) + 1) % len(SIDES)]
+        self.draw()
+
+    async def action_neurons(self) -> None:
+        """Go to the neurons of the layer."""
+        await self.bench.go(f"{self.cell}:L{self.at_layer}.mlp")
+
+    # Showing
+
+    def show_strip(self, record: Record) -> None:
+        """Each head of the layer with the size of its effect, as a glyph and a number."""
+        self.strip_record = record
+        sizes = [abs(one["ablations"]["mean"]["loss"]["value"]) for one in record["heads"]]
+        most, parts = max(sizes, default=0.0), []
+        for one, size in zip(record["heads"], sizes, strict=True):
+            sign = glyph(size / most, self.look.glyphs) if most else GLYPHS[self.look.glyphs][0]
+            name = f"h{one['head']} {sign} {short(size)}"
+            parts.append(f"[{name}]" if one["head"] == self.at_head else f" {name} ")
+        self.strip.show(f" L{self.at_layer}  {''.join(parts)}  loss added by mean ablation, n {record['inputs']}")
+
+    def show_pair(self, record: Record) -> None:
+        """The example's texts and answers."""
+        self.pair = one = record["examples"][0]
+        base, source = one["base"], one["source"]
+        at = " ".join(f"{name} {place}" for name, place in base["at"].items())
+        self.about.show(
+            f" example {one['example'] + 1} of {record['n']}   base {_words(base['tokens'])} ({at}) gives "
+            f"{_words(base['given'])}{_right(base)}"
+        )
+        self.other.show(
+            f" counterfactual {_words(source['tokens'])} gives {_words(source['given'])}   "
+            f"{record['variable']} from there makes {_words(one['label'])}"
+        )
+
+    def show_own(self, record: Record) -> None:
+        """The own prompt and its answers."""
+        self.about.show(
+            f" own prompt {_words(record['tokens'])} gives {_words(record['given'])}{_right(record)}   "
+            "J/K: back to examples"
+        )
+        self.other.show("")
+
+    def show_head(self, record: Record) -> None:
+        """Everything about the head."""
+        self.record = record
+        self.effects.show(_about(record))
+        self.draw()
+        if any(self._start):
+            self.grid.move_to(*self._start)
+            self._start = 0, 0
+
+    def draw(self) -> None:
+        """The pattern of the side that is looked at."""
+        if self.record is None:
+            return
+        if self.side not in SIDES or (self.side != "base" and "source" not in self.record):
+            self.side = "base"
+        base, source = self.record["base"], self.record.get("source")
+        tokens, pattern = base["tokens"], base["pattern"]
+        if self.side == "source" and source:
+            tokens, pattern = source["tokens"], source["pattern"]
+        elif self.side == "difference" and source:
+            if len(tokens) != len(source["tokens"]):
+                pattern = [[None] * len(tokens)] * len(tokens)
+            else:
+                pattern = _minus(pattern, source["pattern"])
+                tokens = [a if a == b else f"{a}/{b}" for a, b in zip(tokens, source["tokens"], strict=True)]
+        self.grid.scale = "signed" if self.side == "difference" else "unit"
+        labels = [f"{place} {token}" for place, token in enumerate(tokens)]
+        self.grid.show(Matrix([each for line in pattern for each in line], labels, tokens))
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell about the row and the cell under the cursor."""
+        if self.record is None:
+            return
+        matrix, query, key = self.grid.matrix, self.grid.row, self.grid.column
+        tokens = matrix.columns
+        side = self.record["source" if self.side == "source" else "base"]
+        self.told.show(self._row(query, side, tokens))
+        value = matrix.at(query, key)
+        if value is None:
+            lengths = " and ".join(str(len(self.record[name]["tokens"])) for name in ("base", "source"))
+            self.inspect(f"no difference: the two inputs have {lengths} tokens")
+            return
+        across, down = (1 + sum(one > value for one in each if one) for each in (matrix.row(query), matrix.column(key)))
+        count = len(tokens)
+        self.inspect(
+            f'query {query} "{tokens[query]}"  key {key} "{tokens[key]}"  weight {exact(value)}  '
+            f"rank {across} of {count} in row, {down} of {count} in column  {NAMES[self.side]}"
+        )
+
+    def _row(self, query: int, side: Record, tokens: Sequence[str]) -> list[str]:
+        """What the row under the cursor tells: whom the query attends to, and what is written there."""
+        weights = [(weight, key) for key, weight in enumerate(self.grid.matrix.row(query)) if weight is not None]
+        weights.sort(key=lambda each: (-abs(each[0]), each[1]))
+        bar = "#" if self.look.glyphs == "ascii" else "█"
+        lines = [title(f'attends to, from "{tokens[query]}" (query {query}), {NAMES[self.side]}')]
+        lines += [
+            f"  {short(weight):>5} {key:>3} {tokens[key]:8} {bar * round(BAR * abs(weight))}" for weight, key in weights
+        ]
+        if self.side == "difference" or self.record is None:
+            return lines
+        lines += ["", title(f"writes there, of size {number(side['size'][query])}, in labelled directions")]
+        named = self.record["directions"]
+        lines += ["  no labels known"] if named is None else _written(named, side["writes"][query])
+        lines.append(title("adds to the answer's logits there, by itself"))
+        return lines + largest(map(str, self.record["answers"]), side["answer"][query])
+
+    def on_grid_moved(self) -> None:
+        """Follow the cursor."""
+        self.tell()
+
+
+def _written(named: Sequence[Record], values: Sequence[float]) -> list[str]:
+    return largest((each["name"] for each in named), values)
+
+
+def _minus(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> list[list[float]]:
+    return [[x - y for x, y in zip(p, q, strict=True)] for p, q in zip(a, b, strict=True)]
+
+
+def _words(values: Sequence[Any] | None) -> str:
+    return "-" if values is None else " ".join("_" if value is None else str(value) for value in values)
+
+
+def _right(side: Record) -> str:
+    return {True: " (right)", False: " (wrong)", None: ""}[side["right"]]
+
+
+def _about(record: Record) -> list[str]:
+    """Labels, statistics, ablations, swaps."""
+    label = record["label"]
+    lines = [title(f"{record['site']}, compiled")]
+    if label is None:
+        lines.append("  no label: not known, or it writes what nothing reads")
+    else:
+        lines.append(f"  writes      {', '.join(label['writes']) or '-'}")
+        lines += ["  a copy: does what another head does"] * bool(label["copy"])
+        lines += [f"  pattern of  {', '.join(label['selects']) or '-'}"]
+        lines += [f"  {part} reads {', '.join(names) or '-'}" for part, names in label["reads"].items()]
+    lines += ["", title("mean over inputs")]
+    lines += [row(f"  {name}", found) for name, found in record["attention"].items()]
+    return [*lines, "", *effects(record, "random_head"), "", *swaps(record, "random_heads")]
