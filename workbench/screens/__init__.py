@@ -28,6 +28,7 @@ class Route:
 
 ROUTES: tuple[Route, ...] = (
     Route(re.compile("cells"), "workbench.screens.cells:Cells", "cells"),
+    Route(re.compile("jobs"), "workbench.screens.jobs:Jobs", "jobs"),
     Route(
         re.compile(r"[^#]+/[^#]+/[^#:]+#[0-9a-f]+:sites"),
         "workbench.screens.sites:SitesPlace",

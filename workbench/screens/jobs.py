@@ -1,0 +1,213 @@
+"""The jobs: runs at work, those that ended badly, the last that are done, and what the one under the cursor says."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from textual.widget import Widget
+
+from workbench import text
+from workbench.keys import Key
+from workbench.outcome import length
+from workbench.place import Line, Place, bench, display
+from workbench.screens import control
+from workbench.screens.run import log, status
+from workbench.screens.scores import bar
+from workbench.store import ACTIVE, Listing, Run, Summary
+from workbench.watch import Watch
+from workbench.widgets.lines import Lines
+from workbench.widgets.rows import Column, Row, Rows
+
+LOOK = 0.5
+"""Seconds between two looks at the files of the runs that are not done."""
+RECENT = 20
+"""How many finished runs are listed; a cell lists all of its own."""
+OUTLIVE = " Jobs run on their own: closing this screen, losing ssh or quitting stops none."
+COLUMNS = (
+    Column("run", 6, text=lambda name: name[:6]),
+    Column("method", 12, 2),
+    Column("cell", 28, 4),
+    Column("seed", 4, 6, right=True),
+    Column("state", 8),
+    Column("stage", 14, 1),
+    Column("done", 12, 1),
+    Column("left", 6, 1, right=True),
+    Column("beat", 8, 3, right=True),
+    Column("pid", 6, 5, right=True),
+)
+
+
+class Jobs(Place):
+    """Runs by how much they need a look: at work, stale or failed, stopped, done."""
+
+    ABOUT = (
+        "The runs at work, those that ended badly, and the last that are done. Stale: its process is gone although it "
+        "never said that it ended."
+    )
+    KEYS = (
+        Key("enter", "open", "Open the run.", "enter open", 7),
+        Key("x", "stop", "Ask the run to stop at its next event; what is finished is kept.", "x stop", 5),
+        Key("X", "kill", "End its process at once; the key must be pressed twice.", "X kill", 3),
+        Key("R", "again", "Go on with a run that is not finished.", "R resume", 4),
+        Key("l", "log", "All that the run said.", "l log", 3),
+        *(key for key in Rows.KEYS if key.keys != "enter"),
+    )
+    DEFAULT_CSS = """
+    Jobs Lines { height: 40%; }
+    Jobs #outlive { height: 1; }
+    """
+
+    def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
+        super().__init__(address, view)
+        self.runs: list[Summary] = []
+        self.watches: dict[str, Watch] = {}
+        self.damaged = ""
+        self.doomed: str | None = None
+        """The run for which X was pressed once."""
+
+    def body(self) -> Iterable[Widget]:
+        """The list, what one of them says, and that all of them outlive the screen."""
+        look = display(self)
+        yield Rows(COLUMNS, look)
+        yield Lines(look, follow=True)
+        outlive = Line()
+        outlive.id, outlive.text = "outlive", OUTLIVE
+        yield outlive
+
+    def on_mount(self) -> None:
+        """Follow the runs by their files."""
+        self.query_one(Lines).can_focus = False
+        self.query_one(Rows).focus()
+        self.inspect("no runs yet: r on a cell launches one")
+        self.set_interval(LOOK, self.look)
+
+    @property
+    def run(self) -> Summary | None:
+        """The run under the cursor."""
+        index = self.query_one(Rows).index
+        return None if index is None else self.runs[index]
+
+    def view(self) -> dict[str, Any]:
+        """The run under the cursor."""
+        return {"run": self.run.id} if self.run else {}
+
+    def cursor_address(self) -> str:
+        """The run under the cursor."""
+        return f"{self.run.spec.cell}#{self.run.id}" if self.run else self.address
+
+    def listed(self, listing: Listing) -> None:
+        """Hear of other runs."""
+        self.damaged = text.damaged(listing.damaged) if listing.damaged else ""
+        open_ones = [run for run in listing.runs if run.state != "done"]
+        done = [run for run in listing.runs if run.state == "done"][:RECENT]
+        here = self.run.id if self.run else self.given.get("run")
+        self.runs = sorted([*open_ones, *done], key=lambda run: (urgency(run.state), -run.updated))
+        known = self.watches
+        store = bench(self).store
+        self.watches = {run.id: known.get(run.id) or Watch(Run(store.root / run.id)) for run in self.runs}
+        for watch in self.watches.values():
+            watch.look()
+        self.load(here)
+        self.tell()
+
+    def load(self, here: str | None) -> None:
+        """Show the rows, with the cursor on the same run."""
+        rows, names = self.query_one(Rows), [run.id for run in self.runs]
+        found = [row(run, self.watches[run.id]) for run in self.runs]
+        if found == rows.rows:
+            return
+        rows.load(found)
+        if here in names and names.index(here) in rows.shown:
+            rows.cursor = rows.shown.index(names.index(here))
+
+    def look(self) -> None:
+        """Read what is new of the runs that are not done; nothing is painted if nothing is."""
+        if not self.is_current:
+            return
+        changed = [run.id for run in self.runs if self.watches[run.id].state != "done" and self.watches[run.id].look()]
+        if changed or any(watch.is_active for watch in self.watches.values()):
+            self.load(self.run.id if self.run else None)
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell about the run under the cursor, and show its last words."""
+        run = self.run
+        if run is None:
+            self.inspect(self.damaged or "no runs yet: r on a cell launches one")
+            self.query_one(Lines).load([f" {self.damaged}"] if self.damaged else [])
+            return
+        watch = self.watches[run.id]
+        if self.doomed != run.id:
+            self.doomed = None
+            self.inspect(watch.trouble or f"{run.spec.method} seed {run.spec.seed}   {status(watch)}")
+        head = [f"{run.id}  {run.spec}"] + [self.damaged] * bool(self.damaged)
+        words = [*head, *watch.lines[-100:], *log(watch.run), *([watch.trouble] if watch.trouble else [])]
+        self.query_one(Lines).load([f" {line}" for line in words])
+
+    def on_rows_moved(self) -> None:
+        """Follow the cursor."""
+        self.tell()
+
+    async def on_rows_opened(self) -> None:
+        """Open the run."""
+        await self.action_open()
+
+    async def action_open(self) -> None:
+        """Open the run under the cursor."""
+        if self.run:
+            await bench(self).go(self.cursor_address())
+
+    async def action_log(self) -> None:
+        """Open all that the run said."""
+        if self.run:
+            await bench(self).go(self.cursor_address(), {"log": True})
+
+    def action_stop(self) -> None:
+        """Ask the run to stop."""
+        if self.run:
+            control.stop(self, self.watches[self.run.id].run)
+
+    def action_again(self) -> None:
+        """Go on with the run."""
+        if self.run:
+            control.resume(self, self.watches[self.run.id].run)
+
+    def action_kill(self) -> None:
+        """End the run's process, when asked twice."""
+        run = self.run
+        if run is None:
+            return
+        watch = self.watches[run.id]
+        if not watch.is_active:
+            self.inspect(f"run {run.id} is {watch.state}; there is nothing to kill")
+        elif self.doomed != run.id:
+            self.doomed = run.id
+            self.inspect(
+                f"X again kills process {watch.status.get('pid')} at once; x stops it cleanly, j leaves it alone"
+            )
+        else:
+            self.doomed = None
+            control.kill(self, watch.run)
+
+
+def urgency(state: str) -> int:
+    """Where in the list a state stands."""
+    return 0 if state in ACTIVE else 1 if state in ("stale", "failed") else 3 if state == "done" else 2
+
+
+def row(run: Summary, watch: Watch) -> Row:
+    """A run as a row."""
+    state = "damaged" if watch.trouble else watch.state
+    progress, stage, share, left = watch.progress, None, None, None
+    if watch.is_active and progress:
+        stage = progress.stage
+        share = bar(progress.share, 5) or None
+        left = None if progress.left is None else length(progress.left)
+    elif score := run.headline.get("iia") if state == "done" else None:
+        stage = f"IIA {score['value']:.3f} n={score['n']}"
+    elif run.error or watch.status.get("error"):
+        stage = str(watch.status.get("error") or run.error)
+    elif progress and state != "done":
+        stage = progress.stage
+    beat = None if watch.beat is None or not watch.is_active else f"{watch.beat:.0f} s ago"
+    pid = watch.status.get("pid") if watch.is_active else None
+    return [run.id, run.spec.method, str(run.spec.cell), run.spec.seed, state, stage, share, left, beat, pid]
