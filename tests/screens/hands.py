@@ -34,9 +34,9 @@ ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("head", {"layer": 2, "head": 0, "tokens": ["a", "b", "c"]}),
     ("own", {"tokens": ["a", "b", "c"]}),
     ("neurons", {"layer": 1}),
-    ("neuron", {"layer": 1, "index": 9}),
-    ("neuron", {"layer": 1, "index": 10}),
-    ("neuron", {"layer": 1, "index": 9, "tokens": ["a", "b", "c"]}),
+    ("neuron", {"layer": 1, "index": 20}),
+    ("neuron", {"layer": 1, "index": 21}),
+    ("neuron", {"layer": 1, "index": 20, "tokens": ["a", "b", "c"]}),
 )
 """What the tests' screens ask."""
 UNKNOWN = "unknown token 'z'; reverse takes 1 to 5 tokens out of a, b, c"

@@ -50,6 +50,11 @@ ROUTES: tuple[Route, ...] = (
         "rasp.reverse/compiled/opposite",
     ),
     Route(
+        re.compile(r"[^#]+/[^#]+/[^#:]+:L\d+\.mlp(\.neuron\d+)?"),
+        "workbench.screens.neurons:NeuronsPlace",
+        "rasp.reverse/compiled/opposite:L1.mlp",
+    ),
+    Route(
         re.compile(r"[^#]+/[^#]+/[^#:]+:L\d+\.head\d+"),
         "workbench.screens.head:HeadPlace",
         "rasp.reverse/compiled/opposite:L2.head0",

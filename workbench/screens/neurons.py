@@ -1,0 +1,265 @@
+"""The neurons of a layer, and of the one under the cursor where it is strong and what it does to the answers."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from textwrap import wrap
+from typing import Any
+
+from textual.widget import Widget
+
+from workbench.keys import Key
+from workbench.place import Line
+from workbench.screens.effect_text import Record, effects, largest, number, row, score, swaps
+from workbench.screens.inspecting import OWN, PANES, REST, Bottom, Inspecting, Pane, Question, Top
+from workbench.screens.inspecting import Column as Beside
+from workbench.screens.sheet import Prompt, Sheet, title
+from workbench.widgets.chart import Chart
+from workbench.widgets.histogram import Histogram
+from workbench.widgets.paint import glyph, share_of, short
+from workbench.widgets.rows import Column, Rows
+from workbench.widgets.tokens import Tokens
+
+ADDRESS = re.compile(r"L(\d+)\.mlp(?:\.neuron(\d+))?")
+
+
+def _effect(one: Record) -> Record:
+    """What mean ablation adds to the loss."""
+    return one["ablations"]["mean"]["loss"]
+
+
+ORDERS: Mapping[str, Callable[[Record], float]] = {
+    "size of effect": lambda one: -abs(_effect(one)["value"]),
+    "max": lambda one: -one["max"],
+    "share active": lambda one: -one["active"]["value"],
+    "number": lambda one: one["neuron"],
+}
+COLUMNS = (
+    Column("id", 5, text=lambda place: f"n{place}"),
+    Column("loss+", 5, right=True, text=number),
+    Column("95 %", 12),
+    Column("max", 4, 1, right=True, text=number),
+    Column("active", 6, 2, right=True, text=lambda share: f"{100 * share:.1f}%"),
+    Column("at", 4, 3),
+    Column("variable", 9, 1),
+)
+
+
+class NeuronsPlace(Inspecting):
+    """The neurons of a layer, address ``CELL:L1.mlp``, or ``CELL:L1.mlp.neuron4`` with the cursor on one."""
+
+    ABOUT = "The neurons of a layer; loss+ is what mean ablation adds to the loss, active the share of tokens above 0."
+    KEYS = (
+        Key("j,k,g,G", "attend", "Move over the neurons.", "jk neuron", 5),
+        Key("s", "sort", "Next order: size of effect, max, share active, number.", "s sort", 5),
+        Key("slash", "filter", "Type a filter: of number, variable or token.", "/ filter", 5),
+        Key("J", "example(1)", "Next example.", "J/K example", 5),
+        Key("K", "example(-1)", "Example before."),
+        Key("right_curly_bracket", "turn(1)", "Next layer.", "{ } layer", 3),
+        Key("left_curly_bracket", "turn(-1)", "Layer before."),
+        Key("N", "heads", "The heads of this layer.", "N heads", 3),
+        OWN,
+        PANES,
+    )
+
+    def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
+        super().__init__(address, view)
+        layer, index = ADDRESS.fullmatch(address.rpartition(":")[2]).groups()  # type: ignore[union-attr]
+        self.at_layer, self.index = int(layer), int(self.given.get("neuron", index or -1))
+        self.tokens = self.given.get("tokens")
+        order = str(self.given.get("order"))
+        self.order = order if order in ORDERS else next(iter(ORDERS))
+        self.network: Record = {}
+        self.every: Record | None = None
+        self.record: Record | None = None
+        self.known: dict[tuple[int, tuple[str, ...]], Record] = {}
+        self.example = 0
+
+    def body(self) -> Iterable[Widget]:
+        """The list; its neuron's activations above its effects."""
+        self.about, self.rows = Line(), Rows(COLUMNS, self.look)
+        self.chart = Chart(Histogram([], []), self.look, is_log=True)
+        self.strip, self.inputs, self.effects = Tokens(self.look), Sheet(self.look), Sheet(self.look)
+        self.chart.styles.height, self.strip.styles.height = 6, 2
+        yield Top(self.about)
+        yield Pane(self.rows)
+        yield Beside(Pane(self.chart, self.strip, self.inputs), Pane(self.effects))
+        yield Bottom(Prompt(self.look, "own prompt, tokens with spaces between"))
+
+    def view(self) -> dict[str, Any]:
+        """The neuron under the cursor, the order, and the own prompt."""
+        return {"neuron": self.index, "order": self.order, "tokens": self.tokens}
+
+    def cursor_address(self) -> str:
+        """The neuron under the cursor."""
+        return f"{self.cell}:L{self.at_layer}.mlp" + (f".neuron{self.index}" if self.index >= 0 else "")
+
+    def on_mount(self) -> None:
+        """Ask for everything."""
+        self.inspect("asking the model server; the first answer waits until the network is loaded")
+        self.ask("overview", Question("overview", {}, self.know))
+        self.ask("layer", Question("neurons", {"layer": self.at_layer}, self.show_layer))
+
+    def know(self, record: Record) -> None:
+        """Learn how many layers there are."""
+        self.network = record
+
+    # The list
+
+    def show_layer(self, record: Record) -> None:
+        """Show the layer's neurons in the order that is asked for."""
+        self.every = {**record, "neurons": sorted(record["neurons"], key=ORDERS[self.order])}
+        neurons = self.every["neurons"]
+        self.rows.load([_entries(one) for one in neurons])
+        numbers = [one["neuron"] for one in neurons]
+        if self.index in numbers:
+            self.rows.move_to(numbers.index(self.index))
+        nothing = neurons[0]["controls"]["no_op"] if neurons else None
+        told = f", without ablation right {score(nothing['right'])}" if nothing else ""
+        self.about.show(f" L{self.at_layer} neurons by {self.order}, n {record['inputs']} inputs{told}")
+        self.follow()
+
+    def on_rows_moved(self) -> None:
+        """Follow the cursor."""
+        self.follow()
+
+    def follow(self) -> None:
+        """Tell about the neuron under the cursor, and ask where it is strong."""
+        if self.every is None or self.rows.index is None:
+            self.inspect("no neurons")
+            return
+        one = self.every["neurons"][self.rows.index]
+        self.index = one["neuron"]
+        mean, random = one["ablations"]["mean"], one["controls"]["random_neuron"]
+        nothing = one["controls"]["no_op"]["loss"]["value"]
+        others = f"   {random['count']} random {score(random['mean']['loss'])}" if random else ""
+        self.inspect(
+            f"n{self.index}  loss+ {score(mean['loss'])} n {mean['loss']['n']}{others}   nothing {number(nothing)}   "
+            f"right {score(mean['right'])}   active {score(one['active'])} n {one['active']['n']}"
+        )
+        self.prompted()
+
+    def prompted(self) -> None:
+        """Ask for the neuron under the cursor, with the user's own prompt if there is one."""
+        if self.index < 0:
+            return
+        if known := self.known.get((self.index, tuple(self.tokens or ()))):
+            self.show_neuron(known)
+            return
+        params: dict[str, Any] = {"layer": self.at_layer, "index": self.index}
+        if self.tokens is not None:
+            params["tokens"] = self.tokens
+        self.ask("neuron", Question("neuron", params, self.learn, REST))
+
+    def learn(self, record: Record) -> None:
+        """Keep a neuron's record."""
+        self.known[record["neuron"], tuple(self.tokens or ())] = record
+        self.show_neuron(record)
+
+    # The neuron
+
+    def show_neuron(self, record: Record) -> None:
+        """Show a neuron's activations and effects."""
+        self.record, self.example = record, 0
+        counts, low, high = (record["histogram"][name] for name in ("counts", "low", "high"))
+        edges = [low + (high - low) * place / len(counts) for place in range(len(counts) + 1)]
+        self.chart.show(Histogram(counts, edges))
+        self.effects.show(_about(record, self.every["note"] if self.every else ""))
+        self.draw()
+
+    def draw(self) -> None:
+        """Show the examples, one of them as tokens."""
+        if self.record is None:
+            return
+        lines: list[str] = []
+        chosen, examples = 0, _groups(self.record)
+        number_of = 0
+        for name, inputs in examples:
+            lines.append(title(name))
+            for one in inputs:
+                is_here = number_of == self.example
+                if is_here:
+                    chosen = len(lines)
+                    self.strip.show(one["tokens"], one["activations"])
+                lines.append((">" if is_here else " ") + self._line(one, self.record))
+                number_of += 1
+        self.inputs.top = max(0, chosen - 2)
+        self.inputs.show(lines)
+        self.inputs.refresh()
+
+    def _line(self, one: Record, record: Record) -> str:
+        """An input with a glyph for each activation."""
+        low, high = record["histogram"]["low"], record["histogram"]["high"]
+        signs = [glyph(share_of(value, low, high), self.look.glyphs) for value in one["activations"]]
+        words = " ".join(f"{token}{sign}" for token, sign in zip(one["tokens"], signs, strict=True))
+        return f"{short(max(one['activations'])):>5} {words}"
+
+    # Keys
+
+    def action_sort(self) -> None:
+        """Use the next order."""
+        orders = list(ORDERS)
+        self.order = orders[(orders.index(self.order) + 1) % len(orders)]
+        if self.every is not None:
+            self.show_layer(self.every)
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        self.action_attend()
+        self.rows.action_filter()
+
+    def action_example(self, step: int) -> None:
+        """Go to another example of the neuron."""
+        if self.record is not None:
+            count = sum(len(inputs) for _, inputs in _groups(self.record))
+            self.example = max(0, min(self.example + step, count - 1))
+            self.draw()
+
+    def action_turn(self, step: int) -> None:
+        """Go to another layer."""
+        layer = max(0, min(self.at_layer + step, self.network.get("layers", self.at_layer + 1) - 1))
+        if layer != self.at_layer:
+            self.at_layer, self.index, self.known, self.record = layer, -1, {}, None
+            self.address = self.cursor_address()
+            self.show_header(self.bench.facts)
+            self.ask("layer", Question("neurons", {"layer": layer}, self.show_layer, REST))
+
+    async def action_heads(self) -> None:
+        """Go to the heads of the layer."""
+        await self.bench.go(f"{self.cell}:L{self.at_layer}.head0")
+
+
+def _entries(one: Record) -> tuple[Any, ...]:
+    """A neuron's row."""
+    effect = _effect(one)
+    interval = f"[{number(effect['low'])} {number(effect['high'])}]"
+    label = (one["label"] or {}).get("variable")
+    return one["neuron"], effect["value"], interval, one["max"], one["active"]["value"], one["strongest"], label
+
+
+def _groups(record: Record) -> list[tuple[str, Sequence[Record]]]:
+    """The inputs at which a neuron is looked at, by why."""
+    own = record["own"]
+    found: list[tuple[str, Sequence[Record]]] = [("own prompt", [own])] if own else []
+    found.append((f"top {len(record['top'])} of {record['inputs']} inputs", record["top"]))
+    for group in record["groups"]:
+        inputs = group["inputs"]
+        found.append((f"quantiles {group['low']:g} to {group['high']:g}, {len(inputs)} of {group['of']}", inputs))
+    nonzero = record["nonzero"]
+    found.append((f"random where not 0, {len(nonzero['inputs'])} of {nonzero['of']}", nonzero["inputs"]))
+    return found
+
+
+def _about(record: Record, note: str) -> list[str]:
+    """What a neuron reads and writes, its activations, and its effects beside their controls."""
+    label = record["label"] or {}
+    lines = [title(f"{record['site']} {label.get('variable') or ''}")]
+    if label:
+        lines += ["writes", *largest((one["name"] for one in label["writes"]), [e["weight"] for e in label["writes"]])]
+        lines += [f"reads {', '.join(label['reads']) or '-'}"]
+    if record["answer"] is not None:
+        lines += ["adds to the answer's logits by unit of activation"]
+        lines += largest(map(str, record["answers"]), record["answer"])
+    quantiles = "  ".join(f"q{at} {number(value)}" for at, value in record["quantiles"].items())
+    lines += ["", *effects(record, "random_neuron"), "", *swaps(record, "random_neurons"), ""]
+    lines += [f"activation max {number(record['max'])}  {quantiles}  n {record['n']}", row("active", record["active"])]
+    return [*lines, "", *wrap(f"note: {note}", 56)]
