@@ -88,6 +88,18 @@ def test_sides_layers_and_neurons(store: Store, played: type[Played]) -> None:  
     asyncio.run(main())
 
 
+def test_a_causal_networks_later_keys_are_no_cells(store: Store, played: type[Played]) -> None:  # noqa: ARG001
+    async def main() -> None:
+        async with opened(store, HEAD, example=3) as hands:
+            hands.app.place.know({**hands.app.place.network, "causal": True})
+            await hands.press("l")
+            assert "query 0 sees no later key" in hands.text
+            await hands.press("j")
+            assert 'query 1 "a"  key 1 "a"' in hands.text
+
+    asyncio.run(main())
+
+
 def test_an_own_prompt_and_one_that_is_refused(store: Store, played: type[Played]) -> None:
     async def main() -> None:
         async with opened(store, HEAD) as hands:

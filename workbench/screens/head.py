@@ -59,7 +59,7 @@ class HeadPlace(Inspecting):
         self.told, self.effects = Sheet(self.look), Sheet(self.look)
         yield Top(self.strip, self.about, self.other)
         yield Column(Pane(self.grid), Pane(self.told))
-        yield Pane(self.effects)
+        yield Pane(self.effects, classes="aside")
         yield Bottom(Prompt(self.look, "own prompt, tokens with spaces between"))
 
     def view(self) -> dict[str, Any]:
@@ -75,8 +75,9 @@ class HeadPlace(Inspecting):
         self.prompted()
 
     def know(self, record: Record) -> None:
-        """Learn how many layers, heads and examples there are."""
+        """Learn how many layers, heads and examples there are, and whether queries see later keys."""
         self.network = record
+        self.draw()
 
     # Asking
 
@@ -101,7 +102,7 @@ class HeadPlace(Inspecting):
         self.tokens = None
         self.example = max(0, self.example + step)
         if self.network:
-            self.example = min(self.example, self.network["pairs"] - 1)
+            self.example = min(self.example, self.network["shown"] - 1)
         self.prompted()
 
     def action_head(self, step: int) -> None:
@@ -195,7 +196,9 @@ class HeadPlace(Inspecting):
                 tokens = [a if a == b else f"{a}/{b}" for a, b in zip(tokens, source["tokens"], strict=True)]
         self.grid.scale = "signed" if self.side == "difference" else "unit"
         labels = [f"{place} {token}" for place, token in enumerate(tokens)]
-        self.grid.show(Matrix([each for line in pattern for each in line], labels, tokens))
+        places = range(len(tokens))
+        later = bytes(2 * (key > query) for query in places for key in places) if self.network.get("causal") else b""
+        self.grid.show(Matrix([each for line in pattern for each in line], labels, tokens, later))
         self.tell()
 
     def tell(self) -> None:
@@ -207,6 +210,9 @@ class HeadPlace(Inspecting):
         side = self.record["source" if self.side == "source" else "base"]
         self.told.show(self._row(query, side, tokens))
         value = matrix.at(query, key)
+        if not matrix.exists(query, key):
+            self.inspect(f"query {query} sees no later key")
+            return
         if value is None:
             lengths = " and ".join(str(len(self.record[name]["tokens"])) for name in ("base", "source"))
             self.inspect(f"no difference: the two inputs have {lengths} tokens")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 WIDE = 100
 """Columns from which all panes are seen at once."""
+ASIDE = 59
+"""Columns of what stands at the right then: a line of scores fits."""
 REST = 0.06
 """Seconds for which a key that can be held down must rest before it asks."""
 
@@ -161,6 +163,8 @@ class Inspecting(Place):
             pane.display = width >= WIDE or place == self.pane
         for column in self.query(Column):
             column.display = any(pane.display for pane in column.query(Pane))
+        for aside in self.query(".aside"):
+            aside.styles.width = ASIDE if width >= WIDE else "1fr"
 
     def action_pane(self) -> None:
         """Go to the next pane."""

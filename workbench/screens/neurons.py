@@ -82,7 +82,7 @@ class NeuronsPlace(Inspecting):
         self.chart.styles.height, self.strip.styles.height = 6, 2
         yield Top(self.about)
         yield Pane(self.rows)
-        yield Beside(Pane(self.chart, self.strip, self.inputs), Pane(self.effects))
+        yield Beside(Pane(self.chart, self.strip, self.inputs), Pane(self.effects), classes="aside")
         yield Bottom(Prompt(self.look, "own prompt, tokens with spaces between"))
 
     def view(self) -> dict[str, Any]:
@@ -117,6 +117,10 @@ class NeuronsPlace(Inspecting):
         told = f", without ablation right {score(nothing['right'])}" if nothing else ""
         self.about.show(f" L{self.at_layer} neurons by {self.order}, n {record['inputs']} inputs{told}")
         self.follow()
+
+    def on_rows_opened(self) -> None:
+        """Go to the neuron's pane."""
+        self.action_pane()
 
     def on_rows_moved(self) -> None:
         """Follow the cursor."""

@@ -70,7 +70,7 @@ class SitesPlace(Inspecting):
         self.head, self.score, self.controls = Line(), Line(), Line()
         yield Top(self.head)
         yield Pane(self.grid)
-        yield Pane(self.sheet)
+        yield Pane(self.sheet, classes="aside")
         yield Bottom(self.score, self.controls)
 
     def view(self) -> dict[str, Any]:
