@@ -10,6 +10,7 @@
 The address of a place and ``view()`` are the whole of its state: both are saved, and given to it at the next start.
 """
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -147,6 +148,11 @@ class Place(Screen[None]):
         """Tell the truth about the thing under the cursor; the second line is its address if nothing else."""
         self._first.show(f" {first}")
         self._second.show(f" {self.cursor_address() if second is None else second}")
+
+    def complain(self, sentence: str) -> None:
+        """Tell what is wrong, in the second line, too, if it takes both."""
+        first, *rest = textwrap.wrap(sentence, max(20, self.app.size.width - 2)) or [""]
+        self.inspect(first, " ".join(rest) or None)
 
     def compose(self) -> ComposeResult:
         """The frame around the body."""

@@ -155,10 +155,13 @@ class CellPlace(Place):
             hidden = (
                 f"{len(self.runs)} runs, none of which has this text" if self.runs else "no runs yet: r launches one"
             )
-            self.inspect(self.wrong or hidden)
+            self.complain(self.wrong or hidden)
             return
         outcome = self.outcome(run) if run.state == "done" else None
-        self.inspect(self.trouble.get(run.id) or sentence(run, outcome))
+        if run.id in self.trouble:
+            self.complain(self.trouble[run.id])
+        else:
+            self.inspect(sentence(run, outcome))
         self.show_scores()
         others = [other for other in self.runs if other.id in self.pins and other.id != run.id]
         self.query_one(Lines).load([f" {self.compared(run, other)}" for other in others] or [PINS])
@@ -166,8 +169,9 @@ class CellPlace(Place):
     def show_scores(self) -> None:
         """Put the controls of the run under the cursor and the scores on one axis: of the pinned, or of all."""
         done = [run for run in self.runs if run.state == "done"]
-        shown = [run for run in done if run.id in self.pins] or done
         here = self.run
+        pinned = [run for run in done if run.id in self.pins]
+        shown = [run for run in done if run in pinned or run == here] if pinned else done
         known = [run for run in (here, *done) if run and run.state == "done" and self.outcome(run)]
         dots = []
         if known and (outcome := self.outcome(known[0])):

@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from engines.errors import StoreError, UnknownName, WorkbenchError
-from workbench import catalog, text
+from workbench import catalog
 from workbench.keys import Key
 from workbench.outcome import Outcome
 from workbench.place import Place, bench, display
@@ -96,7 +96,7 @@ class Cells(Place):
         self.runs = {}
         for run in listing.runs:
             self.runs.setdefault(str(run.spec.cell), []).append(run)
-        self.damaged = text.damaged(listing.damaged) if listing.damaged else ""
+        self.damaged = f"   ! {len(listing.damaged)} damaged, see 3" if listing.damaged else ""
         self.load()
         self.tell()
 
@@ -123,12 +123,10 @@ class Cells(Place):
         runs = self.runs.get(name, ())
         done = [run for run in runs if run.state == "done"]
         score, is_believed = best(done)
-        if any(run.state in ACTIVE for run in runs):
-            return "running"
         if not runs:
             return ". " if display(self).glyphs == "ascii" else "· "
         if not done:
-            return runs[0].state
+            return "running" if any(run.state in ACTIVE for run in runs) else runs[0].state
         return f"{'-' if score is None else short(score.value)}{' ' if is_believed else '!'}{len(done):2}"
 
     def view(self) -> dict[str, Any]:
@@ -153,7 +151,7 @@ class Cells(Place):
         score, is_believed = best(done)
         found = "" if score is None else f"   best IIA {score}" + ("" if is_believed else " ! not believed")
         place = f"cell {board.cursor + 1} of {len(board.shown)}, model {spot[2] + 1} of {len(self.cells[spot[0]][0])}"
-        self.inspect(self.damaged or f"{place}   {counts}{found}", name)
+        self.inspect(f"{place}{self.damaged}   {counts}{found}", name)
         if self.query_one("#about").display:
             self.query_one("#facts", Lines).load(about(name))
             chart, scores = self.query_one("#scores", Chart), self.scores(done)
@@ -171,7 +169,7 @@ class Cells(Place):
             try:
                 outcome = Outcome.of(Run(bench(self).store.root / run.id))
             except (StoreError, OSError) as error:
-                self.inspect(str(error))
+                self.complain(str(error))
                 continue
             if not dots:
                 dots = [dot(name.replace("_", " "), score) for name, score in outcome.controls.items()]

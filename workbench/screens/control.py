@@ -33,12 +33,12 @@ def resume(place: Place, run: Run) -> None:
     try:
         state, spec = run.state, run.spec
     except (StoreError, OSError) as error:
-        place.inspect(str(error))
+        place.complain(str(error))
         return
     if state == "done":
-        place.inspect(f"run {run.id} is finished; r launches another, and there it can be run again")
+        place.complain(f"run {run.id} is finished; r launches another, and there it can be run again")
     elif state in ACTIVE:
-        place.inspect(f"run {run.id} is {state} already")
+        place.complain(f"run {run.id} is {state} already")
     else:
         _wait(place, spec, work)
 
@@ -49,19 +49,19 @@ def stop(place: Place, run: Run) -> None:
         state = run.state
         if state in ACTIVE:
             run.request_stop()
-            place.inspect(f"run {run.id} was asked to stop at its next event; what is finished is kept, R goes on")
+            place.complain(f"run {run.id} was asked to stop at its next event; what is finished is kept, R goes on")
         else:
-            place.inspect(f"run {run.id} is {state}; there is nothing to stop")
+            place.complain(f"run {run.id} is {state}; there is nothing to stop")
     except (StoreError, OSError) as error:
-        place.inspect(str(error))
+        place.complain(str(error))
 
 
 def kill(place: Place, run: Run) -> None:
     """End a run's worker at once."""
     try:
-        place.inspect(f"process {detach.kill(run)} is killed; what run {run.id} had finished is kept, R goes on")
+        place.complain(f"process {detach.kill(run)} is killed; what run {run.id} had finished is kept, R goes on")
     except (StoreError, OSError) as error:
-        place.inspect(str(error))
+        place.complain(str(error))
 
 
 def _wait(place: Place, spec: Spec, work: Callable[[], Run]) -> None:
@@ -74,7 +74,7 @@ def _wait(place: Place, spec: Spec, work: Callable[[], Run]) -> None:
 
     def refused(sentence: str) -> None:
         if place.is_attached:
-            place.inspect(sentence)
+            place.complain(sentence)
 
     def wait() -> None:
         try:

@@ -132,13 +132,14 @@ class Jobs(Place):
         """Tell about the run under the cursor, and show its last words."""
         run = self.run
         if run is None:
-            self.inspect(self.damaged or "no runs yet: r on a cell launches one")
+            self.complain(self.damaged or "no runs yet: r on a cell launches one")
             self.query_one(Lines).load([f" {self.damaged}"] if self.damaged else [])
             return
         watch = self.watches[run.id]
         if self.doomed != run.id:
             self.doomed = None
-            self.inspect(watch.trouble or f"{run.spec.method} seed {run.spec.seed}   {status(watch)}")
+            say = self.inspect if watch.is_active or watch.state == "done" else self.complain
+            say(watch.trouble or f"{run.spec.method} seed {run.spec.seed}   {status(watch)}")
         head = [f"{run.id}  {run.spec}"] + [self.damaged] * bool(self.damaged)
         words = [*head, *watch.lines[-100:], *log(watch.run), *([watch.trouble] if watch.trouble else [])]
         self.query_one(Lines).load([f" {line}" for line in words])
@@ -178,7 +179,7 @@ class Jobs(Place):
             return
         watch = self.watches[run.id]
         if not watch.is_active:
-            self.inspect(f"run {run.id} is {watch.state}; there is nothing to kill")
+            self.complain(f"run {run.id} is {watch.state}; there is nothing to kill")
         elif self.doomed != run.id:
             self.doomed = run.id
             self.inspect(

@@ -96,7 +96,7 @@ class Launch(Place):
         try:
             Cell.parse(self.cell)
         except WorkbenchError as error:
-            self.inspect(str(error))
+            self.complain(str(error))
             return
         if rows.index is not None:
             row = rows.rows[rows.index]
@@ -219,7 +219,7 @@ class Settings(Place):
         try:
             spec = self.spec()
         except WorkbenchError as error:
-            self.inspect(f"not started: {error}")
+            self.complain(f"not started: {error}")
             return
         run = self.equal(spec)
         if run and (run.state == "done" or run.state in ACTIVE):
@@ -232,7 +232,7 @@ class Settings(Place):
         try:
             control.begin(self, self.spec(), again=True)
         except WorkbenchError as error:
-            self.inspect(f"not started: {error}")
+            self.complain(f"not started: {error}")
 
 
 def equals(run: Summary | None) -> str:

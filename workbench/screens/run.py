@@ -76,7 +76,7 @@ class RunPlace(Place):
         except (StoreError, OSError) as error:
             self.wrong = str(error)
             self.query_one(Lines).load([f" {self.wrong}"])
-            self.inspect(self.wrong)
+            self.complain(self.wrong)
             return
         self.look(always=True)
         self.set_interval(LOOK, self.look)
@@ -101,7 +101,8 @@ class RunPlace(Place):
             self.query_one(Chart).show(curves(watch))
             self.show_panes()
         if changed or always or watch.is_active:
-            self.inspect(watch.trouble or status(watch))
+            say = self.inspect if watch.is_active or watch.state == "done" else self.complain
+            say(watch.trouble or status(watch))
 
     def lines(self, watch: Watch) -> list[str]:
         """The record of a run that is done, how it stands if it is not, or all that it said."""

@@ -59,6 +59,7 @@ class Board(Canvas):
         self.cursor = self.column = self._top = self._left = 0
         self.needle, self.is_typing = "", False
         self._labels = 1
+        self._last: tuple[str, str] | None = None
         self._arrange()
 
     def load(self, sections: Sequence[Section]) -> None:
@@ -73,19 +74,21 @@ class Board(Canvas):
         self.refresh()
 
     def _named(self) -> tuple[str, str] | None:
-        if (spot := self.spot) is None:
-            return None
-        section = self.sections[spot[0]]
-        return section.title, section.rows[spot[1]]
+        """The title and the label under the cursor, or those where it was before a filter left nothing."""
+        if (spot := self.spot) is not None:
+            section = self.sections[spot[0]]
+            self._last = section.title, section.rows[spot[1]]
+        return self._last
 
     def _arrange(self, here: tuple[str, str] | None = None) -> None:
         """Find the rows that are shown, and the lines on which they stand among the titles."""
-        needle = self.needle.casefold()
+        words = self.needle.casefold().split()
         self.shown: list[tuple[int, int]] = []
         self.lines: list[tuple[int, int | None]] = []
         self.at: list[int] = []
         for place, section in enumerate(self.sections):
-            rows = [row for row, label in enumerate(section.rows) if needle in f"{section.title} {label}".casefold()]
+            names = [f"{section.title} {label}".casefold() for label in section.rows]
+            rows = [row for row, name in enumerate(names) if all(word in name for word in words)]
             if rows:
                 self.lines.append((place, None))
             for row in rows:
@@ -219,7 +222,7 @@ class Board(Canvas):
         self.repaint(0)
 
     def filter(self, needle: str) -> None:
-        """Show the rows whose title and label contain this text; all for an empty one."""
+        """Show the rows whose title and label contain every word of this text; all for an empty one."""
         if needle != self.needle:
             here, self.needle = self._named(), needle
             self._arrange(here)

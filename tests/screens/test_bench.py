@@ -1,0 +1,273 @@
+"""Cells, a cell, a run, the launcher and the jobs, on recorded runs and on ones that are at work or went wrong."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Golden
+from tests.screens.hands import ASCII, CELL, FULL, SIZES, Hands, opened
+from tests.terminal.harness import WORKBENCH, Pty
+from tests.workbench.conftest import wait
+from workbench import disk, process
+from workbench.screens.jobs import OUTLIVE
+from workbench.spec import Spec
+from workbench.store import Run, Store
+from workbench.widgets.board import Board
+from workbench.widgets.lines import Lines
+from workbench.widgets.rows import Rows
+
+RECORDED = Path(__file__).parent / "runs"
+NOW = 1795261300.0
+PLOT, DAS = "d87eebcd5735", "e768f59e2393"
+PID = 4242
+Script = Callable[[Hands], Awaitable[None]]
+
+
+def asked(store: Store, method: str, seed: int, status: dict[str, Any], *events: dict[str, Any]) -> Run:
+    """A run that is not done, as its worker left it or is about to go on."""
+    run = store.open(Spec.parse(CELL, method, seed=seed))
+    signed = {"pid": PID, "born": "then", "host": process.HOST, "heartbeat": NOW - 2, **status}
+    (run.folder / "status.json").write_bytes(disk.encode(signed))
+    for event in events:
+        run.append({"t": NOW - 60, **event})
+    return run
+
+
+@pytest.fixture
+def store(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Two finished runs, one at work, one that failed, one that was killed, and a folder that is none."""
+    monkeypatch.setattr(process, "now", lambda: NOW)
+    monkeypatch.setattr(process, "HOST", "here")
+    monkeypatch.setattr(process, "alive", lambda pid, _: pid == PID or process.born(pid) is not None)
+    shutil.copytree(RECORDED, own_home / "runs")
+    found = Store(own_home / "runs")
+    stage = {"event": "Stage", "name": "sweep", "total": 40, "unit": "sites"}
+    advance = {"event": "Advance", "done": 10, "t": NOW - 10}
+    asked(found, "full_swap", 1, {"state": "running"}, {"event": "Started", "pid": PID, "host": "here"}, stage, advance)
+    asked(found, "full_swap", 2, {"state": "failed", "error": "needs 5.2 GB, 3.9 GB free"})
+    asked(found, "full_swap", 3, {"state": "running", "pid": 1 << 30, "heartbeat": NOW - 4000}, stage)
+    (found.root / "broken").mkdir()
+    (found.root / "broken" / "spec.json").write_text("{")
+    return found
+
+
+def act(store: Store, address: str, script: Script, size: str = "120x40", **view: Any) -> None:
+    """Do something at an address."""
+
+    async def main() -> None:
+        async with opened(store, address, SIZES[size], FULL if size == "120x40" else ASCII, **view) as hands:
+            await script(hands)
+
+    asyncio.run(main())
+
+
+def joined(hands: Hands) -> str:
+    """The screen without its spaces: a long path may be wrapped anywhere."""
+    return "".join(hands.text.split())
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("name", "address", "view"),
+    [
+        ("cells", "cells", {"cell": CELL}),
+        ("cell", CELL, {"pins": [PLOT], "run": DAS}),
+        ("run", f"{CELL}#{DAS}", {}),
+        ("launch", f"launch:{CELL}", {"method": "plot"}),
+        ("settings", f"launch:{CELL}:plot_das", {"changes": ["steps=50"], "seed": 3}),
+        ("jobs", "jobs", {}),
+    ],
+)
+def test_pictures(name: str, address: str, view: dict[str, Any], size: str, store: Store, golden: Golden) -> None:
+    async def look(hands: Hands) -> None:
+        golden.check(f"screens/{name}_{size}.txt", hands.text)
+        if size == "80x24":
+            assert hands.text.isascii()
+
+    act(store, address, look, size, **view)
+
+
+def test_cells_are_filtered_opened_and_counted(store: Store) -> None:
+    async def script(hands: Hands) -> None:
+        await hands.press("slash", *"oppos")
+        await hands.pilot.press("space")
+        await hands.press(*"REV", "enter")
+        assert "/oppos REV  1 of" in hands.text
+        assert "2 runs done, 1 at work, 2 stopped, failed or stale   best IIA 1.000" in hands.text
+        assert "! 1 damaged, see 3" in hands.text
+        board = hands.app.place.query_one(Board)
+        await hands.press("l", "l", "h")
+        assert board.spot is not None
+        assert hands.app.place.cursor_address() == CELL.replace("compiled", "rotated")
+        await hands.press("slash", "z", "enter")
+        assert "no cell's name contains this text" in hands.text
+        await hands.press("enter", "r")
+        assert hands.app.place.address == "cells"
+        await hands.press("slash", "escape", "enter")
+        assert hands.app.place.address == CELL.replace("compiled", "rotated")
+        assert "no runs yet: r launches one" in hands.text
+        await hands.press("minus")
+        assert hands.app.place.address == "cells"
+
+    act(store, "cells", script, cell=CELL)
+
+
+def test_a_difference_is_told_only_for_the_same_pairs(store: Store) -> None:
+    other = json.loads((store.root / DAS / "result.json").read_text())
+    other["data"]["test"]["pairs"] = "others"
+    seeded = store.open(Spec.parse(CELL, "plot", seed=9))
+    shutil.copytree(store.root / PLOT, seeded.folder, dirs_exist_ok=True)
+    (seeded.folder / "spec.json").write_bytes(disk.encode(Spec.parse(CELL, "plot", seed=9).record))
+
+    async def script(hands: Hands) -> None:
+        assert "plot_das e768 - plot d87e = +0.000 on the same 64 test pairs; no interval" in hands.text
+        assert f"no paired difference of plot_das e768 - plot {seeded.id[:4]}: they had other test pairs" in hands.text
+        await hands.press("p")
+        assert sorted(hands.app.place.view()["pins"]) == sorted([DAS, PLOT, seeded.id])
+
+    act(store, CELL, script, pins=[PLOT, seeded.id], run=DAS)
+
+
+@pytest.mark.parametrize("harm", ["{", "{}", '{"format": 2, "fit": 3}'])
+def test_a_damaged_result_is_a_sentence_wherever_it_is_met(store: Store, harm: str) -> None:
+    (store.root / DAS / "result.json").write_text(harm)
+
+    async def script(hands: Hands) -> None:
+        assert "damaged" in hands.text
+        assert "result.json" in joined(hands)
+        assert "moveitsfolderaway" in joined(hands) or "computeitafresh" in joined(hands)
+        await hands.press("enter")
+        (line,) = hands.app.place.query_one(Lines).lines
+        assert "result.json" in line
+        await hands.press("minus", "r", "enter", "3", "1")
+        assert hands.app.place.address == "cells"
+
+    act(store, CELL, script, run=DAS)
+
+
+def test_what_is_no_cell_and_no_run_is_said(store: Store) -> None:
+    async def cell(hands: Hands) -> None:
+        assert "unknown variable" in hands.text
+        await hands.press("enter", "p", "x", "R", "w")
+
+    async def run(hands: Hands) -> None:
+        assert "no run starts with '0123'" in hands.text
+        await hands.press("s", "x", "R", "r", "l", "w")
+
+    async def settings(hands: Hands) -> None:
+        assert "not allowed: unknown method 'nothing'" in hands.text
+        await hands.press("enter", "R")
+        assert "not started: unknown method" in hands.text
+
+    act(store, "rasp.reverse/compiled/nothing", cell)
+    act(store, f"{CELL}#0123", run)
+    act(store, f"launch:{CELL}:nothing", settings)
+
+
+def test_live_and_replay_are_one_path(store: Store) -> None:
+    run = store.open(Spec.parse(CELL, "full_swap", seed=1))
+    result = json.loads((store.root / PLOT / "result.json").read_text())
+
+    async def script(hands: Hands) -> None:
+        assert "running   sweep 25%, 2 min left in this stage   heartbeat 2 s ago   process 4242" in hands.text
+        run.append({"t": NOW, "event": "Trained", "label": "rotation", "step": 1, "loss": 0.5})
+        run.append({"t": NOW, "event": "Trained", "label": "rotation", "step": 2, "loss": 0.25})
+        run.append({"t": NOW, "event": "Advance", "done": 20})
+        await hands.shows("sweep 50%")
+        await hands.shows("a rotation")
+        (run.folder / "result.json").write_bytes(disk.encode(result))
+        await hands.shows("verdict  believed")
+        await hands.press("l")
+        assert "loss 0.2500  step 2  rotation" in hands.text
+
+    act(store, f"{CELL}#{run.id}", script)
+
+
+def test_nothing_starts_from_a_spec_that_is_not_allowed_and_its_price_is_known_or_said_not_to_be(store: Store) -> None:
+    async def script(hands: Hands) -> None:
+        assert "(median of 1 finished run with these settings on this cell)" in hands.text
+        assert f"an equal run is finished: enter shows {DAS}" in hands.text
+        await hands.press(*"jjjjjjjj", "e", "ctrl+u", *"many", "enter")
+        assert "not allowed: plot_das.steps is 'many', but it must be int" in hands.text
+        await hands.press("enter")
+        assert "not started: plot_das.steps" in hands.text
+        assert hands.app.place.address.startswith("launch:")
+        await hands.press("e", "ctrl+u", *"60", "enter")
+        assert "on this cell with other settings)" in hands.text
+        assert "--set steps=60 --seed 0" in hands.text
+        assert "there is no equal run" in hands.text
+        await hands.press("D", "enter")
+        assert hands.app.place.address == f"{CELL}#{DAS}"
+
+    async def unknown(hands: Hands) -> None:
+        assert "cost  not known: no such run yet" in hands.text
+
+    act(store, f"launch:{CELL}:plot_das", script)
+    act(store, f"launch:{CELL}:dbm", unknown)
+
+
+def test_a_run_is_asked_to_stop_and_its_process_killed_only_when_asked_twice(store: Store) -> None:
+    run = store.open(Spec.parse(CELL, "full_swap", seed=1))
+    sleeper = subprocess.Popen(["sleep", "60"])
+
+    async def script(hands: Hands) -> None:
+        assert OUTLIVE in hands.text
+        await hands.press("x")
+        assert "was asked to stop at its next event" in hands.text
+        assert run.stop_requested
+        run.report("running", pid=sleeper.pid, born=process.born(sleeper.pid))
+        await hands.shows(f"process {sleeper.pid} on here")
+        await hands.press("X")
+        assert f"X again kills process {sleeper.pid} at once" in hands.text
+        assert sleeper.poll() is None
+        await hands.press("X")
+        assert sleeper.wait(10) == -9
+        await hands.shows("its process is gone; R goes on where it stopped")
+        await hands.press("X")
+        assert "there is nothing to kill" in hands.text
+
+    try:
+        act(store, "jobs", script)
+    finally:
+        sleeper.kill()
+
+
+def test_stale_failed_and_damaged_runs_are_told_from_live_ones(store: Store) -> None:
+    async def script(hands: Hands) -> None:
+        rows = hands.app.place.query_one(Rows)
+        assert [row[4] for row in rows.rows] == ["running", "failed", "stale", "done", "done"]
+        await hands.press("j")
+        assert "needs 5.2 GB, 3.9 GB free; R goes on where it stopped" in hands.text
+        before = rows.rows
+        await asyncio.sleep(1.2)
+        assert rows.rows is before  # nothing is painted when nothing is new
+        await hands.press("enter")
+        assert "error  needs 5.2 GB, 3.9 GB free" in hands.text
+
+    act(store, "jobs", script)
+
+
+def test_a_run_launched_on_the_screen_outlives_it(own_home: Path) -> None:
+    store = Store(own_home / "runs")
+    run = Run(store.root / Spec.parse(CELL, "full_swap").id)
+    with Pty((*WORKBENCH, "tui", f"launch:{CELL}:full_swap"), size=(100, 30)) as terminal:
+        terminal.shows("there is no equal run; enter starts it").type("\r").shows(f"opposite#{run.id}")
+        assert terminal.type("Q").ends() == 0
+    assert os.getsid(run.status()["pid"]) == run.status()["pid"]
+    wait(lambda: run.done)
+    assert run.state == "done"
+
+
+def test_a_stopped_run_is_resumed_from_the_screen(own_home: Path) -> None:
+    store = Store(own_home / "runs")
+    run = asked(store, "full_swap", 0, {"state": "stopped"})
+    with Pty((*WORKBENCH, "tui", "jobs"), size=(100, 30)) as terminal:
+        terminal.shows("stopped   on request").type("R").shows(f"opposite#{run.id}").shows("verdict  believed")
+        assert terminal.type("Q").ends() == 0
