@@ -18,7 +18,7 @@ from workbench.widgets.paint import GLYPHS, exact, glyph, short
 ADDRESS = re.compile(r"L(\d+)\.head(\d+)")
 SIDES = ("base", "source", "difference")
 NAMES = {"base": "base", "source": "counterfactual", "difference": "base minus counterfactual"}
-BAR = 20
+BAR = 16
 """Cells of the longest bar."""
 
 
@@ -107,11 +107,13 @@ class HeadPlace(Inspecting):
 
     def action_head(self, step: int) -> None:
         """Go to another head of the layer."""
-        self._turn(self.at_layer, (self.at_head + step) % self.network.get("heads", self.at_head + 2))
+        if heads := self.network.get("heads"):
+            self._turn(self.at_layer, (self.at_head + step) % heads)
 
     def action_layer(self, step: int) -> None:
         """Go to the same head of another layer."""
-        self._turn(max(0, min(self.at_layer + step, self.network.get("layers", self.at_layer + 1) - 1)), self.at_head)
+        if layers := self.network.get("layers"):
+            self._turn(max(0, min(self.at_layer + step, layers - 1)), self.at_head)
 
     def _turn(self, layer: int, head: int) -> None:
         if (layer, head) == (self.at_layer, self.at_head):
@@ -151,9 +153,9 @@ class HeadPlace(Inspecting):
         """The example's texts and answers."""
         self.pair = one = record["examples"][0]
         base, source = one["base"], one["source"]
-        at = " ".join(f"{name} {place}" for name, place in base["at"].items())
+        at = f" ({' '.join(f'{name} {place}' for name, place in base['at'].items())})" if base["at"] else ""
         self.about.show(
-            f" example {one['example'] + 1} of {record['n']}   base {_words(base['tokens'])} ({at}) gives "
+            f" example {one['example'] + 1} of {record['n']}   base {_words(base['tokens'])}{at} gives "
             f"{_words(base['given'])}{_right(base)}"
         )
         self.other.show(
@@ -235,10 +237,10 @@ class HeadPlace(Inspecting):
         ]
         if self.side == "difference" or self.record is None:
             return lines
-        lines += ["", title(f"writes there, of size {number(side['size'][query])}, in labelled directions")]
+        lines += ["", title(f"writes there, of size {number(side['size'][query])}")]
         named = self.record["directions"]
         lines += ["  no labels known"] if named is None else _written(named, side["writes"][query])
-        lines.append(title("adds to the answer's logits there, by itself"))
+        lines.append(title("adds to the answer's logits there"))
         return lines + largest(map(str, self.record["answers"]), side["answer"][query])
 
     def on_grid_moved(self) -> None:

@@ -220,8 +220,8 @@ class NeuronsPlace(Inspecting):
 
     def action_turn(self, step: int) -> None:
         """Go to another layer."""
-        layer = max(0, min(self.at_layer + step, self.network.get("layers", self.at_layer + 1) - 1))
-        if layer != self.at_layer:
+        layer = max(0, min(self.at_layer + step, self.network.get("layers", 0) - 1))
+        if self.network and layer != self.at_layer:
             self.at_layer, self.index, self.known, self.record = layer, -1, {}, None
             self.address = self.cursor_address()
             self.show_header(self.bench.facts)
