@@ -131,6 +131,11 @@ class Hands:
         lines = self.app.screen._compositor.render_strips()
         return CLOCK.sub("00:00", "\n".join(line.text.rstrip() for line in lines)) + "\n"
 
+    @property
+    def picture(self) -> str:
+        """The screen without the line of keys, which tells of keys that are the same everywhere as well."""
+        return "\n".join(self.text.splitlines()[:-1]) + "\n"
+
 
 @asynccontextmanager
 async def opened(

@@ -23,10 +23,10 @@ def store(own_home: object) -> Store:  # noqa: ARG001 - the environment
 def test_each_pane(size: str, store: Store, played: type[Played], golden: Golden) -> None:  # noqa: ARG001
     async def main() -> None:
         async with opened(store, LAYER, SIZES[size], FULL if size == "120x40" else ASCII) as hands:
-            texts = [hands.text]
+            texts = [hands.picture]
             for _ in range(2 if size == "80x24" else 0):
                 await hands.press("w")
-                texts.append(hands.text)
+                texts.append(hands.picture)
             golden.check(f"screens/neurons_{size}.txt", "\n".join(texts))
 
     asyncio.run(main())

@@ -29,7 +29,7 @@ def test_the_map_with_truth(size: str, store: Store, played: type[Played], golde
         async with opened(store, PLOT, SIZES[size], FULL if size == "120x40" else ASCII) as hands:
             await hands.press("T")
             assert played.asked == [("truth", {})]
-            golden.check(f"screens/sites_{size}.txt", hands.text)
+            golden.check(f"screens/sites_{size}.txt", hands.picture)
 
     asyncio.run(main())
 

@@ -44,7 +44,8 @@ class HeadPlace(Inspecting):
         super().__init__(address, view)
         layer, head = ADDRESS.fullmatch(address.rpartition(":")[2]).groups()  # type: ignore[union-attr]
         self.at_layer, self.at_head = int(layer), int(head)
-        self.example, self.side = int(self.given.get("example", 0)), str(self.given.get("side", "base"))
+        self.example, side = int(self.given.get("example", 0)), self.given.get("side")
+        self.side = side if side in SIDES else "base"
         self.tokens = self.given.get("tokens")
         self.network: Record = {}
         self.record: Record | None = None
@@ -54,7 +55,7 @@ class HeadPlace(Inspecting):
 
     def body(self) -> Iterable[Widget]:
         """The strip of heads; the pattern above what its row tells; effects."""
-        self.grid = Grid(Matrix([], [], []), self.look)
+        self.grid = Grid(Matrix([], [], []), self.look, scale="signed" if self.side == "difference" else "unit")
         self.strip, self.about, self.other = Line(), Line(), Line()
         self.told, self.effects = Sheet(self.look), Sheet(self.look)
         yield Top(self.strip, self.about, self.other)
@@ -130,6 +131,7 @@ class HeadPlace(Inspecting):
     def action_side(self) -> None:
         """Show the other side of the example."""
         self.side = SIDES[(SIDES.index(self.side) + 1) % len(SIDES)]
+        self.grid.scale = "signed" if self.side == "difference" else "unit"
         self.draw()
 
     async def action_neurons(self) -> None:
@@ -184,8 +186,8 @@ class HeadPlace(Inspecting):
         """The pattern of the side that is looked at."""
         if self.record is None:
             return
-        if self.side not in SIDES or (self.side != "base" and "source" not in self.record):
-            self.side = "base"
+        if self.side != "base" and "source" not in self.record:
+            self.side, self.grid.scale = "base", "unit"
         base, source = self.record["base"], self.record.get("source")
         tokens, pattern = base["tokens"], base["pattern"]
         if self.side == "source" and source:
@@ -196,7 +198,6 @@ class HeadPlace(Inspecting):
             else:
                 pattern = _minus(pattern, source["pattern"])
                 tokens = [a if a == b else f"{a}/{b}" for a, b in zip(tokens, source["tokens"], strict=True)]
-        self.grid.scale = "signed" if self.side == "difference" else "unit"
         labels = [f"{place} {token}" for place, token in enumerate(tokens)]
         places = range(len(tokens))
         later = bytes(2 * (key > query) for query in places for key in places) if self.network.get("causal") else b""

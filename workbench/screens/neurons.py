@@ -10,7 +10,7 @@ from textual.widget import Widget
 from workbench.keys import Key
 from workbench.place import Line
 from workbench.screens.effect_text import Record, effects, largest, number, row, score, swaps
-from workbench.screens.inspecting import OWN, PANES, REST, Bottom, Inspecting, Pane, Question, Top
+from workbench.screens.inspecting import ASIDE, OWN, PANES, REST, Bottom, Inspecting, Pane, Question, Top
 from workbench.screens.inspecting import Column as Beside
 from workbench.screens.sheet import Prompt, Sheet, title
 from workbench.widgets.chart import Chart
@@ -266,4 +266,4 @@ def _about(record: Record, note: str) -> list[str]:
     quantiles = "  ".join(f"q{at} {number(value)}" for at, value in record["quantiles"].items())
     lines += ["", *effects(record, "random_neuron"), "", *swaps(record, "random_neurons"), ""]
     lines += [f"activation max {number(record['max'])}  {quantiles}  n {record['n']}", row("active", record["active"])]
-    return [*lines, "", *wrap(f"note: {note}", 56)]
+    return [*lines, "", *wrap(f"note: {note}", ASIDE - 2)]

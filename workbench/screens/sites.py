@@ -1,6 +1,7 @@
 """The site map of a finished run: what it says of every site, what it claims, and what is true."""
 
 from collections.abc import Iterable, Mapping
+from textwrap import wrap
 from typing import Any
 
 from textual.widget import Widget
@@ -11,7 +12,7 @@ from workbench import site_map
 from workbench.inspect_text import score
 from workbench.keys import Key
 from workbench.place import Line
-from workbench.screens.inspecting import PANES, Bottom, Inspecting, Pane, Question, Top
+from workbench.screens.inspecting import ASIDE, PANES, Bottom, Inspecting, Pane, Question, Top
 from workbench.screens.sheet import Sheet, title
 from workbench.site_map import Layout, SiteMap, Truth
 from workbench.store import Listing
@@ -249,4 +250,4 @@ def _claims(found: SiteMap, spec: str) -> list[str]:
         lines += [f"{number:>3} {site}", f"    {part['featurizer']} of rank {part['rank']}, {calibrated}"]
     cost = fit["cost"]
     lines += ["", f"{cost['forward_passes']:,} forward passes, {cost['layer_evaluations']:,} layer evaluations"]
-    return lines + [f"note: {note}" for note in fit["notes"]]
+    return lines + [line for note in fit["notes"] for line in wrap(f"note: {note}", ASIDE - 2)]
