@@ -131,6 +131,23 @@ def test_a_dead_server_is_a_sentence_and_the_next_key_restarts_it(store: Store, 
     asyncio.run(main())
 
 
+STALE = {"example": "x", "side": 3, "tokens": "a", "row": None, "neuron": "n", "order": [], "table": "t", "site": 1}
+
+
+@pytest.mark.parametrize("size", [(60, 15), (200, 60)])
+@pytest.mark.parametrize("thing", ["L2.head0", "L1.mlp.neuron20"])
+def test_any_size_and_a_stale_view(thing: str, size: tuple[int, int], store: Store, played: type[Played]) -> None:  # noqa: ARG001
+    async def main() -> None:
+        async with opened(store, f"{CELL}:{thing}", size, **STALE) as hands:
+            await hands.press("w", "w", "j", "w", "j")
+            lines = hands.text.splitlines()
+            assert len(lines) == size[1]
+            assert max(map(len, lines)) <= size[0]
+            assert "? help" in lines[-1]
+
+    asyncio.run(main())
+
+
 def test_a_cell_that_is_none_is_a_sentence(store: Store) -> None:
     async def main() -> None:
         async with opened(store, "rasp.nothing/compiled/x:L0.head0") as hands:

@@ -44,14 +44,13 @@ class HeadPlace(Inspecting):
         super().__init__(address, view)
         layer, head = ADDRESS.fullmatch(address.rpartition(":")[2]).groups()  # type: ignore[union-attr]
         self.at_layer, self.at_head = int(layer), int(head)
-        self.example, side = int(self.given.get("example", 0)), self.given.get("side")
+        self.example, side = self.kept("example", 0), self.kept("side", "")
         self.side = side if side in SIDES else "base"
-        self.tokens = self.given.get("tokens")
         self.network: Record = {}
         self.record: Record | None = None
         self.pair: Record | None = None
         self.strip_record: Record | None = None
-        self._start = self.given.get("row", 0), self.given.get("column", 0)
+        self._start = self.kept("row", 0), self.kept("column", 0)
 
     def body(self) -> Iterable[Widget]:
         """The strip of heads; the pattern above what its row tells; effects."""

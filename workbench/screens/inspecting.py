@@ -80,7 +80,12 @@ class Inspecting(Place):
         self.pane = 0
         self.client: Client | None = None
         self.unanswered: dict[str, Question] = {}
-        self.tokens: list[str] | None = None
+        self.tokens: list[str] | None = self.kept("tokens", []) or None
+
+    def kept(self, name: str, default: Any) -> Any:
+        """What the view held under a name, if it is of the default's type: it may be of another version."""
+        found = self.given.get(name)
+        return found if type(found) is type(default) else default
 
     @property
     def bench(self) -> "WorkbenchApp":

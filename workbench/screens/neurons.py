@@ -64,9 +64,8 @@ class NeuronsPlace(Inspecting):
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
         super().__init__(address, view)
         layer, index = ADDRESS.fullmatch(address.rpartition(":")[2]).groups()  # type: ignore[union-attr]
-        self.at_layer, self.index = int(layer), int(self.given.get("neuron", index or -1))
-        self.tokens = self.given.get("tokens")
-        order = str(self.given.get("order"))
+        self.at_layer, self.index = int(layer), self.kept("neuron", int(index or -1))
+        order = self.kept("order", "")
         self.order = order if order in ORDERS else next(iter(ORDERS))
         self.network: Record = {}
         self.every: Record | None = None

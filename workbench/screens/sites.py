@@ -96,12 +96,12 @@ class SitesPlace(Inspecting):
         except WorkbenchError as error:
             self.inspect(str(error))
             return
-        scale = self.given.get("scale")
+        scale = self.kept("scale", "")
         self.grid.scale = scale if scale in SCALES else "global"
-        self.table = int(self.given.get("table", 0)) % max(1, len(self.map.tables))
+        self.table = self.kept("table", 0) % max(1, len(self.map.tables))
         self.sheet.show(_claims(self.map, str(run.spec)))
-        self.draw(self.given.get("site") or next(iter(self.map.claims), None))
-        if self.given.get("truth"):
+        self.draw(self.kept("site", "") or next(iter(self.map.claims), None))
+        if self.kept("truth", False):
             self.grid.action_truth()
 
     @property
