@@ -137,7 +137,7 @@ class SitesPlace(Inspecting):
         shown = f"{tables[self.table].name}, table {self.table + 1} of {len(tables)} (v)" if tables else "no tables"
         self.head.show(f" {shown}   truth: {self.knows if self.grid.overlay else 'off'}")
         self.score.show(f" test IIA {_brief(fit['iia'])}, {'believed' if fit['believed'] else '! NOT believed'}")
-        self.controls.show(f" controls  {_controls(fit)}")
+        self.controls.show(f" {_controls(fit)}")
         self.inspect("  ".join(self._facts(self.site)) or "no such site: this part has no such position")
 
     def _facts(self, site: str | None) -> list[str]:
