@@ -30,6 +30,7 @@ EVERYWHERE = (
     Key("minus,q,escape", "back", "Go back to where you came from.", "- back", 8),
     Key("1", "go('cells')", "Go to the list of cells."),
     Key("3", "go('jobs')", "Go to the jobs: runs at work, failed and recent."),
+    Key("colon", "go('command')", "Type an address or a verb.", ": command", 3),
     Key("question_mark", "help", "Show the keys of this place."),
     Key("R,ctrl+l", "redraw", "Paint the screen afresh, after something else wrote over it."),
     Key("M", "mouse", "Hand the mouse to the program, or back to the terminal for selecting text."),

@@ -154,6 +154,10 @@ class Place(Screen[None]):
         first, *rest = textwrap.wrap(sentence, max(20, self.app.size.width - 2)) or [""]
         self.inspect(first, " ".join(rest) or None)
 
+    def leave_for(self, address: str, view: dict[str, Any] | None = None) -> None:
+        """Go to an address, once this is handled: a place that waits for its own end would wait for ever."""
+        bench(self).call_later(bench(self).go, address, view)
+
     def compose(self) -> ComposeResult:
         """The frame around the body."""
         yield self._header

@@ -271,3 +271,27 @@ def test_a_stopped_run_is_resumed_from_the_screen(own_home: Path) -> None:
     with Pty((*WORKBENCH, "tui", "jobs"), size=(100, 30)) as terminal:
         terminal.shows("stopped   on request").type("R").shows(f"opposite#{run.id}").shows("verdict  believed")
         assert terminal.type("Q").ends() == 0
+
+
+def test_a_place_that_leads_back_to_one_below_ends_itself(store: Store) -> None:
+    async def script(hands: Hands) -> None:
+        await hands.press("enter", "R", "enter")
+        await hands.shows("verdict  believed")
+        assert hands.app.place.address == f"{CELL}#{DAS}"
+        assert len(hands.app.screen_stack) == 2
+
+    act(store, CELL, script, run=DAS)
+
+
+def test_the_command_line_goes_where_letters_in_their_order_say(store: Store) -> None:
+    async def script(hands: Hands) -> None:
+        await hands.press("colon", *"rcompleopp", "enter")
+        assert hands.app.place.address == CELL
+        await hands.press("colon", *"zzz", "enter")
+        assert "no screen shows 'zzz'; these are addresses" in hands.text
+        await hands.press("escape", "colon", *"helpfor", "ctrl+u", *"jobs", "enter")
+        assert hands.app.place.address == "jobs"
+        await hands.press("colon", *"asktherunstop", "enter")
+        assert "was asked to stop" in hands.text
+
+    act(store, "cells", script)

@@ -64,6 +64,7 @@ ROUTES: tuple[Route, ...] = (
         "workbench.screens.run:RunPlace",
         "rasp.reverse/compiled/opposite#b6671f92cb99",
     ),
+    Route(re.compile("command"), "workbench.screens.command:Command", "command"),
     Route(re.compile("help"), "workbench.screens.help:Help", "help"),
 )
 

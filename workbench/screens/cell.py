@@ -203,14 +203,14 @@ class CellPlace(Place):
         self.pins ^= {self.runs[event.index].id}
         self.tell()
 
-    async def on_rows_opened(self, event: Rows.Opened) -> None:
+    def on_rows_opened(self, event: Rows.Opened) -> None:
         """Open the run."""
-        await bench(self).go(f"{self.address}#{self.runs[event.index].id}")
+        self.leave_for(f"{self.address}#{self.runs[event.index].id}")
 
-    async def action_open(self) -> None:
+    def action_open(self) -> None:
         """Open the run, also while the scores are seen."""
         if self.run:
-            await bench(self).go(self.cursor_address())
+            self.leave_for(self.cursor_address())
 
     def action_pin(self) -> None:
         """Pin the run under the cursor."""
@@ -229,17 +229,17 @@ class CellPlace(Place):
         if self.run:
             control.stop(self, self.folder(self.run))
 
-    async def action_launch(self) -> None:
+    def action_launch(self) -> None:
         """Launch a run here."""
         method = f":{self.run.spec.method}" if self.run else ""
-        await bench(self).go(f"launch:{self.address}{method}")
+        self.leave_for(f"launch:{self.address}{method}")
 
-    async def action_again(self) -> None:
+    def action_again(self) -> None:
         """Go on with the run, or launch it again."""
         run = self.run
         if run and run.state == "done":
             view = {"changes": run.spec.changes(), "seed": run.spec.seed}
-            await bench(self).go(f"launch:{self.address}:{run.spec.method}", view)
+            self.leave_for(f"launch:{self.address}:{run.spec.method}", view)
         elif run:
             control.resume(self, self.folder(run))
 

@@ -201,15 +201,15 @@ class Cells(Place):
         """Type a filter."""
         self.board.start_filter()
 
-    async def action_open(self) -> None:
+    def action_open(self) -> None:
         """Open the cell."""
         if self.board.spot is not None:
-            await bench(self).go(self.cursor_address())
+            self.leave_for(self.cursor_address())
 
-    async def action_launch(self) -> None:
+    def action_launch(self) -> None:
         """Launch a run on the cell."""
         if self.board.spot is not None:
-            await bench(self).go(f"launch:{self.cursor_address()}")
+            self.leave_for(f"launch:{self.cursor_address()}")
 
 
 @lru_cache(maxsize=512)

@@ -68,9 +68,9 @@ def _wait(place: Place, spec: Spec, work: Callable[[], Run]) -> None:
     app = bench(place)
     place.inspect("starting a worker of its own: it outlives this screen ...", str(spec))
 
-    async def began(run: Run) -> None:
+    def began(run: Run) -> None:
         if app.place is place:
-            await app.go(address(run, spec))
+            place.leave_for(address(run, spec))
 
     def refused(sentence: str) -> None:
         if place.is_attached:

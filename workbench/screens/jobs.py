@@ -148,19 +148,19 @@ class Jobs(Place):
         """Follow the cursor."""
         self.tell()
 
-    async def on_rows_opened(self) -> None:
+    def on_rows_opened(self) -> None:
         """Open the run."""
-        await self.action_open()
+        self.action_open()
 
-    async def action_open(self) -> None:
+    def action_open(self) -> None:
         """Open the run under the cursor."""
         if self.run:
-            await bench(self).go(self.cursor_address())
+            self.leave_for(self.cursor_address())
 
-    async def action_log(self) -> None:
+    def action_log(self) -> None:
         """Open all that the run said."""
         if self.run:
-            await bench(self).go(self.cursor_address(), {"log": True})
+            self.leave_for(self.cursor_address(), {"log": True})
 
     def action_stop(self) -> None:
         """Ask the run to stop."""

@@ -106,9 +106,9 @@ class Launch(Place):
         """Follow the cursor."""
         self.tell()
 
-    async def on_rows_opened(self, event: Rows.Opened) -> None:
+    def on_rows_opened(self, event: Rows.Opened) -> None:
         """Go on to the method's settings."""
-        await bench(self).go(f"launch:{self.cell}:{self.methods[event.index]}")
+        self.leave_for(f"launch:{self.cell}:{self.methods[event.index]}")
 
 
 class Settings(Place):
@@ -184,9 +184,7 @@ class Settings(Place):
     def tell(self) -> None:
         """Tell what would run, what it may cost, and whether there is such a run."""
         lines = self.query_one(Lines)
-        entry = self.query_one(Form).entry
-        about = f"{entry.name} ({entry.kind}): {entry.about or 'no more is said of it'}" if entry else "no settings"
-        self.inspect(about)
+        self.describe()
         try:
             spec = self.spec()
             card = catalog.method(self.method)
@@ -206,15 +204,21 @@ class Settings(Place):
             told.append(" this method works at sites that it is told; without any it fails: e on 'sites'")
         lines.load(told)
 
+    def describe(self) -> None:
+        """Tell about the setting under the cursor."""
+        entry = self.query_one(Form).entry
+        about = f"{entry.name} ({entry.kind}): {entry.about or 'no more is said of it'}" if entry else "no settings"
+        self.inspect(about)
+
     def on_form_moved(self) -> None:
         """Follow the cursor."""
-        self.tell()
+        self.describe()
 
     def on_form_changed(self) -> None:
         """Another spec."""
         self.tell()
 
-    async def action_start(self) -> None:
+    def action_start(self) -> None:
         """Start the run, or go to the one there is."""
         try:
             spec = self.spec()
@@ -223,7 +227,7 @@ class Settings(Place):
             return
         run = self.equal(spec)
         if run and (run.state == "done" or run.state in ACTIVE):
-            await bench(self).go(f"{spec.cell}#{run.id}")
+            self.leave_for(f"{spec.cell}#{run.id}")
         else:
             control.begin(self, spec)
 

@@ -143,23 +143,23 @@ class RunPlace(Place):
         if self.followed:
             control.stop(self, self.followed.run)
 
-    async def action_again(self) -> None:
+    def action_again(self) -> None:
         """Go on with the run, or launch it again."""
         if self.followed and self.followed.state == "done":
-            await self.action_launch()
+            self.action_launch()
         elif self.followed:
             control.resume(self, self.followed.run)
 
-    async def action_launch(self) -> None:
+    def action_launch(self) -> None:
         """Launch a run like this one."""
         if self.followed:
             spec = self.followed.run.spec
-            await bench(self).go(f"launch:{self.cell}:{spec.method}", {"changes": spec.changes(), "seed": spec.seed})
+            self.leave_for(f"launch:{self.cell}:{spec.method}", {"changes": spec.changes(), "seed": spec.seed})
 
-    async def action_sites(self) -> None:
+    def action_sites(self) -> None:
         """Go to the map of the sites."""
         if self.followed and self.followed.state == "done":
-            await bench(self).go(f"{self.address}:sites")
+            self.leave_for(f"{self.address}:sites")
         else:
             self.inspect("there is a map of the sites when the run is done")
 

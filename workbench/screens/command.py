@@ -1,0 +1,143 @@
+"""The command line: type an address or a verb, and choose from what it may mean."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from textual.widget import Widget
+
+from engines.errors import InvalidSetting
+from workbench import catalog, screens
+from workbench.keys import EVERYWHERE, Key, named
+from workbench.place import Place, bench, display
+from workbench.store import Listing
+from workbench.widgets.prompt import Prompt
+from workbench.widgets.rows import Column, Rows
+
+RUNS = 500
+"""How many runs are offered, newest first; any other can be typed."""
+SHOWN = 200
+"""How many choices are shown at most."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What may be meant: its text, its key if it has one, what it is; an address, or else an action of a place."""
+
+    text: str
+    key: str
+    about: str
+    address: str = ""
+    action: str = ""
+
+
+class Command(Place):
+    """Addresses and verbs by what is typed."""
+
+    ABOUT = (
+        "Type letters of an address or of a verb in their order, with gaps if you like: 'revopp' finds "
+        "rasp.reverse/compiled/opposite. Enter goes there, up and down choose, esc leaves."
+    )
+    KEYS = (
+        Key("escape", "app.back", "Leave without going anywhere.", "esc leave", 9),
+        Key("enter", "mean", "Go to the choice, or to what is typed if it is an address.", "enter go", 9),
+        Key("down", "step(1)", "Next choice.", "up down choose", 5),
+        Key("up", "step(-1)", "Choice before."),
+    )
+    KEPT = False
+    DEFAULT_CSS = """
+    Command Prompt { height: 1; }
+    """
+
+    def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
+        super().__init__(address, view)
+        self.choices: list[Choice] = []
+        self.found: list[Choice] = []
+
+    def body(self) -> Iterable[Widget]:
+        """What is typed, and what it may mean."""
+        look = display(self)
+        yield Prompt(look)
+        columns = (Column("go to, or do", 52), Column("key", 12, 1), Column("", 50, 2))
+        yield Rows(columns, look)
+
+    def on_mount(self) -> None:
+        """Offer the verbs of the place below, those of everywhere, and all addresses."""
+        self.query_one(Rows).can_focus = False
+        below = self.app.screen_stack[-2] if len(self.app.screen_stack) > 1 else None
+        keys = [key for key in getattr(below, "KEYS", ()) if hasattr(below, f"action_{key.action.partition('(')[0]}")]
+        verbs = [Choice(key.about, named(key.keys), "", action=key.action) for key in (*keys, *EVERYWHERE)]
+        places = [Choice(name, "", "", address=name) for name in ("cells", "jobs")]
+        cells = [Choice(name, "", "its runs and scores", address=name) for name in catalog.cell_names()]
+        new = [Choice(f"launch:{one.text}", "", "a new run", address=f"launch:{one.text}") for one in cells]
+        self.choices = [*places, *verbs, *cells, *new]
+        self.find()
+
+    def listed(self, listing: Listing) -> None:
+        """Offer the runs, too."""
+        runs = []
+        for run in listing.runs[:RUNS]:
+            address = f"{run.spec.cell}#{run.id}"
+            runs.append(Choice(address, "", f"{run.spec.method} seed {run.spec.seed}, {run.state}", address=address))
+        self.choices = [one for one in self.choices if "#" not in one.address] + runs
+        self.find()
+
+    def find(self) -> None:
+        """Show what the typed text may mean, likeliest first."""
+        typed = self.query_one(Prompt).text
+        scored = [
+            (score, place) for place, one in enumerate(self.choices) if (score := match(typed, one.text)) is not None
+        ]
+        self.found = [self.choices[place] for _, place in sorted(scored)]
+        self.query_one(Rows).load([(one.text, one.key or None, one.about) for one in self.found[:SHOWN]])
+        more = f", {SHOWN} of them shown" if len(self.found) > SHOWN else ""
+        self.inspect(f"{len(self.found)} choices{more}; an address can be typed in full", "")
+
+    def on_prompt_changed(self) -> None:
+        """Other letters, other choices."""
+        self.find()
+
+    def on_prompt_stepped(self, event: Prompt.Stepped) -> None:
+        """Choose another."""
+        rows = self.query_one(Rows)
+        rows.move_to(rows.cursor + event.down)
+
+    def on_prompt_meant(self) -> None:
+        """Go where it says, or do it, from the place below."""
+        typed, index = self.query_one(Prompt).text.strip(), self.query_one(Rows).index
+        try:
+            screens.find(typed)
+        except InvalidSetting as error:
+            if index is None:
+                self.complain(str(error))
+                return
+            choice = self.found[index]
+        else:
+            choice = Choice(typed, "", "", address=typed)
+        bench(self).call_later(self.follow, choice)
+
+    async def follow(self, choice: Choice) -> None:
+        """Leave, then go on from the place below; the app does it, for a place cannot wait for its own end."""
+        app = bench(self)
+        await app.action_back()
+        if choice.address:
+            await app.go(choice.address)
+        elif hasattr(app.place, f"action_{choice.action.partition('(')[0]}"):
+            await app.run_action(choice.action, app.place)
+        else:
+            await app.run_action(choice.action)
+
+
+def match(typed: str, text: str) -> tuple[int, int] | None:
+    """How far the letters of ``typed`` are apart in ``text``, in order, and its length; None if not all are there.
+
+    Of several places where a letter may be, the first after the letter before it counts.
+    """
+    place, gaps, low = -1, 0, text.casefold()
+    for mark in typed.casefold().replace(" ", ""):
+        found = low.find(mark, place + 1)
+        if found < 0:
+            return None
+        gaps += found > place + 1
+        place = found
+    return gaps, len(text) if typed else 0
