@@ -30,6 +30,12 @@ SHED = ("COLORTERM", "NO_COLOR", "TMUX", "TERM_PROGRAM", "SSH_CONNECTION", "SSH_
 WORKBENCH = (sys.executable, "-m", "workbench")
 SCRIPT = "wcsmoz"
 """The keys of the gallery: words, colours, a shift, many words, a window, and one that does nothing."""
+CONTROL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+CONTROLLING = (sys.executable, "-I", "-S", "-c", CONTROL)
+"""Makes the terminal the controlling one of its session, so that its end is signalled, and goes on as another program.
+
+A function to be called between fork and exec would do the same, but not in a process that has loaded JAX.
+"""
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -55,14 +61,13 @@ class Pty:
         self.attributes = termios.tcgetattr(slave)
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
-            command,
+            (*CONTROLLING, *command) if controls else command,
             stdin=slave,
             stdout=slave,
             stderr=slave,
             cwd=ROOT,
             env=_environment(environ or {}),
             start_new_session=True,
-            preexec_fn=_control if controls else None,
         )
         self._slave: int | None = slave
 
@@ -184,11 +189,6 @@ class Pty:
     def maps(self) -> str:
         """The files that are mapped into its memory."""
         return Path(f"/proc/{self.process.pid}/maps").read_text()
-
-
-def _control() -> None:
-    """Make the terminal the controlling one of this new session, so that its end is signalled."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:

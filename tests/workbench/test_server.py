@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,14 @@ from workbench.store import Store
 
 CELL = Cell.parse("rasp.reverse/compiled/opposite")
 HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def own_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home with a short name: those of pytest are too long for a socket, and every test would share one folder."""
+    with tempfile.TemporaryDirectory(prefix="cw") as folder:
+        monkeypatch.setenv("CAUSAL_WORKBENCH_HOME", folder)
+        yield Path(folder)
 
 
 def servers(store: Store) -> list[int]:
