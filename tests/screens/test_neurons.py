@@ -90,3 +90,18 @@ def test_heads_and_back(store: Store, played: type[Played]) -> None:  # noqa: AR
             assert "engine warm" in hands.text
 
     asyncio.run(main())
+
+
+def test_back_to_heads_that_wait_below(store: Store, played: type[Played]) -> None:  # noqa: ARG001
+    """To go there ends the place that asks for it, which must not wait for that."""
+
+    async def main() -> None:
+        async with opened(store, f"{CELL}:L2.head0") as hands:
+            hands.app.place.at_layer = 1
+            await hands.press("N")
+            hands.app.place.at_layer = 2
+            await hands.press("N")
+            assert hands.app.place.address == f"{CELL}:L2.head0"
+            assert len(hands.app.screen_stack) == 1
+
+    asyncio.run(main())

@@ -133,9 +133,9 @@ class HeadPlace(Inspecting):
         self.grid.scale = "signed" if self.side == "difference" else "unit"
         self.draw()
 
-    async def action_neurons(self) -> None:
+    def action_neurons(self) -> None:
         """Go to the neurons of the layer."""
-        await self.bench.go(f"{self.cell}:L{self.at_layer}.mlp")
+        self.leave_for(f"{self.cell}:L{self.at_layer}.mlp")
 
     # Showing
 

@@ -226,9 +226,9 @@ class NeuronsPlace(Inspecting):
             self.show_header(self.bench.facts)
             self.ask("layer", Question("neurons", {"layer": layer}, self.show_layer, REST))
 
-    async def action_heads(self) -> None:
+    def action_heads(self) -> None:
         """Go to the heads of the layer."""
-        await self.bench.go(f"{self.cell}:L{self.at_layer}.head0")
+        self.leave_for(f"{self.cell}:L{self.at_layer}.head0")
 
 
 def _entries(one: Record) -> tuple[Any, ...]:

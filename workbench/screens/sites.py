@@ -196,15 +196,15 @@ class SitesPlace(Inspecting):
         self.tell()
         super().refused(kind, error)
 
-    async def on_grid_opened(self) -> None:
+    def on_grid_opened(self) -> None:
         """Go deeper."""
         if (site := self.site) is None:
             return
         one = Site.parse(site)
         if one.head is not None or one.component == "attn_out":
-            await self.bench.go(f"{self.cell}:L{one.layer}.head{one.head or 0}")
+            self.leave_for(f"{self.cell}:L{one.layer}.head{one.head or 0}")
         elif one.component.startswith("mlp"):
-            await self.bench.go(f"{self.cell}:L{one.layer}.mlp")
+            self.leave_for(f"{self.cell}:L{one.layer}.mlp")
         else:
             where = f"{-1 if one.layer is None else one.layer} {one.position}"
             self.inspect(f"no screen for this part; in the shell: workbench inspect {self.cell} residual {where}")
