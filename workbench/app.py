@@ -138,7 +138,7 @@ class WorkbenchApp(Diffed[None]):
         if self.listing is not None:
             place.listed(self.listing)
             if self.notices:
-                place.inspect("; ".join(self.notices))
+                place.call_after_refresh(place.inspect, "; ".join(self.notices))  # after what the place itself tells
                 self.notices = []
 
     async def go(self, address: str, view: dict[str, Any] | None = None) -> None:
