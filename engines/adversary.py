@@ -214,7 +214,7 @@ def _rank(joined: Joined) -> tuple[float, float]:
 
 def kept(data: Dataset, feature: str) -> float:
     """The chance that a datum drawn for another with an equal feature is that datum itself; 1 for an injective one."""
-    weights = data.probabilities.astype(float)
+    weights = data.shares
     classes = data.classes([feature]).of
     shares = np.bincount(classes, weights)[classes]
     return float((weights**2 / np.where(shares > 0, shares, 1)).sum())
@@ -253,7 +253,7 @@ def _joins(data: Dataset, base: Hypothesis, features: Sequence[str]) -> tuple[li
 def _withheld_alone(data: Dataset, node: InterpNode, feature: str) -> float:
     """Bits that a join withholds from one node's datum, given that of its parent: H(feature | what it claims)."""
     coarse, fine = data.classes(node.feature).of, data.classes((*node.feature, feature)).of
-    weights = data.probabilities.astype(float)
+    weights = data.shares
     if len(np.unique(fine[weights > 0])) == len(np.unique(coarse[weights > 0])):
         return 0.0
     shares = [np.bincount(classes, weights)[classes] for classes in (coarse, fine)]

@@ -72,7 +72,7 @@ def check_inputs(tree: Treeified, data: Dataset) -> None:
 
 def vacuities(tree: Treeified, data: Dataset) -> tuple[Vacuity, ...]:
     """What every slot but the reference may be swapped for."""
-    weights = data.probabilities.astype(float)
+    weights = data.shares
     rows = np.flatnonzero(weights > 0)
     found = []
     for slot in tree.slots[1:]:
