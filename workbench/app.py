@@ -3,6 +3,9 @@
 It holds no array and computes nothing: runs and the model server are processes of their own, and it reads their files.
 """
 
+import asyncio
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +16,12 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from engines.errors import InvalidSetting, StoreError
-from workbench import remembered, screens
+from workbench import exports, remembered, screens
 from workbench.display import Display
 from workbench.input import Terminal, Tty
 from workbench.keys import EVERYWHERE, bindings
 from workbench.output import Diffed
-from workbench.place import Facts, Place
+from workbench.place import Facts, Place, assignments
 from workbench.process import now
 from workbench.remembered import Visit
 from workbench.store import ACTIVE, Listing, Store
@@ -176,6 +179,42 @@ class WorkbenchApp(Diffed[None]):
         address = self.place.cursor_address()
         self.copy_to_clipboard(address)
         self.place.inspect("copied, if this terminal lets programs copy (OSC 52)", address)
+
+    def action_copy_command(self) -> None:
+        """Send the command that made what is seen to the terminal's clipboard, and show it."""
+        command = self.place.command()
+        self.copy_to_clipboard(command)
+        self.place.inspect("copied, if this terminal lets programs copy (OSC 52)", command)
+
+    def action_export(self) -> None:
+        """Write what is seen to files."""
+        self.run_worker(self._export(self.place), group="export", exclusive=True)
+
+    async def _export(self, place: Place) -> None:
+        """Let a process of its own draw, since the screen's holds no array library, and name the files."""
+        try:
+            files = exports.files(place.asked()[0], self.store)
+        except StoreError as error:
+            place.complain(str(error))
+            return
+        place.inspect("drawing ...", str(files[0].parent))
+        address, options = place.asked()
+        words = [address, *map(str, files), *assignments(options), "--store", str(self.store.root)]
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "workbench", "export", *words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        _, said = await child.communicate()
+        if not place.is_attached:
+            return
+        if child.returncode:
+            place.complain(said.decode(errors="replace").strip() or f"the export ended with code {child.returncode}")
+        else:
+            place.inspect(
+                f"wrote {', '.join(file.suffix[1:].upper() for file in files)}", str(files[0].with_suffix(""))
+            )
 
     def action_mouse(self) -> None:
         """Take the mouse, or give it back to the terminal."""

@@ -17,7 +17,7 @@ import typer
 from engines.errors import InvalidHypothesis, InvalidSetting, InvalidSite, StoreError, UnknownName, WorkbenchError
 from tracr_bridge.regimes import REGIMES
 from tracr_bridge.rungs import COMPILED
-from workbench import catalog, choose, disk, inspect_cli, provenance, scrub_cli, start, text
+from workbench import catalog, choose, disk, exports, inspect_cli, provenance, screens, scrub_cli, start, text, view
 from workbench.command import (
     FAILED,
     INTERRUPTED,
@@ -68,6 +68,10 @@ app.add_typer(lists, name="ls")
 app.add_typer(programs_app, name="programs")
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")]
+ViewOptions = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="An option of the view, such as example=3; may be repeated."),
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Run in a process of its own that outlives this terminal.")]
 
 
@@ -111,6 +115,17 @@ def _say_version(asked: bool) -> None:
     if asked:
         print(f"workbench {provenance.versions()['causal-workbench']}")
         raise typer.Exit
+
+
+def read_options(given: Sequence[str] | None) -> dict[str, str]:
+    """Options of a view; raises ``InvalidSetting``."""
+    options = {}
+    for one in given or ():
+        name, equals, value = one.partition("=")
+        if not equals or name in options:
+            raise InvalidSetting(f"--set {one!r} is no option; write NAME=VALUE, each name once, such as example=3")
+        options[name] = value
+    return options
 
 
 @app.callback(epilog=EXAMPLES)
@@ -304,20 +319,36 @@ def tui(
 def show(
     address: Annotated[
         str,
-        typer.Argument(help="A cell, a task, a program, a method, or the id of a run or a scrub, or its beginning."),
+        typer.Argument(help="An address of the screen, a task, a program, a method, or an id of a run or a scrub."),
     ],
     truth: Annotated[
         bool, typer.Option("--truth", help="Of a program: what is known about its circuit, and the certificate.")
     ] = False,
+    options: ViewOptions = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Print text, which is the default.")] = False,
     as_json: AsJson = False,
     folder: StoreFolder = None,
 ) -> None:
-    """Show a cell with its runs, a task, a program, a method with its settings, or the result of a run or a scrub."""
+    """Show what an address of the screen shows, a task, a program, a method with its settings, a run or a scrub.
+
+    \b
+    Examples:
+      workbench show rasp.reverse/compiled/opposite
+      workbench show rasp.reverse/compiled/opposite:L2.head0 --set example=3
+      workbench show reverse --truth
+      workbench show plot_das
+      workbench show 3f2a --json
+    """
+    if plain and as_json:
+        raise InvalidSetting("--plain and --json are two forms of one answer; choose one of them")
     if truth:
         task = Cell.parse(address).task if "/" in address else f"rasp.{address.removeprefix('rasp.')}"
         _show_truth(catalog.asked(task)[0], open_store(folder), as_json)
-    elif "/" in address:
-        _show_cell(Cell.parse(address), open_store(folder), as_json)
+    elif options or "/" in address or screens.known(address):
+        found = view.build(address, open_store(folder), read_options(options))
+        put(found.record, found.text, as_json)
+        for sentence in found.notes:
+            note(sentence)
     elif address in catalog.program_names() or catalog.RANDOM.fullmatch(address):
         program = catalog.program(address)
         put(text.record(program), text.program(program), as_json)
@@ -340,22 +371,6 @@ def _show_truth(program: str, store: Store, as_json: bool) -> None:
     put(card.record, card.text, as_json)
 
 
-def _show_cell(cell: Cell, store: Store, as_json: bool) -> None:
-    card = catalog.card(cell.task)
-    listing = store.runs()
-    runs = [run for run in listing.runs if run.spec.cell == cell]
-    kind = "program" if catalog.compiled(cell.task) else "task"
-    record = {"cell": str(cell), kind: text.record(card), "runs": [run.record for run in runs]}
-    words = text.card(card, cell=str(cell))
-    put(
-        record,
-        f"{words}\n\n{text.runs(runs)}" if runs else f"{words}\nno runs yet: workbench run {cell} METHOD",
-        as_json,
-    )
-    if listing.damaged:
-        note(text.damaged(listing.damaged))
-
-
 def _show_run(run: Run, as_json: bool) -> None:
     if not run.done:
         summary = Summary.of(run)
@@ -365,6 +380,32 @@ def _show_run(run: Run, as_json: bool) -> None:
     put(result, text.result(result), as_json)
     if result["source"] != provenance.source():
         note(f"other code computed this ({result['source']}, now {provenance.source()}); --again computes it afresh")
+
+
+@app.command()
+def export(
+    address: Annotated[str, typer.Argument(help="An address of the screen, such as a cell or CELL#RUN:sites.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="As their names end: .png, .svg, .pdf, .csv, .json, .txt.")
+    ],
+    options: ViewOptions = None,
+    as_json: AsJson = False,
+    folder: StoreFolder = None,
+) -> None:
+    """Write what an address shows to files: figures, one tidy table, or the record.
+
+    \b
+    Examples:
+      workbench export rasp.reverse/compiled/opposite scores.png scores.csv
+      workbench export rasp.reverse/compiled/opposite#3f2a:sites sites.svg
+    """
+    for file in files:
+        exports.check(file)
+    found = view.build(address, open_store(folder), read_options(options))
+    for file in files:
+        exports.write(found, file)
+        note(f"wrote {file}")
+    put([str(file) for file in files], "\n".join(map(str, files)), as_json)
 
 
 @app.command()

@@ -35,6 +35,8 @@ EVERYWHERE = (
     Key("R,ctrl+l", "redraw", "Paint the screen afresh, after something else wrote over it."),
     Key("M", "mouse", "Hand the mouse to the program, or back to the terminal for selecting text."),
     Key("y", "copy_address", "Copy the address of what is under the cursor."),
+    Key("Y", "copy_command", "Copy the command that made what you see."),
+    Key("e", "export", "Write what you see as PNG, SVG and CSV; the files are named when they are there."),
     Key("ctrl+z", "suspend_process", "Suspend the program; 'fg' in the shell resumes it."),
     Key("Q", "leave", "Quit. Nothing is lost: runs go on, and the next start is here again.", "Q quit", 9),
 )

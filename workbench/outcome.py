@@ -123,6 +123,22 @@ def price(spec: Spec, runs: Iterable[Summary], store: Store) -> Price | None:
     return None
 
 
+def best(done: Iterable[Summary]) -> tuple[Share | None, bool]:
+    """The best score of finished runs and whether it is believed; any that is goes before all that are not."""
+    found = []
+    for run in done:
+        try:
+            score = Share.of(run.headline.get("iia"))
+        except (KeyError, TypeError, ValueError):  # a status that somebody wrote to: no score
+            score = None
+        if score is not None:
+            found.append((run.headline.get("believed") is True, score.value, score))
+    if not found:
+        return None, False
+    is_believed, _, score = max(found, key=lambda one: one[:2])
+    return score, is_believed
+
+
 def length(seconds: float) -> str:
     """A length of time in words: ``0.6 s``, ``41 s``, ``12 min``, ``3.1 h``, ``2 d``."""
     if seconds < 100:

@@ -10,6 +10,7 @@
 The address of a place and ``view()`` are the whole of its state: both are saved, and given to it at the next start.
 """
 
+import shlex
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -141,6 +142,15 @@ class Place(Screen[None]):
         """The address of what is under the cursor."""
         return self.address
 
+    def asked(self) -> tuple[str, dict[str, str]]:
+        """The address and the options of the view (``workbench.view``) that tells without a screen what is seen."""
+        return self.address, {}
+
+    def command(self) -> str:
+        """The command that made what is seen, as a shell takes it."""
+        address, options = self.asked()
+        return shlex.join(["workbench", "show", address, *assignments(options)])
+
     def listed(self, listing: Listing) -> None:
         """Hear of the runs in the store, after the first look at them and after every change."""
 
@@ -188,6 +198,11 @@ class Place(Screen[None]):
         self._small.display = event.size.width < LEAST[0] or event.size.height < LEAST[1]
         self._keys.show(line((*self.KEYS, *EVERYWHERE), event.size.width))
         self.show_header(getattr(self.app, "facts", Facts()))
+
+
+def assignments(options: Mapping[str, str]) -> list[str]:
+    """Options of a view as arguments of a command."""
+    return [word for name, value in options.items() for word in ("--set", f"{name}={value}")]
 
 
 def display(widget: Widget) -> Display:

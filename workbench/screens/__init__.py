@@ -1,12 +1,14 @@
 """Places by address: one file each, imported when somebody goes there.
 
-A new place is a subclass of ``workbench.place.Place`` in a file of its own, and a line in ``ROUTES``.
+A new place is a subclass of ``workbench.place.Place`` in a file of its own, a view of the same address without a screen
+(``workbench.view``), and a line in ``ROUTES``.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engines.errors import InvalidSetting
 
@@ -19,61 +21,91 @@ HOME = "cells"
 
 @dataclass(frozen=True)
 class Route:
-    """Addresses of one kind, the class that shows them as ``module:Class``, and an example to type."""
+    """Addresses of one kind, the class that shows them and the function that views them without a screen, both as
+    ``module:name``, and an example to type. What is only about the screen, such as its keys, has no view."""
 
     address: re.Pattern[str]
     place: str
     example: str
+    view: str = ""
 
 
 ROUTES: tuple[Route, ...] = (
-    Route(re.compile("cells"), "workbench.screens.cells:Cells", "cells"),
-    Route(re.compile("jobs"), "workbench.screens.jobs:Jobs", "jobs"),
+    Route(re.compile("cells"), "workbench.screens.cells:Cells", "cells", "workbench.views.cells:view"),
+    Route(re.compile("jobs"), "workbench.screens.jobs:Jobs", "jobs", "workbench.views.jobs:view"),
     Route(
         re.compile(r"[^#]+/[^#]+/[^#:]+#[0-9a-f]+:sites"),
         "workbench.screens.sites:SitesPlace",
         "rasp.reverse/compiled/opposite#b6671f92cb99:sites",
+        "workbench.views.sites:view",
     ),
     Route(
         re.compile(r"launch:[^#/]+/[^#/]+/[^#/:]+"),
         "workbench.screens.launch:Launch",
         "launch:rasp.reverse/compiled/opposite",
+        "workbench.views.launch:methods",
     ),
     Route(
         re.compile(r"launch:[^#/]+/[^#/]+/[^#/:]+:[^#/:]+"),
         "workbench.screens.launch:Settings",
         "launch:rasp.reverse/compiled/opposite:plot_das",
+        "workbench.views.launch:settings",
     ),
     Route(
         re.compile(r"(?!launch:)[^#/]+/[^#/]+/[^#/:]+"),
         "workbench.screens.cell:CellPlace",
         "rasp.reverse/compiled/opposite",
+        "workbench.views.cell:view",
     ),
     Route(
         re.compile(r"[^#]+/[^#]+/[^#:]+:L\d+\.mlp(\.neuron\d+)?"),
         "workbench.screens.neurons:NeuronsPlace",
         "rasp.reverse/compiled/opposite:L1.mlp",
+        "workbench.views.neurons:view",
     ),
     Route(
         re.compile(r"[^#]+/[^#]+/[^#:]+:L\d+\.head\d+"),
         "workbench.screens.head:HeadPlace",
         "rasp.reverse/compiled/opposite:L2.head0",
+        "workbench.views.head:view",
     ),
     Route(
         re.compile(r"(?!launch:)[^#/]+/[^#/]+/[^#/:]+#[0-9a-f]+"),
         "workbench.screens.run:RunPlace",
         "rasp.reverse/compiled/opposite#b6671f92cb99",
+        "workbench.views.run:view",
     ),
     Route(re.compile("command"), "workbench.screens.command:Command", "command"),
     Route(re.compile("help"), "workbench.screens.help:Help", "help"),
 )
 
 
+def route(address: str) -> Route:
+    """The route of an address; raises ``InvalidSetting`` when there is none."""
+    for one in ROUTES:
+        if one.address.fullmatch(address):
+            return one
+    examples = ", ".join(one.example for one in ROUTES)
+    raise InvalidSetting(f"no screen shows {address!r}; these are addresses: {examples}")
+
+
+def known(address: str) -> bool:
+    """Whether something shows this address."""
+    return any(one.address.fullmatch(address) for one in ROUTES)
+
+
 def find(address: str) -> "type[Place]":
     """The class that shows an address; raises ``InvalidSetting`` when nothing does."""
-    for route in ROUTES:
-        if route.address.fullmatch(address):
-            module, _, name = route.place.partition(":")
-            return getattr(import_module(module), name)
-    examples = ", ".join(route.example for route in ROUTES)
-    raise InvalidSetting(f"no screen shows {address!r}; these are addresses: {examples}")
+    return _load(route(address).place)
+
+
+def view(address: str) -> Callable[..., Any]:
+    """The function that views an address without a screen; raises ``InvalidSetting`` when there is none."""
+    if found := route(address).view:
+        return _load(found)
+    raise InvalidSetting(f"{address!r} is about the screen alone; open it there: workbench tui {address}")
+
+
+def _load(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)

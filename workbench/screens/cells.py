@@ -12,9 +12,9 @@ from textual.widget import Widget
 from engines.errors import StoreError, UnknownName, WorkbenchError
 from workbench import catalog
 from workbench.keys import Key
-from workbench.outcome import Outcome
+from workbench.outcome import Outcome, best
 from workbench.place import Place, bench, display
-from workbench.screens.scores import best, dot
+from workbench.screens.scores import dot
 from workbench.spec import Cell
 from workbench.store import ACTIVE, Listing, Run, Summary
 from workbench.widgets.board import Board, Section

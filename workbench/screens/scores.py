@@ -1,26 +1,7 @@
-"""Numbers of runs as the places show them: the best score of several, one as a dot on an axis, a share as a bar."""
-
-from collections.abc import Iterable
+"""Numbers of runs as the places show them: a score as a dot on an axis, a share as a bar."""
 
 from workbench.outcome import Share
-from workbench.store import Summary
 from workbench.widgets.dots import Dot
-
-
-def best(done: Iterable[Summary]) -> tuple[Share | None, bool]:
-    """The best score of finished runs and whether it is believed; any that is goes before all that are not."""
-    found = []
-    for run in done:
-        try:
-            score = Share.of(run.headline.get("iia"))
-        except (KeyError, TypeError, ValueError):  # a status that somebody wrote to: no score
-            score = None
-        if score is not None:
-            found.append((run.headline.get("believed") is True, score.value, score))
-    if not found:
-        return None, False
-    is_believed, _, score = max(found, key=lambda one: one[:2])
-    return score, is_believed
 
 
 def dot(name: str, score: Share | None, flag: str = "") -> Dot:

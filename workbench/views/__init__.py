@@ -1,0 +1,1 @@
+"""Views by address without a screen, a file each: see ``workbench.view``."""
