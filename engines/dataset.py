@@ -18,9 +18,7 @@ from torch import Tensor
 
 from engines.column import Column, Rows, combined, identities, objects
 from engines.errors import InsufficientData, InvalidModel, InvalidSetting, UnknownName
-
-DATUM = "datum"
-"""The feature that tells every datum from every other: the exact hypothesis."""
+from engines.hypothesis import DATUM
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,9 +17,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from engines.dataset import DATUM
 from engines.errors import InvalidHypothesis
 
+DATUM = "datum"
+"""The feature that tells every datum from every other: the exact hypothesis."""
 ARROW = "<-"
 SOURCES = {
     "resample": "a fresh datum for the group, drawn from the data",

@@ -1,4 +1,4 @@
-"""Hypotheses as TOML: read, written, and held to a graph.
+"""Hypotheses as TOML, read and written.
 
     format = 1
     subject = "rasp.sort/compiled"
@@ -28,6 +28,7 @@
 
 ``path`` is one path, ``paths`` a list of several; a ``feature`` is one or a list. What is left out has the default of
 ``engines.hypothesis``; what equals it is not written. What was written is read and written again byte by byte.
+Nothing here imports an array library; ``engines.admissibility`` holds a hypothesis to its graph.
 """
 
 import json
@@ -37,14 +38,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engines.consistency import check_inputs
-from engines.dataset import Dataset
 from engines.errors import InvalidHypothesis
-from engines.graph import Graph
 from engines.hypothesis import AGREE, DRAWS, RESAMPLE, SOURCES, Group, Hypothesis, InterpNode, Option, Rewrite, Source
-from engines.kernels import kernel
-from engines.rewrite import apply
-from engines.treeify import Treeified, treeify
 
 FORMAT = 1
 """Version of the layout."""
@@ -107,19 +102,6 @@ def write(hypothesis: Hypothesis) -> str:
             ["[[node.group]]", _paths_line(group.paths), _line("source", str(group.source))] for group in node.groups
         ]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
-
-
-def check(hypothesis: Hypothesis, graph: Graph, data: Dataset) -> Treeified:
-    """Hold a hypothesis to its graph and data: rewrite the graph, unfold the tree, find every datum's source.
-
-    Raises ``InvalidHypothesis`` where it is not admissible, ``NotExtensional`` for a rewrite that changes what the
-    graph computes, ``UnknownName`` for a feature or a subset that the data do not have.
-    """
-    tree = treeify(apply(graph, data.columns, hypothesis.rewrites), hypothesis)
-    check_inputs(tree, data)
-    for slot in tree.slots:
-        kernel(slot, data)
-    return tree
 
 
 def _node_lines(node: InterpNode) -> list[str]:

@@ -171,6 +171,69 @@ def resolve(graph: Graph, path: str, owner: str, via: tuple[str, ...] = ()) -> P
     return tuple(found)
 
 
+def via_of(hypothesis: Hypothesis, node: InterpNode) -> tuple[str, ...]:
+    """What the last steps of the node and of those above it may run through."""
+    found = node.via
+    while node.parent is not None:
+        node = hypothesis.node(node.parent)
+        found += node.via
+    return found
+
+
+def is_leaf(hypothesis: Hypothesis, node: InterpNode) -> bool:
+    """Whether nothing below the node is claimed."""
+    return not hypothesis.children(node.name) and not node.groups
+
+
+def paths_of(graph: Graph, hypothesis: Hypothesis, node: InterpNode) -> tuple[Path, ...]:
+    """The node's resolved paths.
+
+    Raises ``InvalidHypothesis`` where one breaks off or ends at a port, and for several ends unless it is a leaf.
+    """
+    told, via = f"node {node.name!r}", via_of(hypothesis, node)
+    found = tuple(resolve(graph, path, told, via) for path in node.paths)
+    if ported := [path for path in found if path[-1].ports]:
+        raise InvalidHypothesis(
+            f"node {node.name!r} ends at a port of {ported[0][-1].node}; a node of the tree stands for a node of "
+            "the graph: leave the port out, or end one step further"
+        )
+    ends = sorted({path[-1].node for path in found})
+    if len(ends) > 1 and not is_leaf(hypothesis, node):
+        below = hypothesis.children(node.name)
+        raise InvalidHypothesis(
+            f"node {node.name!r} stands for {', '.join(ends)} and has inputs of its own"
+            f"{f' ({below[0].name!r})' if below else ''}; only a leaf may stand for several nodes: merge them first"
+        )
+    return found
+
+
+def check_root(graph: Graph, root: InterpNode) -> None:
+    """Raise ``InvalidHypothesis`` unless the root stands for the output and claims nothing."""
+    if root.paths != (graph.output,):
+        raise InvalidHypothesis(
+            f"the root {root.name!r} stands for {root.paths[0]!r}; it must stand for the output: its one path is "
+            f"{graph.output!r}"
+        )
+    if root.feature or root.draw.kind != "agree":
+        raise InvalidHypothesis(
+            f"the root {root.name!r} has a feature or a draw of its own; its datum is the reference: leave them out"
+        )
+
+
+def onward(path: Path, parent: InterpNode, above: tuple[Path, ...], told: str) -> Path:
+    """A path from the parent's end on; raises ``InvalidHypothesis`` unless it goes on from one of those ``above``."""
+    for one in above:
+        length = len(one) - 1
+        if len(path) > length + (not path[-1].ports) and path[length].node == one[-1].node:
+            shared = zip(path[:length], one[:length], strict=True)
+            if all(mine.node == other.node and mine.ports & other.ports for mine, other in shared):
+                return path[length:]
+    raise InvalidHypothesis(
+        f"{told} is not below its parent {parent.name!r} ({parent.paths[0]}); a child's path goes on from its "
+        "parent's, toward the inputs"
+    )
+
+
 def _named(graph: Graph, step: str, path: str, owner: str) -> tuple[str, str | None]:
     """The node and the port that a step names."""
     if step in graph.nodes:
@@ -214,47 +277,15 @@ class _Builder:
     def build(self) -> Treeified:
         root = self.hypothesis.root
         for node in self.hypothesis.nodes:
-            told, via = f"node {node.name!r}", self._via(node)
-            self._paths[node.name] = tuple(resolve(self.graph, path, told, via) for path in node.paths)
-            self._check_ends(node)
-        if self._paths[root.name] != ((Step(self.graph.output, frozenset()),),):
-            raise InvalidHypothesis(
-                f"the root {root.name!r} stands for {root.paths[0]!r}; it must stand for the output: its one path is "
-                f"{self.graph.output!r}"
-            )
-        if root.feature or root.draw.kind != "agree":
-            raise InvalidHypothesis(
-                f"the root {root.name!r} has a feature or a draw of its own; its datum is the reference: leave them out"
-            )
+            self._paths[node.name] = paths_of(self.graph, self.hypothesis, node)
+        check_root(self.graph, root)
         self.slots.append(Slot(root.name, root.name, None, Source("agree")))
         term = self._term(root, 0, self.graph.output)
         self.terms[root.name] = (term,)
         return Treeified(self.graph, self.hypothesis, term, tuple(self.slots), dict(self.terms))
 
-    def _via(self, node: InterpNode) -> tuple[str, ...]:
-        """What the last steps of the node and of those above it may run through."""
-        found = node.via
-        while node.parent is not None:
-            node = self.hypothesis.node(node.parent)
-            found += node.via
-        return found
-
-    def _check_ends(self, node: InterpNode) -> None:
-        ends = sorted({path[-1].node for path in self._paths[node.name]})
-        if ported := [path for path in self._paths[node.name] if path[-1].ports]:
-            raise InvalidHypothesis(
-                f"node {node.name!r} ends at a port of {ported[0][-1].node}; a node of the tree stands for a node of "
-                "the graph: leave the port out, or end one step further"
-            )
-        if len(ends) > 1 and not self._leaf(node):
-            below = self.hypothesis.children(node.name)
-            raise InvalidHypothesis(
-                f"node {node.name!r} stands for {', '.join(ends)} and has inputs of its own"
-                f"{f' ({below[0].name!r})' if below else ''}; only a leaf may stand for several nodes: merge them first"
-            )
-
     def _leaf(self, node: InterpNode) -> bool:
-        return not self.hypothesis.children(node.name) and not node.groups
+        return is_leaf(self.hypothesis, node)
 
     def _term(self, node: InterpNode, slot: int, end: str) -> Term:
         """The expression for a node of the interpretation at one of its ends."""
@@ -262,15 +293,17 @@ class _Builder:
             return self._gather(end, slot)
         if (known := self._interned.get(("interp", node.name))) is not None:
             return known
+        above = self._paths[node.name]
         claims = [
-            _Claim(child, path, self._tail(way, node, f"node {child.name!r} ({child.paths[0]})"), child.via)
+            _Claim(child, path, onward(way, node, above, f"node {child.name!r} ({child.paths[0]})"), child.via)
             for child in self.hypothesis.children(node.name)
             for path, way in zip(child.paths, self._paths[child.name], strict=True)
         ]
         for number, group in enumerate(node.groups):
             told = f"group {number + 1} of node {node.name!r}"
-            resolved = {path: resolve(self.graph, path, told, self._via(node)) for path in group.paths}
-            claims += [_Claim(group, path, self._tail(way, node, told)) for path, way in resolved.items()]
+            via = via_of(self.hypothesis, node)
+            resolved = {path: resolve(self.graph, path, told, via) for path in group.paths}
+            claims += [_Claim(group, path, onward(way, node, above, told)) for path, way in resolved.items()]
         term = Apply(end, *self._inputs(node, slot, end, tuple(claims)), node.name, slot)
         self._interned["interp", node.name] = term
         for claim in claims:
@@ -281,19 +314,6 @@ class _Builder:
                     "path that exists, and that goes on from no part that it claims already"
                 )
         return term
-
-    def _tail(self, path: Path, parent: InterpNode, told: str) -> Path:
-        """The path from the parent's end on."""
-        for above in self._paths[parent.name]:
-            length = len(above) - 1
-            if len(path) > length + (not path[-1].ports) and path[length].node == above[-1].node:
-                shared = zip(path[:length], above[:length], strict=True)
-                if all(one.node == other.node and one.ports & other.ports for one, other in shared):
-                    return path[length:]
-        raise InvalidHypothesis(
-            f"{told} is not below its parent {parent.name!r} ({parent.paths[0]}); a child's path goes on from its "
-            "parent's, toward the inputs"
-        )
 
     def _inputs(
         self, node: InterpNode, slot: int, reader: str, claims: tuple[_Claim, ...]

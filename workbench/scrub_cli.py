@@ -145,8 +145,8 @@ def check_hypothesis(file: HypothesisFile, as_json: AsJson = False) -> int:
     hypothesis whose features are no function of those below them is a sampler only: it can be scrubbed, but is no
     computation graph.
     """
+    from engines.admissibility import check
     from engines.consistency import inconsistencies, vacuities
-    from engines.hypothesis_text import check
     from workbench.scrubbing import inconsistency_records, vacuity_records
     from workbench.subjects import load, subject
 
@@ -179,7 +179,7 @@ def draw_hypothesis(
 
     A line of more than 80 columns is cut after the last word that fits, and ends in an ellipsis; --json has all of it.
     """
-    from engines.hypothesis_text import check
+    from engines.admissibility import check
     from engines.tree_text import branches, picture
     from workbench.scrubbing import plain
     from workbench.subjects import load, subject
@@ -274,9 +274,9 @@ def adversary(
       workbench adversary sort.toml
       workbench adversary sort.toml --features answer,tokens --top 5
     """
+    from engines.admissibility import check
     from engines.adversary import Search
     from engines.adversary import adversary as search
-    from engines.hypothesis_text import check
     from workbench.narrate import Narrator, tell_steps
     from workbench.scrubbing import adversary_record, reported
     from workbench.subjects import library, load, subject

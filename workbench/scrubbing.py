@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from safetensors.numpy import save
 
+from engines.admissibility import check
 from engines.adversary import Adversary
 from engines.consistency import Inconsistency, Vacuity
 from engines.dataset import Dataset
 from engines.demo import Demo, Row
 from engines.events import Event, Notice, Stage, Steps, T
 from engines.hypothesis import Hypothesis
-from engines.hypothesis_text import check, write
+from engines.hypothesis_text import write
 from engines.scrub import Estimate, Plan, Scrubbed, scrub
 from workbench import disk, provenance, subjects
 from workbench.scrubs import Scrubs

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.admissibility import check
 from engines.dataset import Dataset
 from engines.errors import InvalidHypothesis, NotExtensional, UnknownName, WorkbenchError
 from engines.graph import Graph, Node
 from engines.hypothesis import DRAWS, SOURCES, Group, Hypothesis, InterpNode, Rewrite, Source
-from engines.hypothesis_text import check, read, write
+from engines.hypothesis_text import read, write
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 NAMES = st.text(string.ascii_letters + string.digits + "._@~+\"'\\\x7f\n é", min_size=1, max_size=6)

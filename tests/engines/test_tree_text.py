@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.admissibility import check
 from engines.column import objects
 from engines.dataset import Dataset
 from engines.errors import InvalidSetting
 from engines.graph import Graph, Node
 from engines.hypothesis import EXACT, Group, Hypothesis, InterpNode, Source
-from engines.hypothesis_text import check
 from engines.tree_text import WIDTH, Branch, branches, picture, shortened
 from tests.conftest import Golden
 
