@@ -31,7 +31,7 @@ from engines.graph import Graph, Plain
 from engines.hypothesis import AGREE, Hypothesis, InterpNode
 from engines.join import to_isomorphic
 from engines.sampling import Law, enumerate_runs, sample_runs
-from engines.score import Z95
+from engines.interval import Z95
 from engines.scrub import SAMPLES, Estimate, Plan, estimate, sliced
 from engines.treeify import Treeified, treeify
 

@@ -20,7 +20,7 @@ from engines.featurize import Whole
 from engines.handle import Handle, Part, full_site
 from engines.intervene import Metered, start_layer, swapped, together, unpatched
 from engines.model import Model
-from engines.score import Controls, Cost, Quality, Score, cost_of, cost_tensors, wilson
+from engines.score import Answers, Controls, Cost, Quality, Score, cost_of, cost_tensors, wilson
 from engines.shared import Shared, Taken
 from engines.site import Site
 from engines.task import Pairs, Problem
@@ -184,6 +184,8 @@ def parts_digest(parts: Iterable[Part]) -> str:
     return digest.hexdigest()[:16]
 
 
+HeldOut = tuple[Quality, Controls, Mapping[str, Answers]]
+"""A handle's scores on test pairs, those of the controls, and what each pair was answered behind both scores."""
 Ready = Mapping[Site | None, Float[Tensor, "pairs answers codes"]]
 """Outputs of every pair by the site whose full swap was run, None for no patch: with that one, or empty."""
 NOT_READY: Ready = {}
@@ -211,7 +213,7 @@ def joint(
     return torch.stack([outputs[place] for place in range(len(patches))]), base
 
 
-def hold_out(problem: Problem, handle: Handle, finished: Pieces) -> tuple[Quality, Controls]:
+def hold_out(problem: Problem, handle: Handle, finished: Pieces) -> HeldOut:
     """The handle's scores on test pairs, with its controls on the same pairs.
 
     A finished sweep of the test pairs over all candidate sites saves running what it holds; and where pieces are shared
@@ -223,7 +225,7 @@ def hold_out(problem: Problem, handle: Handle, finished: Pieces) -> tuple[Qualit
     return _held_out(problem, handle.parts, finished)
 
 
-def _held_out(problem: Problem, parts: Sequence[Part], finished: Pieces) -> tuple[Quality, Controls]:
+def _held_out(problem: Problem, parts: Sequence[Part], finished: Pieces) -> HeldOut:
     drawn = _random_sites(problem)
     patches = [parts, full(problem.model, dict.fromkeys(part.site.whole for part in parts))]
     patches += [(part,) for part in full(problem.model, drawn)]
@@ -235,7 +237,15 @@ def _held_out(problem: Problem, parts: Sequence[Part], finished: Pieces) -> tupl
     each = torch.cat([right[:3], right[3:].mean(0, keepdim=True)])
     some, rest = pairs.informative(asked), pairs.invariant_as_drawn(asked)
     no_op, found, full_swap, random_site = _scored(each, some, rest, pairs.bases_among)
-    return found, Controls(no_op, full_swap, random_site, _chance(pairs, asked, outputs[0]))
+    controls = Controls(no_op, full_swap, random_site, _chance(pairs, asked, outputs[0]))
+    shares = {"iia": some, "invariance": rest}
+    return found, controls, {name: _told(right, pairs, among) for name, among in shares.items() if bool(among.any())}
+
+
+def _told(right: Float[Tensor, "patches pairs"], pairs: Pairs, among: Bool[Tensor, " pairs"]) -> Answers:
+    """What some pairs were answered: ``right`` holds no patch, the handle, the full swap, and then others."""
+    no_op, handle, full_swap = ("".join("01"[int(one)] for one in row.tolist()) for row in right[:3, among])
+    return Answers(tuple(pairs.base_numbers[among].tolist()), handle, no_op, full_swap)
 
 
 def _swept(problem: Problem, finished: Pieces, sites: Iterable[Site]) -> dict[Site | None, Tensor]:

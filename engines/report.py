@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from torch import Tensor
-
 from engines.errors import InsufficientData
 from engines.evaluation import hold_out
 from engines.events import Measured, Notice, Pieces, Stage, Steps
 from engines.handle import Handle
 from engines.score import Cost, Fit
+from engines.table import Table
 from engines.task import Problem
 
 
@@ -21,7 +20,7 @@ class Claims:
     ranking: tuple[tuple[str, float], ...]
     cost: Cost
     notes: tuple[str, ...] = ()
-    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    tensors: Mapping[str, Table] = field(default_factory=dict)
 
 
 def report(problem: Problem, claims: Claims, finished: Pieces) -> Steps[Fit]:
@@ -43,7 +42,7 @@ def report(problem: Problem, claims: Claims, finished: Pieces) -> Steps[Fit]:
     notes.append(
         f"{int(asked.sum())} informative test pairs have {distinct} distinct bases; intervals count a base once"
     )
-    found, controls = hold_out(problem, claims.handles[0], finished)
+    found, controls, answers = hold_out(problem, claims.handles[0], finished)
     yield Measured(str(claims.handles[0].site), "held-out iia", found.iia.value, found.iia.n)
     return Fit(
         problem.target,
@@ -54,4 +53,5 @@ def report(problem: Problem, claims: Claims, finished: Pieces) -> Steps[Fit]:
         claims.ranking,
         tuple(notes),
         claims.tensors,
+        answers,
     )

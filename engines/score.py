@@ -1,6 +1,5 @@
 """Scores with their intervals and controls, what they cost, and what a method hands back."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -8,23 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engines.errors import InsufficientData
 from engines.handle import Handle
+from engines.interval import Score as Score
+from engines.interval import wilson as wilson
+from engines.table import Table
 
-Z95 = 1.959963984540054
-"""Two-sided 95 % quantile of the normal distribution."""
 BELIEF = 0.75
 """What a score's lower end must exceed to be believed; on compiled programs, wrong variables were seen at 0.65."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """A share of pairs with its size and 95 % interval; a share without its n is no score."""
-
-    value: float
-    n: int
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -134,10 +123,25 @@ def controls_of(record: Mapping[str, Any] | None) -> Controls | None:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """Which of some test pairs a patch answers right, in their order, "1" for right; ``base`` numbers each one's base.
+
+    Of the best handle and of the controls that have one answer a pair: random sites are pooled over sites, and chance
+    over other pairs' labels.
+    """
+
+    base: tuple[int, ...]
+    handle: str
+    no_op: str
+    full_swap: str
+
+
+@dataclass(frozen=True)
 class Fit:
     """What a method found. ``handles`` are its claims, best first; ``quality`` is the best one's, on test pairs.
 
-    ``ranking`` holds every site that was considered with the value by which the method ranks it.
+    ``ranking`` holds every site that was considered with the value by which the method ranks it. ``answers`` are those
+    behind the shares of ``quality``, by its names: other runs on the same pairs are compared by them.
     """
 
     variable: str
@@ -147,7 +151,8 @@ class Fit:
     cost: Cost
     ranking: tuple[tuple[str, float], ...] = ()
     notes: tuple[str, ...] = ()
-    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    tensors: Mapping[str, Table] = field(default_factory=dict)
+    answers: Mapping[str, Answers] = field(default_factory=dict)
 
     @property
     def believed(self) -> bool:
@@ -160,28 +165,6 @@ class Fit:
         kept = self.quality.invariance is None or self.quality.invariance.low > BELIEF
         ahead = all(rival is None or self.quality.low > rival.high for rival in rivals)
         return self.quality.iia.low > BELIEF and kept and ahead
-
-
-def wilson(successes: float | int, n: int, *, independent: int | None = None) -> Score:
-    """Share of successes with the 95 % Wilson interval (Wilson 1927, J. Am. Stat. Assoc. 22, p. 209).
-
-        (p + z^2/2m +- z sqrt(p(1-p)/m + z^2/4m^2)) / (1 + z^2/m)
-
-    m is ``independent``, how many of the ``n`` say something of their own (None: all). Raises ``InsufficientData`` when
-    ``n`` is 0.
-    """
-    if n < 1:
-        raise InsufficientData(
-            "a score needs at least one pair; draw more pairs, or choose a variable that they inform on"
-        )
-    share, m = successes / n, n if independent is None else independent
-    centre = share + Z95**2 / (2 * m)
-    spread = Z95 * math.sqrt(share * (1 - share) / m + Z95**2 / (4 * m**2))
-    scale = 1 + Z95**2 / m
-    # at 0 and at n successes the interval ends there exactly; rounding must not leave it a hair inside
-    low = 0.0 if successes == 0 else (centre - spread) / scale
-    high = 1.0 if successes == n else (centre + spread) / scale
-    return Score(share, n, low, high)
 
 
 def to_record(fit: Fit) -> dict[str, Any]:
@@ -213,6 +196,7 @@ def to_record(fit: Fit) -> dict[str, Any]:
         "handles": handles,
         **asdict(fit.quality),
         "controls": asdict(fit.controls),
+        "answers": {name: {**asdict(told), "base": list(told.base)} for name, told in fit.answers.items()},
         "believed": fit.believed,
         "cost": {"forward_passes": fit.cost.forward_passes, "layer_evaluations": fit.cost.layer_evaluations},
         "ranking": [list(entry) for entry in fit.ranking],

@@ -27,6 +27,7 @@ from engines.score import Cost, Quality
 from engines.signature import SIGNATURES
 from engines.site import Site
 from engines.stability import masses, surviving
+from engines.table import Axis, Table
 from engines.task import Pairs, Problem
 from engines.transport import balanced, one_sided, ranked, require, row_softmax
 
@@ -92,20 +93,23 @@ class Selection:
     qualities: dict[Site, Quality]
     epsilon: float | None
     coupling: Coupling | Ranking
+    variables: tuple[str, ...]
     sites: tuple[Site, ...]
     cost: Cost
     notes: tuple[str, ...]
     stability: Mapping[Site, float] = field(default_factory=dict)
 
     @property
-    def tensors(self) -> dict[str, Tensor]:
-        """The cost table, when there is one the plan [variables, sites], and how stable each site is."""
-        tables = {"transport cost": torch.tensor(self.coupling.cost)}
+    def tensors(self) -> dict[str, Table]:
+        """The cost table, when there is one the plan, and how stable each site is."""
+        columns = Axis.of("site", self.sites)
+        axes = (Axis.of("variable", self.variables), columns)
+        tables = {"transport cost": Table(torch.tensor(self.coupling.cost), axes)}
         if isinstance(self.coupling, Coupling):
-            tables["transport plan"] = torch.tensor(self.coupling.plan)
+            tables["transport plan"] = Table(torch.tensor(self.coupling.plan), axes)
         if self.stability:
-            shares = [self.stability[site] for site in self.sites]
-            tables["pick stability"] = torch.tensor(shares, dtype=torch.float64)
+            shares = torch.tensor([self.stability[site] for site in self.sites], dtype=torch.float64)
+            tables["pick stability"] = Table(shares, (columns,))
         return tables
 
 
@@ -166,7 +170,7 @@ def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
     for note in notes:
         yield Notice(note)
     cost = swept.cost + calibration.cost
-    return Selection(picks, equals, qualities, epsilon, coupling, sites, cost, tuple(notes), shares)
+    return Selection(picks, equals, qualities, epsilon, coupling, table.variables, sites, cost, tuple(notes), shares)
 
 
 def screened(problem: Problem, rule: Rule) -> Pairs:

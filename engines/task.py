@@ -138,10 +138,11 @@ class Pairs:
 
     def bases_among(self, among: Bool[Tensor, " pairs"]) -> int:
         """How many distinct bases some pairs have: pairs of one base, at one position or another, err alike."""
-        return len(self._base_numbers[among].unique())
+        return len(self.base_numbers[among].unique())
 
     @cached_property
-    def _base_numbers(self) -> Int[Tensor, " pairs"]:
+    def base_numbers(self) -> Int[Tensor, " pairs"]:
+        """A number for each pair's base, the same for the same tokens."""
         tokens = torch.where(self.bases.mask, self.bases.tokens, -1)
         return torch.unique(tokens, dim=0, return_inverse=True)[1]
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from torch import Tensor
 
 from engines.errors import StoreError
 from engines.events import Piece
+from engines.handle import Part
 from engines.score import Fit
+from engines.table import Axis, Table
 from workbench import disk
 from workbench.store import Run
 
@@ -101,20 +103,26 @@ def find_pieces(run: Run, source: str) -> tuple[dict[str, Path], int]:
 
 
 def save_findings(run: Run, fit: Fit) -> dict[str, Any]:
-    """Write the tensors of a fit and of its handles; returns their file's hash and their shapes, for the result."""
-    tensors = _apart(findings(fit))
+    """Write the tensors of a fit and of its handles; returns what the result says of them.
+
+    ``sha256`` of their file, their ``shapes``, and their ``axes``: what each counts, and the names of its entries.
+    """
+    found = findings(fit)
+    tensors = _apart({name: table.values for name, table in found.items()})
     content = save(tensors)
     disk.replace(run.folder / "tensors.safetensors", content)
     shapes = {
         name: [str(tensor.dtype).removeprefix("torch."), *tensor.shape] for name, tensor in sorted(tensors.items())
     }
-    return {"sha256": hashlib.sha256(content).hexdigest(), "shapes": shapes}
+    axes = {name: [asdict(axis) for axis in table.axes] for name, table in sorted(found.items())}
+    return {"sha256": hashlib.sha256(content).hexdigest(), "shapes": shapes, "axes": axes}
 
 
-def findings(fit: Fit) -> dict[str, Tensor]:
-    """A fit's tensors, and those of its handles' featurizers as ``handles.0.columns`` (or ``gates``, ``index``).
+def findings(fit: Fit) -> dict[str, Table]:
+    """A fit's tables, and those of its handles' featurizers as ``handles.0.columns`` (or ``gates``, ``index``).
 
-    Those of a handle's second and further parts are ``handles.0.parts.1.columns`` and so on.
+    Those of a handle's second and further parts are ``handles.0.parts.1.columns`` and so on. Their first axis is the
+    site's coordinates, or of an index the coordinates that are swapped; the second of ``columns``, its directions.
     """
     found = dict(fit.tensors)
     for number, handle in enumerate(fit.handles):
@@ -128,10 +136,16 @@ def findings(fit: Fit) -> dict[str, Tensor]:
                         f"the fit names a tensor {name!r}, which is kept for its handles; give it another name"
                     )
                 if isinstance(value, tuple):
-                    found[name] = torch.tensor(value, dtype=torch.int64)
-                elif isinstance(value, Tensor):
-                    found[name] = value
+                    value = torch.tensor(value, dtype=torch.int64)
+                if isinstance(value, Tensor):
+                    found[name] = Table(value, _axes(part, entry.name, value))
     return found
+
+
+def _axes(part: Part, name: str, value: Tensor) -> tuple[Axis, ...]:
+    """The axes of a featurizer's tensor."""
+    chosen = "swapped coordinate" if name == "index" else "coordinate"
+    return (Axis(f"{chosen} of {part.site}", None), Axis("direction", None))[: value.ndim]
 
 
 def _about(file: Path) -> dict[str, Any]:

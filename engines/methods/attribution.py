@@ -8,6 +8,7 @@ from engines.evaluation import full, quality, sweep
 from engines.events import Measured, Notice, Pieces, Steps
 from engines.report import report
 from engines.score import Fit
+from engines.table import Axis, Table
 from engines.task import Problem
 from engines.trials import Trial, Trials, claims, of_sweep
 
@@ -45,7 +46,8 @@ class AttributionPatching:
             yield Notice(note)
         no_op = quality(swept.base, problem.calibration, problem.target)
         claimed = claims(Trials(trials, found.cost + swept.cost, notes, no_op))
-        tensors = {"effects": found.effects, "unheard": found.unheard}
+        axes = (Axis.of("site", found.sites),)
+        tensors = {"effects": Table(found.effects, axes), "unheard": Table(found.unheard, axes)}
         return (yield from report(problem, replace(claimed, tensors=tensors), finished))
 
 

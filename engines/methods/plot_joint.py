@@ -8,6 +8,7 @@ from engines.joint import calibrate, handle, minimal, named_parts, subsets
 from engines.report import Claims, report
 from engines.score import Fit
 from engines.selection import Rule, beaten, weigh
+from engines.table import Axis, Table
 from engines.task import Problem
 
 
@@ -54,7 +55,9 @@ class PlotJoint:
         handles = tuple(handle(problem.target, patch, scored) for patch, scored in found)
         ranking = tuple(sorted(((str(site), cost) for site, cost in costs.items()), key=lambda entry: -entry[1]))
         cost = weighed.swept.cost + calibrated.cost
-        claims = Claims(handles, ranking, cost, tuple(notes), {"transport cost": weighed.table.cost})
+        axes = Axis.of("variable", weighed.table.variables), Axis.of("site", problem.sites)
+        tensors = {"transport cost": Table(weighed.table.cost, axes)}
+        claims = Claims(handles, ranking, cost, tuple(notes), tensors)
         return (yield from report(problem, claims, finished))
 
 

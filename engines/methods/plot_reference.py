@@ -9,6 +9,7 @@ from engines.events import Measured, Notice, Pieces, Steps
 from engines.reference import pick
 from engines.report import Claims, report
 from engines.score import Fit
+from engines.table import Axis, Table
 from engines.task import Problem
 
 
@@ -43,7 +44,8 @@ class PlotReference:
             full_swap_handle(problem.target, swept.sites[place], problem.model, None) for place in picked.sites
         )
         ranking = tuple((str(swept.sites[place]), float(picked.iia[place])) for place in picked.sites)
-        claims = Claims(handles, ranking, swept.cost, tuple(notes), {"transport cost": picked.cost})
+        axes = Axis.of("variable", variables), Axis.of("site", swept.sites)
+        claims = Claims(handles, ranking, swept.cost, tuple(notes), {"transport cost": Table(picked.cost, axes)})
         return (yield from report(problem, claims, finished))
 
 

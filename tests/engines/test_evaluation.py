@@ -232,7 +232,7 @@ def test_invariance_is_reported_on_pairs_as_they_were_drawn() -> None:
 @pytest.mark.parametrize("variable", ["copied", "both"])
 def test_doing_nothing_scores_exactly_zero_and_one(variable: str) -> None:
     for site in problem().sites:
-        _, controls = hold_out(problem(variable), full_swap_handle(variable, site, MODEL, None), {})
+        _, controls, _ = hold_out(problem(variable), full_swap_handle(variable, site, MODEL, None), {})
         assert controls.no_op.iia.value == 0.0
         assert controls.no_op.invariance is not None
         assert controls.no_op.invariance.value == 1.0
@@ -241,14 +241,40 @@ def test_doing_nothing_scores_exactly_zero_and_one(variable: str) -> None:
 def test_a_handle_is_scored_by_its_features_and_the_full_swap_by_the_whole_vector() -> None:
     site = Site.parse("L0.resid_post@last")
     handle = Handle("both", (Part(site, Coordinates(6, (BOTH,))),), None)
-    found, controls = hold_out(problem("both"), handle, {})
+    found, controls, _ = hold_out(problem("both"), handle, {})
     assert (found.value, controls.full_swap.value) == (1.0, 1.0)
     idle = Handle("both", (Part(site, Coordinates(6, ())),), None)
-    found, controls = hold_out(problem("both"), idle, {})
+    found, controls, _ = hold_out(problem("both"), idle, {})
     assert (found.iia.value, controls.full_swap.iia.value) == (0.0, 1.0)
     span = replace(site, span=(BOTH - 1, BOTH))  # COPIED: after the MLP nobody reads it
-    found, controls = hold_out(problem("both"), full_swap_handle("both", span, MODEL, None), {})
+    found, controls, _ = hold_out(problem("both"), full_swap_handle("both", span, MODEL, None), {})
     assert (found.iia.value, controls.full_swap.iia.value) == (0.0, 1.0)
+
+
+def test_answers_are_those_behind_the_scores_pair_by_pair_with_their_bases() -> None:
+    site = Site.parse("L0.mlp_out@last")
+    found, controls, answers = hold_out(problem("copied"), full_swap_handle("copied", site, MODEL, None), {})
+    each = list(itertools.product(SETTINGS, repeat=2))
+    label = [s["x0"] & b["x1"] for b, s in each]
+    right = [SWAPS[str(site)](*b.values(), *s.values()) == one for (b, s), one in zip(each, label, strict=True)]
+    informs = [b["x0"] & b["x1"] != one for (b, _), one in zip(each, label, strict=True)]
+    for name, among in (("iia", informs), ("invariance", [not one for one in informs])):
+        told, places = answers[name], [place for place, is_there in enumerate(among) if is_there]
+        assert told.handle == told.full_swap == "".join("01"[right[place]] for place in places)
+        assert told.no_op == "01"[name == "invariance"] * len(places)
+        bases = [SETTINGS.index(each[place][0]) for place in places]
+        assert len({*zip(told.base, bases, strict=True)}) == len(set(bases)) == len(set(told.base))
+    score = answers["iia"]
+    assert wilson(score.handle.count("1"), len(score.handle), independent=len(set(score.base))) == found.iia
+    assert wilson(score.no_op.count("1"), len(score.no_op), independent=len(set(score.base))) == controls.no_op.iia
+
+
+def test_without_pairs_to_leave_alone_there_are_no_answers_on_them() -> None:
+    asked = problem("both")
+    informs = PAIRS.informative("both")
+    asked = replace(asked, test=replace(PAIRS, valid={**PAIRS.valid, "both": informs}))
+    handle = full_swap_handle("both", Site.parse("L0.mlp_out@last"), MODEL, None)
+    assert list(hold_out(asked, handle, {})[2]) == ["iia"]
 
 
 def test_random_sites_are_drawn_by_the_seed_alone() -> None:
@@ -301,7 +327,7 @@ def test_a_patch_that_always_answers_alike_is_not_believed(variable: str, answer
 
 def test_chance_of_a_right_patch_is_far_below_it() -> None:
     handle = full_swap_handle("both", Site.parse("L0.mlp_out@last"), MODEL, None)
-    found, controls = hold_out(problem("both"), handle, {})
+    found, controls, _ = hold_out(problem("both"), handle, {})
     assert found.value == 1.0
     # labels: 4 ones, 12 zeros; three informative pairs of each: (3 x 3/15 + 3 x 11/15) / 6
     assert controls.chance is not None

@@ -102,7 +102,7 @@ def test_no_single_copy_carries_the_variable_and_both_together_do() -> None:
         assert float(columns(part.featurizer)[COPY_A[head], 0].square()) > 0.99
     whole = next(trial for trial in trials.trials if trial.rank == 4)
     assert whole.quality.value < 1.0  # b moves too
-    found, controls = hold_out(problem, best.handle, {})
+    found, controls, _ = hold_out(problem, best.handle, {})
     assert found.value == 1.0
     assert controls.full_swap.value < 1.0
 

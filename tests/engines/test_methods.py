@@ -59,7 +59,7 @@ def content(fit: Fit) -> dict[str, Any]:
     return {
         "record": to_record(fit),
         "featurizers": [parts(handle.featurizer) for handle in fit.handles],
-        "tensors": {key: (tensor.shape, tensor.numpy().tobytes()) for key, tensor in fit.tensors.items()},
+        "tensors": {key: (table.axes, table.values.numpy().tobytes()) for key, table in fit.tensors.items()},
     }
 
 
@@ -250,7 +250,7 @@ def test_bootstrap_draws_tell_and_decide_nothing(name: str, problem: Problem) ->
 
 
 def _without_draws(fit: Fit) -> dict[str, Any]:
-    kept = {key: tensor for key, tensor in fit.tensors.items() if key != "pick stability"}
+    kept = {key: table for key, table in fit.tensors.items() if key != "pick stability"}
     notes = tuple(note for note in fit.notes if "bootstrap draws" not in note)
     return content(replace(fit, tensors=kept, notes=notes))
 

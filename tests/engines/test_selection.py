@@ -12,6 +12,7 @@ from engines.score import wilson
 from engines.selection import COUPLINGS, Rule, Selection, ranking, select
 from engines.signature import SIGNATURES
 from engines.site import Site
+from engines.table import Axis
 from engines.task import Problem
 from engines.transport import Coupling, Ranking
 from tests.known import conjunction_problem
@@ -39,8 +40,10 @@ def test_every_coupling_and_signature_runs_and_reports_its_plan(coupling: str, s
     assert isinstance(selection.coupling, Coupling)
     assert selection.coupling.converged
     tables = selection.tensors
-    assert tables["transport cost"].shape == tables["transport plan"].shape == (2, len(selection.sites))
-    torch.testing.assert_close(tables["transport plan"].sum(), torch.tensor(1.0, dtype=torch.float64))
+    cost, plan = tables["transport cost"], tables["transport plan"]
+    assert cost.values.shape == plan.values.shape == (2, len(selection.sites))
+    assert cost.axes == plan.axes == (Axis.of("variable", ("both", "copied")), Axis.of("site", selection.sites))
+    torch.testing.assert_close(plan.values.sum(), torch.tensor(1.0, dtype=torch.float64))
     assert set(selection.picks) <= set(selection.sites) <= set(problem.sites)
 
 
@@ -59,7 +62,7 @@ def test_the_right_sites_are_picked(coupling: str, target: str) -> None:
 def test_two_rows_compete_for_one_column() -> None:
     """What coupling adds to ranking: a site that fits both rows goes to the one that has no other."""
     _, selection = run(conjunction_problem("copied"), replace(RULE, coupling="balanced", epsilons=(0.01,)))
-    plan = selection.tensors["transport plan"]
+    plan = selection.tensors["transport plan"].values
     torch.testing.assert_close(plan.sum(0), torch.full((plan.shape[1],), 1 / plan.shape[1], dtype=torch.float64))
     torch.testing.assert_close(plan.sum(1), torch.full((2,), 0.5, dtype=torch.float64))
 
@@ -184,7 +187,7 @@ def test_a_resumed_selection_is_the_same_and_costs_the_same() -> None:
     for count in range(len(done) + 1):
         _, again = drain(select(problem, RULE, dict(list(done.items())[:count])))
         assert (again.picks, again.qualities, again.notes) == (selection.picks, selection.qualities, selection.notes)
-        assert torch.equal(again.tensors["transport plan"], selection.tensors["transport plan"])
+        assert torch.equal(again.tensors["transport plan"].values, selection.tensors["transport plan"].values)
         assert again.cost.forward_passes == selection.cost.forward_passes > 0
     _, again = drain(select(problem, RULE, done))
     assert again.cost == selection.cost  # seconds too: they are those of the work that was done

@@ -84,7 +84,7 @@ def test_a_planted_direction_is_recovered(target: str, site: Site, coordinate: i
     assert best.quality.value == 1.0
     truth = turn(seed)[coordinate].float()
     assert float((truth @ columns(trials)).square()) > 0.99
-    found, controls = hold_out(problem, best.handle, {})
+    found, controls, _ = hold_out(problem, best.handle, {})
     assert found.value == 1.0
     if target == "copied":  # the full swap moves the second bit too
         assert controls.full_swap.value < 1.0

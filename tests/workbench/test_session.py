@@ -63,6 +63,9 @@ def test_a_run_is_stored_as_it_happened(store: Store, spec: Spec) -> None:
     assert result["source"] == provenance.source()
     assert result["data"]["fit"] == {"n": 10, "pairs": "0123456789abcdef", "labels": "fedcba9876543210"}
     assert result["tensors"]["shapes"] == {"drawn": ["float32", 4, 3], "handles.0.columns": ["float32", 3, 1]}
+    columns = [{"name": "coordinate of L0.mlp_out@last", "entries": None}, {"name": "direction", "entries": None}]
+    drawn = [{"name": "piece", "entries": None}, {"name": "number", "entries": ["a", "b", "c"]}]
+    assert result["tensors"]["axes"] == {"drawn": drawn, "handles.0.columns": columns}
     assert result["run"]["attempts"] == 1
     torch.testing.assert_close(load_file(run.folder / "tensors.safetensors")["handles.0.columns"], torch.eye(3)[:, :1])
     (summary,) = store.runs().runs

@@ -11,6 +11,7 @@ from engines.featurize import Rotation
 from engines.handle import Handle, Part
 from engines.score import Controls, Cost, Fit, Quality, wilson
 from engines.site import Site
+from engines.table import Axis, Table
 from engines.task import Problem
 
 
@@ -61,7 +62,8 @@ class Count:
         handle = Handle("left", (Part(Site.parse("L0.mlp_out@last"), Rotation(torch.eye(3)[:, :1])),), mean)
         good, bad = Quality(wilson(9, 10), None), Quality(wilson(0, 10), wilson(10, 10))
         controls = Controls(no_op=bad, full_swap=good, random_site=bad, chance=None)
-        return Fit("left", (handle,), good, controls, Cost(7, 8, 0.1), tensors={"drawn": drawn})
+        axes = Axis("piece", None), Axis.of("number", "abc")
+        return Fit("left", (handle,), good, controls, Cost(7, 8, 0.1), tensors={"drawn": Table(drawn, axes)})
 
 
 METHOD = Count
