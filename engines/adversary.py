@@ -29,9 +29,9 @@ from engines.errors import InvalidSetting, TooLarge
 from engines.events import Advance, Notice, Stage, Steps
 from engines.graph import Graph, Plain
 from engines.hypothesis import AGREE, Hypothesis, InterpNode
+from engines.interval import Z95
 from engines.join import to_isomorphic
 from engines.sampling import Law, enumerate_runs, sample_runs
-from engines.interval import Z95
 from engines.scrub import SAMPLES, Estimate, Plan, estimate, sliced
 from engines.treeify import Treeified, treeify
 

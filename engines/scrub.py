@@ -24,8 +24,8 @@ from engines.errors import InvalidModel, InvalidSetting, TooLarge
 from engines.events import Advance, Notice, Stage, Steps
 from engines.graph import Graph, Plain
 from engines.hypothesis import Hypothesis, InterpNode, Source
-from engines.sampling import BUDGET, Law, enumerate_runs, sample_runs
 from engines.interval import Z95
+from engines.sampling import BUDGET, Law, enumerate_runs, sample_runs
 from engines.treeify import Gather, Treeified, treeify
 
 SAMPLES = 4_000
