@@ -13,7 +13,7 @@ import typer
 from workbench import text
 from workbench.store import Store
 
-OK, FAILED, USAGE, STORE, INTERRUPTED = 0, 1, 2, 3, 130
+OK, FAILED, USAGE, STORE, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 StoreFolder = Annotated[
@@ -24,6 +24,8 @@ StoreFolder = Annotated[
         help="Folder of runs [default: the user's data folder, or $CAUSAL_WORKBENCH_HOME/runs].",
     ),
 ]
+
+Detach = Annotated[bool, typer.Option("--detach", help="Run in a process of its own that outlives this terminal.")]
 
 
 def note(sentence: str) -> None:

@@ -14,6 +14,8 @@ from workbench import disk, process
 from workbench.spec import Spec
 from workbench.store import ACTIVE, Run, Store
 
+WORKER = "workbench.worker"
+"""The module that works on a run."""
 PATIENCE = 20.0
 """Seconds in which a new worker must give a sign of life."""
 _children: list[subprocess.Popen[bytes]] = []
@@ -27,17 +29,14 @@ def start(store: Store, spec: Spec, *, again: bool = False) -> tuple[Run, int]:
     when it is finished otherwise, and as ``launch`` does.
     """
     run = store.open(spec)
-    if run.done:
-        if not again:
-            raise StoreError(f"run {run.id} is finished; see it with 'workbench show {run.id}', or run it --again")
-        with run.claim():
-            store.set_aside(run)
-        run = store.open(spec)
+    if run.done and not again:
+        raise StoreError(f"run {run.id} is finished; see it with 'workbench show {run.id}', or run it --again")
+    run = store.afresh(spec)
     return run, launch(run)
 
 
-def launch(run: Run) -> int:
-    """Start a worker on ``run`` and return its process id once it has signed the run's status.
+def launch(run: Run, module: str = WORKER) -> int:
+    """Start ``module`` on the folder of ``run`` and return its process id once it has signed the run's status.
 
     Raises ``StoreError`` when the run is active already, or the worker dies or keeps silent at its start.
     """
@@ -47,7 +46,7 @@ def launch(run: Run) -> int:
     log = run.folder / "log.txt"
     with disk.writing(log), log.open("ab") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", "workbench.worker", str(run.folder.resolve())],
+            [sys.executable, "-m", module, str(run.folder.resolve())],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

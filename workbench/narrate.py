@@ -29,7 +29,7 @@ def follow_run(run: Run, *, poll: float = POLL) -> Iterator[Tail]:
     """What a run says, from its first event on, until nobody works on it any more."""
     offset = 0
     while True:
-        active = run.state in ACTIVE  # asked before reading, so that the last words are not missed
+        active = run.state in (*ACTIVE, "queued")  # asked before reading, so that the last words are not missed
         tail = run.events(offset)
         offset = tail.offset
         yield tail

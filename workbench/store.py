@@ -13,22 +13,23 @@ Nothing here is a pickle, and nothing here imports an array library: the screen 
 """
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
 from engines.errors import CorruptRun, StoreError
-from workbench import disk, process
+from workbench import disk, process, waiting
 from workbench.disk import Tail
+from workbench.listing import ACTIVE, SILENT, STATES, Index, Listing, Summary, judge, mapping, names, spec_of
 from workbench.spec import Spec
+
+__all__ = ["ACTIVE", "FORMAT", "HOME", "REPLACED", "SILENT", "STATES", "Listing", "Run", "Store", "Summary"]
 
 HOME = "CAUSAL_WORKBENCH_HOME"
 """Environment variable that moves the folder in which ``runs`` lies."""
@@ -36,43 +37,6 @@ REPLACED = ".replaced"
 """Folder of finished runs that were run again; nothing finished is deleted."""
 FORMAT = 2
 """Version of a result's layout."""
-SILENT = 60.0
-"""Seconds without a heartbeat after which a run on another host counts as stale."""
-ACTIVE = ("starting", "running")
-STATES = ("new", *ACTIVE, "stale", "stopped", "failed", "done")
-"""new: asked for, never started. stale: its process is gone, or its process id is another process's now."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A run as a list shows it; ``headline`` holds the few numbers that a finished run puts into its status."""
-
-    id: str
-    state: str
-    spec: Spec
-    updated: float
-    headline: Mapping[str, Any]
-    error: str | None
-
-    @staticmethod
-    def of(run: "Run") -> "Summary":
-        """The summary of one run; raises ``CorruptRun``."""
-        return _summary(run.folder.parent, run.id)
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The summary as JSON-ready data."""
-        when = datetime.fromtimestamp(self.updated, UTC).isoformat(timespec="seconds")
-        head = {"id": self.id, "state": self.state, **self.spec.record, "updated": when}
-        return {**head, "headline": dict(self.headline), "error": self.error}
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The readable runs, newest first, and the names of the folders that could not be read."""
-
-    runs: tuple[Summary, ...]
-    damaged: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -89,7 +53,7 @@ class Run:
     @property
     def spec(self) -> Spec:
         """What was asked; raises ``CorruptRun`` when that cannot be read."""
-        return _spec(self.folder, disk.read(self.folder / "spec.json"))
+        return spec_of(self.folder, disk.read(self.folder / "spec.json"))
 
     @property
     def done(self) -> bool:
@@ -99,12 +63,21 @@ class Run:
     @property
     def state(self) -> str:
         """One of ``STATES``, judged now: whether the process that claims to run it lives."""
-        return "done" if self.done else _state(self.status())
+        if self.done:
+            return "done"
+        state = judge(self.status())
+        return state if state in ACTIVE or self.place is None else "queued"
+
+    @property
+    def place(self) -> int | None:
+        """Its place in the queue, from 1 on; None if it is not there. Raises ``CorruptRun`` for a damaged queue."""
+        ids = waiting.read(self.folder.parent).ids
+        return ids.index(self.id) + 1 if self.id in ids else None
 
     def status(self) -> dict[str, Any]:
         """The status as it was last written; empty before the first."""
         try:
-            return _mapping(disk.read(self.folder / "status.json"), self.folder / "status.json")
+            return mapping(disk.read(self.folder / "status.json"), self.folder / "status.json")
         except FileNotFoundError:
             return {}
 
@@ -112,7 +85,7 @@ class Run:
         """The result; raises ``StoreError`` when the run is not done, ``CorruptRun`` when it cannot be read."""
         file = self.folder / "result.json"
         try:
-            record = _mapping(disk.read(file), file)
+            record = mapping(disk.read(file), file)
         except FileNotFoundError:
             hint = f"it is {self.state}; see 'workbench log {self.id}'"
             raise StoreError(f"run {self.id} has no result yet: {hint}") from None
@@ -132,9 +105,10 @@ class Run:
         disk.append(self.folder / "events.jsonl", record)
 
     def begin(self) -> None:
-        """Say that this process works on the run from now on, and forget earlier requests to stop."""
+        """Say that this process works on the run from now on; it waits no more, and earlier requests to stop are off."""
         (self.folder / "control").unlink(missing_ok=True)
         self.report("starting")
+        waiting.forget(self.folder.parent, self.id)
 
     def report(self, state: str, **facts: Any) -> None:
         """Replace the status, signed by this process; raises ``StoreUnwritable``."""
@@ -235,9 +209,19 @@ class Store:
             number = sum(1 for _ in kept.glob(f"{run.id}-*")) + 1
             run.folder.rename(kept / f"{run.id}-{number}")
 
+    def afresh(self, spec: Spec) -> Run:
+        """The run of ``spec`` without a result: a finished one is moved aside. Raises as ``open``, and ``StoreError``
+        when another process holds it."""
+        run = self.open(spec)
+        if not run.done:
+            return run
+        with run.claim():
+            self.set_aside(run)
+        return self.open(spec)
+
     def find(self, prefix: str) -> Run:
         """The run whose id starts with ``prefix``; raises ``StoreError`` unless exactly one does, ``CorruptRun``."""
-        found = sorted(name for name in self._names() if prefix and name.startswith(prefix))
+        found = sorted(name for name in names(self.root) if prefix and name.startswith(prefix))
         if not found:
             raise StoreError(f"no run starts with {prefix!r} in {self.root}; 'workbench ls runs' lists them")
         if len(found) > 1 and prefix not in found:
@@ -249,68 +233,8 @@ class Store:
         return run
 
     def runs(self) -> Listing:
-        """Every run, newest first; a folder that cannot be read is named in ``damaged`` and skipped."""
-        runs, damaged = [], []
-        for name in self._names():
-            try:
-                runs.append(_summary(self.root, name))
-            except (CorruptRun, OSError):
-                damaged.append(name)
-        runs.sort(key=lambda run: (-run.updated, run.id))
-        return Listing(tuple(runs), tuple(sorted(damaged)))
+        """Every run, newest first; a folder that cannot be read is named in ``damaged`` and skipped.
 
-    def _names(self) -> list[str]:
-        try:
-            with os.scandir(self.root) as entries:
-                return [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
-        except FileNotFoundError:
-            return []
-
-
-def _summary(root: Path, name: str) -> Summary:
-    """One run for the list. Paths are joined as text here: 5,000 times three ``Path`` objects would be felt."""
-    base = f"{root}/{name}/"
-    spec = _spec(root / name, disk.read(base + "spec.json"))
-    try:
-        status = _mapping(disk.read(base + "status.json"), root / name / "status.json")
-    except FileNotFoundError:
-        status = {}
-    updated, headline = status.get("heartbeat"), status.get("headline")
-    done = os.path.exists(base + "result.json")  # noqa: PTH110
-    return Summary(
-        id=name,
-        state="done" if done else _state(status),
-        spec=spec,
-        updated=updated if isinstance(updated, int | float) else os.stat(base + "spec.json").st_mtime,  # noqa: PTH116
-        headline=headline if done and isinstance(headline, dict) else {},
-        error=status.get("error"),
-    )
-
-
-def _state(status: Mapping[str, Any]) -> str:
-    state = status.get("state", "new")
-    if state in ("stopped", "failed", "new"):
-        return state
-    if state not in ACTIVE:  # "done" without a result: the process died between the two
-        return "stale"
-    if status.get("host") != process.HOST:
-        beat = status.get("heartbeat")
-        return state if isinstance(beat, int | float) and process.now() - beat < SILENT else "stale"
-    return state if process.alive(status.get("pid"), status.get("born")) else "stale"
-
-
-def _spec(folder: Path, text: bytes) -> Spec:
-    try:
-        return Spec.from_record(_mapping(text, folder / "spec.json"))
-    except CorruptRun as error:
-        raise CorruptRun(f"run folder {folder} is damaged: {error}; move it away, then run its spec again") from None
-
-
-def _mapping(text: bytes, file: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(text)
-    except ValueError as error:
-        raise CorruptRun(f"{file} is no JSON ({error}); move its folder away, then run its spec again") from None
-    if not isinstance(record, dict):
-        raise CorruptRun(f"{file} holds no JSON object; move its folder away, then run its spec again")
-    return record
+        Whoever looks again and again keeps an ``Index``, which reads only what changed.
+        """
+        return Index(self.root).look()

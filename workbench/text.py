@@ -178,6 +178,7 @@ def unfinished(summary: Summary) -> str:
     helps = {
         "starting": f"follow it: workbench log -f {summary.id}",
         "running": f"follow it: workbench log -f {summary.id}",
+        "queued": f"it waits, see 'workbench queue'; start it now: workbench resume {summary.id} --detach",
         "failed": f"after the cause is gone: workbench resume {summary.id}",
     }
     lines = [f"run {summary.id}  {summary.spec}", f"  {summary.state}, last heard of {when(summary.updated)} UTC"]
