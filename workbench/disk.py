@@ -96,12 +96,17 @@ def append(path: Path, record: Mapping[str, Any]) -> None:
             os.close(handle)
 
 
-def tail(path: Path, offset: int) -> Tail:
-    """The whole lines after ``offset``; a missing file has none, and a last line without its end is left for later."""
+def tail(path: Path, offset: int, most: int | None = None) -> Tail:
+    """The whole lines after ``offset``; a missing file has none, and a last line without its end is left for later.
+
+    ``most`` bounds the bytes that are read, but for the rest of a line that is longer.
+    """
     try:
         with path.open("rb") as file:
             file.seek(offset)
-            text = file.read()
+            text = file.read() if most is None else file.read(most)
+            if most is not None and b"\n" not in text:
+                text += file.readline()
     except FileNotFoundError:
         return Tail((), 0, offset)
     whole = text[: text.rfind(b"\n") + 1]

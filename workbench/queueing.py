@@ -124,6 +124,13 @@ def _start(run: Run) -> Start | None:
         return Start(run.id, None, str(error))
 
 
+def turn(listing: Listing) -> str:
+    """What a run that is queued now would wait for, in words; empty if it starts at once."""
+    if not listing.queued and sum(run.state in ACTIVE for run in listing.runs) < listing.slots:
+        return ""
+    return ahead(listing, len(listing.queued) + 1)
+
+
 def ahead(listing: Listing, place: int) -> str:
     """What a run that waits at a place waits for, in words."""
     if place > 1 and len(listing.queued) >= place:

@@ -63,9 +63,13 @@ class Run:
     @property
     def state(self) -> str:
         """One of ``STATES``, judged now: whether the process that claims to run it lives."""
+        return self.judged(self.status())
+
+    def judged(self, status: Mapping[str, Any]) -> str:
+        """The state by a status that was just read."""
         if self.done:
             return "done"
-        state = judge(self.status())
+        state = judge(status)
         return state if state in ACTIVE or self.place is None else "queued"
 
     @property
@@ -96,16 +100,19 @@ class Run:
             )
         return record
 
-    def events(self, offset: int = 0) -> Tail:
-        """The events after byte ``offset``, with the offset to go on from; a torn line is counted, never an error."""
-        return disk.tail(self.folder / "events.jsonl", offset)
+    def events(self, offset: int = 0, *, most: int | None = None) -> Tail:
+        """The events after byte ``offset``, with the offset to go on from; a torn line is counted, never an error.
+
+        ``most`` bounds the bytes that are read, but for the rest of one line.
+        """
+        return disk.tail(self.folder / "events.jsonl", offset, most)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one event, whole or not at all as far as readers can tell; raises ``StoreUnwritable``."""
         disk.append(self.folder / "events.jsonl", record)
 
     def begin(self) -> None:
-        """Say that this process works on the run from now on; it waits no more, and earlier requests to stop are off."""
+        """Say that this process works on the run from now on: it waits no more, and no request to stop is left."""
         (self.folder / "control").unlink(missing_ok=True)
         self.report("starting")
         waiting.forget(self.folder.parent, self.id)

@@ -1,5 +1,6 @@
 """Following one run by its files, at work or long done: the same reading, so that live and replay look the same."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,13 @@ from typing import Any
 from engines.errors import StoreError
 from workbench import process, text
 from workbench.store import ACTIVE, Run
+
+PIECE = 1 << 16
+"""Bytes of events that one look reads: a few milliseconds' worth."""
+KEPT = 20_000
+"""How many lines are kept to be shown; 'workbench log' prints all."""
+WINDOW = 2.0
+"""Seconds over which the processor time of a run is told."""
 
 
 @dataclass(frozen=True)
@@ -25,40 +33,83 @@ class Progress:
 
 
 class Watch:
-    """What a run has said until now; ``look`` reads what is new."""
+    """What a run has said until now; ``look`` reads what is new, a piece at a time, so that no key waits for long."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, state: str = "new") -> None:
         self.run = run
-        self.state = "new"
+        self.state = state
+        """One of ``STATES``; before the first look, what was given."""
         self.status: Mapping[str, Any] = {}
+        self.place: int | None = None
+        """Its place in the queue, if it waits there."""
+        self.cores: float | None = None
+        """How many cores its process kept busy lately, where that can be known."""
         self.trouble = ""
         """One sentence when the folder cannot be read, else empty."""
+        self._clock: tuple[float, float] | None = None
         self._begin()
 
     def _begin(self) -> None:
-        self.offset = self.torn = self.count = 0
+        self.offset = self.torn = self.count = self.dropped = self.size = 0
+        self.is_behind = False
+        """Whether there is more to read at once."""
         self.lines: list[str] = []
+        """The last lines; ``dropped`` are those before them."""
         self.curves: dict[str, list[tuple[int, float | None]]] = {}
         self._stage: Mapping[str, Any] = {}
         self._advance: Mapping[str, Any] = {}
 
-    def look(self) -> bool:
-        """Read what is new; returns whether anything is."""
-        before = (self.state, self.status, self.trouble, self.offset)
+    def look(self, most: int | None = PIECE) -> bool:
+        """Read what is new, ``most`` bytes of events; returns whether anything is."""
+        before = (self.state, self.status, self.place, self.trouble, self.offset)
         try:
-            state = self.run.state  # asked before reading, so that the last words are not missed
-            events = self.run.folder / "events.jsonl"
-            if events.exists() and events.stat().st_size < self.offset:  # moved aside, and run again
+            status = self.run.status()
+            state = self.run.judged(status)  # before the events, so that the last words are not missed
+            place = self.run.place if state == "queued" else None
+            self.size = self._size()
+            if self.size < self.offset:  # moved aside, and run again
                 self._begin()
-            tail = self.run.events(self.offset)
-            self.status, self.state, self.offset, self.trouble = self.run.status(), state, tail.offset, ""
+                self.size = self._size()
+            start = self.offset
+            tail = self.run.events(start, most=most)
+            self.status, self.state, self.place, self.offset, self.trouble = status, state, place, tail.offset, ""
+            self.is_behind = most is not None and start < tail.offset < self.size and self.size - start > most
         except (StoreError, OSError) as error:
-            self.trouble = str(error)
+            self.trouble, self.is_behind = str(error), False
         else:
             self.torn += tail.torn
             for record in tail.records:
                 self._take(record)
-        return before != (self.state, self.status, self.trouble, self.offset)
+            if (surplus := len(self.lines) - KEPT) > 0:
+                self.dropped += surplus
+                del self.lines[:surplus]
+            self._measure()
+        return before != (self.state, self.status, self.place, self.trouble, self.offset)
+
+    def look_through(self) -> None:
+        """Read all that there is."""
+        self.look(None)
+
+    def _size(self) -> int:
+        try:
+            return (self.run.folder / "events.jsonl").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _measure(self) -> None:
+        """Tell the cores that are busy, over the last seconds: a shorter time says little."""
+        spent = process.processor_seconds(self.status.get("pid"), self.status.get("born")) if self._is_here else None
+        now = time.monotonic()
+        if spent is None:
+            self._clock = self.cores = None
+        elif self._clock is None:
+            self._clock = now, spent
+        elif now - self._clock[0] >= WINDOW:
+            self.cores, self._clock = (spent - self._clock[1]) / (now - self._clock[0]), (now, spent)
+
+    @property
+    def _is_here(self) -> bool:
+        return self.is_active and self.status.get("host") == process.HOST
 
     def _take(self, record: Mapping[str, Any]) -> None:
         self.count += 1

@@ -1,4 +1,4 @@
-"""Runs started, resumed, stopped and killed from a place; what came of it is a sentence there.
+"""Runs started, queued, resumed, stopped and killed from a place; what came of it is a sentence there.
 
 A worker is a process of its own and takes a moment to give a sign of life, so a thread waits for it.
 """
@@ -6,10 +6,10 @@ A worker is a process of its own and takes a moment to give a sign of life, so a
 from collections.abc import Callable
 
 from engines.errors import StoreError
-from workbench import detach
+from workbench import detach, logout, queueing
 from workbench.place import Place, bench
 from workbench.spec import Spec
-from workbench.store import ACTIVE, Run
+from workbench.store import ACTIVE, Run, Store
 
 
 def address(run: Run, spec: Spec) -> str:
@@ -17,17 +17,26 @@ def address(run: Run, spec: Spec) -> str:
     return f"{spec.cell}#{run.id}"
 
 
-def begin(place: Place, spec: Spec, *, again: bool = False) -> None:
-    """Start a detached worker on ``spec``, then go to its run."""
+def begin(place: Place, spec: Spec, *, again: bool = False, at_once: bool = False) -> None:
+    """Start a detached worker on ``spec``, or queue it while others are at work, then go to its run."""
     store = bench(place).store
-    _wait(place, spec, lambda: detach.start(store, spec, again=again)[0])
-
-
-def resume(place: Place, run: Run) -> None:
-    """Start a detached worker on a run that is not finished, then go to it."""
 
     def work() -> Run:
-        detach.launch(run)
+        run = store.open(spec)
+        if run.done and not again:
+            raise StoreError(f"run {run.id} is finished; R computes it afresh")
+        run = store.afresh(spec)
+        _submit(store, run, at_once)
+        return run
+
+    _wait(place, spec, work)
+
+
+def resume(place: Place, run: Run, *, at_once: bool = False) -> None:
+    """Start a detached worker on a run that is not finished, or queue it while others are at work, then go to it."""
+
+    def work() -> Run:
+        _submit(bench(place).store, run, at_once)
         return run
 
     try:
@@ -39,21 +48,45 @@ def resume(place: Place, run: Run) -> None:
         place.complain(f"run {run.id} is finished; r launches another, and there it can be run again")
     elif state in ACTIVE:
         place.complain(f"run {run.id} is {state} already")
+    elif state == "queued" and not at_once:
+        place.complain(f"run {run.id} waits already; ! starts it at once, x takes it out of the queue")
     else:
         _wait(place, spec, work)
 
 
+def _submit(store: Store, run: Run, at_once: bool) -> None:
+    if at_once:
+        queueing.start_at_once(store, run)
+    else:
+        queueing.submit(store, run)
+
+
 def stop(place: Place, run: Run) -> None:
-    """Ask a run to stop at its next event."""
+    """Ask a run to stop at its next event, or take it out of the queue."""
     try:
         state = run.state
         if state in ACTIVE:
             run.request_stop()
             place.complain(f"run {run.id} was asked to stop at its next event; what is finished is kept, R goes on")
+        elif state == "queued":
+            queueing.remove(bench(place).store, run.id)
+            bench(place).look()
+            place.complain(f"run {run.id} waits no more; R queues it again, ! starts it at once")
         else:
             place.complain(f"run {run.id} is {state}; there is nothing to stop")
     except (StoreError, OSError) as error:
         place.complain(str(error))
+
+
+def move(place: Place, run: Run, by: int) -> None:
+    """Move a run by some places in the queue."""
+    try:
+        ids = queueing.move(bench(place).store, run.id, by=by).ids
+    except (StoreError, OSError) as error:
+        place.complain(str(error))
+        return
+    bench(place).look()
+    place.inspect(f"run {run.id} is now number {ids.index(run.id) + 1} of {len(ids)} that wait")
 
 
 def kill(place: Place, run: Run) -> None:
@@ -64,11 +97,27 @@ def kill(place: Place, run: Run) -> None:
         place.complain(str(error))
 
 
+def warn(place: Place, heard: Callable[[str], None]) -> None:
+    """Ask, in a thread, what ends runs on this system although no screen does; ``heard`` is called if anything."""
+    app = bench(place)
+
+    def tell(warning: str) -> None:
+        if place.is_attached:
+            heard(warning)
+
+    def ask() -> None:
+        if warning := logout.warning():
+            app.call_from_thread(tell, warning)
+
+    place.run_worker(ask, thread=True, group="warn")
+
+
 def _wait(place: Place, spec: Spec, work: Callable[[], Run]) -> None:
     app = bench(place)
     place.inspect("starting a worker of its own: it outlives this screen ...", str(spec))
 
     def began(run: Run) -> None:
+        app.look()
         if app.place is place:
             place.leave_for(address(run, spec))
 

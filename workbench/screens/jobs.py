@@ -5,20 +5,22 @@ from typing import Any
 
 from textual.widget import Widget
 
-from workbench import text
+from workbench import queueing, text
 from workbench.keys import Key
 from workbench.outcome import length
 from workbench.place import Line, Place, bench, display
 from workbench.screens import control
-from workbench.screens.run import log, status
+from workbench.screens.run import SOON, log, status
 from workbench.screens.scores import bar
 from workbench.store import ACTIVE, Listing, Run, Summary
-from workbench.watch import Watch
+from workbench.watch import PIECE, Watch
 from workbench.widgets.lines import Lines
 from workbench.widgets.rows import Column, Row, Rows
 
 LOOK = 0.5
 """Seconds between two looks at the files of the runs that are not done."""
+FEW = 100
+"""How many runs one look looks at, at most."""
 RECENT = 20
 """How many finished runs are listed; a cell lists all of its own."""
 OUTLIVE = " Jobs run on their own: closing this screen, losing ssh or quitting stops none."
@@ -40,14 +42,19 @@ class Jobs(Place):
     """Runs by how much they need a look: at work, stale or failed, stopped, done."""
 
     ABOUT = (
-        "The runs at work, those that ended badly, and the last that are done. Stale: its process is gone although it "
-        "never said that it ended."
+        "The runs at work, those that wait for a place, those that ended badly, and the last that are done. Stale: its "
+        "process is gone although it never said that it ended."
     )
     KEYS = (
         Key("enter", "open", "Open the run.", "enter open", 7),
-        Key("x", "stop", "Ask the run to stop at its next event; what is finished is kept.", "x stop", 5),
+        Key("x", "stop", "Ask the run to stop at its next event, or take it out of the queue.", "x stop", 5),
         Key("X", "kill", "End its process at once; the key must be pressed twice.", "X kill", 3),
-        Key("R", "again", "Go on with a run that is not finished.", "R resume", 4),
+        Key(
+            "R", "again", "Go on with a run that is not finished, after those at work and in the queue.", "R resume", 4
+        ),
+        Key("exclamation_mark", "at_once", "Start the run at once, however many are at work.", "! at once", 2),
+        Key("less_than_sign", "queue(-1)", "Start it earlier: a place up in the queue.", "<> queue", 3),
+        Key("greater_than_sign", "queue(1)", "Start it later: a place down in the queue."),
         Key("l", "log", "All that the run said.", "l log", 3),
         *(key for key in Rows.KEYS if key.keys != "enter"),
     )
@@ -60,6 +67,13 @@ class Jobs(Place):
         super().__init__(address, view)
         self.runs: list[Summary] = []
         self.watches: dict[str, Watch] = {}
+        self.listing: Listing | None = None
+        self.unread: set[str] = set()
+        """Runs at which a look is due."""
+        self.turn = 0
+        """With which of them the next look begins, since one look does not do for all."""
+        self.is_soon = False
+        """Whether the next look comes soon."""
         self.damaged = ""
         self.doomed: str | None = None
         """The run for which X was pressed once."""
@@ -79,6 +93,7 @@ class Jobs(Place):
         self.query_one(Rows).focus()
         self.inspect("no runs yet: r on a cell launches one")
         self.set_interval(LOOK, self.look)
+        control.warn(self, lambda warning: self.query_one("#outlive", Line).show(f" ! {warning}"))
 
     @property
     def run(self) -> Summary | None:
@@ -96,23 +111,26 @@ class Jobs(Place):
 
     def listed(self, listing: Listing) -> None:
         """Hear of other runs."""
+        self.listing = listing
         self.damaged = text.damaged(listing.damaged) if listing.damaged else ""
         open_ones = [run for run in listing.runs if run.state != "done"]
         done = [run for run in listing.runs if run.state == "done"][:RECENT]
-        here = self.run.id if self.run else self.given.get("run")
-        self.runs = sorted([*open_ones, *done], key=lambda run: (urgency(run.state), -run.updated))
+        here, before = self.run.id if self.run else self.given.get("run"), {run.id: run for run in self.runs}
+        self.runs = sorted([*open_ones, *done], key=lambda run: (urgency(run.state), run.place or 0, -run.updated))
         known = self.watches
         store = bench(self).store
-        self.watches = {run.id: known.get(run.id) or Watch(Run(store.root / run.id)) for run in self.runs}
-        for watch in self.watches.values():
-            watch.look()
+        self.watches = {run.id: known.get(run.id) or Watch(Run(store.root / run.id), run.state) for run in self.runs}
+        self.unread = {run.id for run in self.runs if before.get(run.id) != run and run.state != "done"} | (
+            self.unread & self.watches.keys()
+        )
+        self.read()
         self.load(here)
         self.tell()
 
     def load(self, here: str | None) -> None:
         """Show the rows, with the cursor on the same run."""
         rows, names = self.query_one(Rows), [run.id for run in self.runs]
-        found = [row(run, self.watches[run.id]) for run in self.runs]
+        found = [row(run, self.watches[run.id], self.listing) for run in self.runs]
         if found == rows.rows:
             return
         rows.load(found)
@@ -121,12 +139,36 @@ class Jobs(Place):
 
     def look(self) -> None:
         """Read what is new of the runs that are not done; nothing is painted if nothing is."""
-        if not self.is_current:
+        if not self.runs or not self.is_current:
             return
-        changed = [run.id for run in self.runs if self.watches[run.id].state != "done" and self.watches[run.id].look()]
-        if changed or any(watch.is_active for watch in self.watches.values()):
+        if self.read() or any(watch.is_active for watch in self.watches.values()):
             self.load(self.run.id if self.run else None)
             self.tell()
+
+    def read(self) -> bool:
+        """Read what is new of runs that are at work, of the one under the cursor and of those of which the list of
+        runs tells something else than before; a piece at a time, and the rest soon. Returns whether anything is new."""
+        here, changed, start = self.run.id if self.run else "", False, 0
+        due = [name for name, watch in self.watches.items() if watch.is_active or name in {*self.unread, here}]
+        due = due[self.turn % len(due) :] + due[: self.turn % len(due)] if due else []
+        for count, name in enumerate(due):
+            watch = self.watches[name]
+            before = watch.offset
+            changed |= watch.look()
+            start += watch.offset - before
+            (self.unread.add if watch.is_behind else self.unread.discard)(name)
+            if start >= PIECE or count >= FEW:  # more would be felt by whoever presses a key
+                self.turn += count + 1
+                break
+        if self.unread and not self.is_soon:
+            self.is_soon = True
+            self.set_timer(SOON, self.read_on)
+        return changed
+
+    def read_on(self) -> None:
+        """Read the next piece."""
+        self.is_soon = False
+        self.look()
 
     def tell(self) -> None:
         """Tell about the run under the cursor, and show its last words."""
@@ -138,14 +180,15 @@ class Jobs(Place):
         watch = self.watches[run.id]
         if self.doomed != run.id:
             self.doomed = None
-            say = self.inspect if watch.is_active or watch.state == "done" else self.complain
-            say(watch.trouble or f"{run.spec.method} seed {run.spec.seed}   {status(watch)}")
+            say = self.inspect if watch.is_active or watch.state in ("done", "queued") else self.complain
+            say(watch.trouble or f"{run.spec.method} seed {run.spec.seed}   {status(watch, self.listing)}")
         head = [f"{run.id}  {run.spec}"] + [self.damaged] * bool(self.damaged)
         words = [*head, *watch.lines[-100:], *log(watch.run), *([watch.trouble] if watch.trouble else [])]
         self.query_one(Lines).load([f" {line}" for line in words])
 
     def on_rows_moved(self) -> None:
         """Follow the cursor."""
+        self.read()
         self.tell()
 
     def on_rows_opened(self) -> None:
@@ -168,9 +211,19 @@ class Jobs(Place):
             control.stop(self, self.watches[self.run.id].run)
 
     def action_again(self) -> None:
-        """Go on with the run."""
+        """Go on with the run, when it is its turn."""
         if self.run:
             control.resume(self, self.watches[self.run.id].run)
+
+    def action_at_once(self) -> None:
+        """Go on with the run now."""
+        if self.run:
+            control.resume(self, self.watches[self.run.id].run, at_once=True)
+
+    def action_queue(self, places: int) -> None:
+        """Move the run in the queue."""
+        if self.run:
+            control.move(self, self.watches[self.run.id].run, places)
 
     def action_kill(self) -> None:
         """End the run's process, when asked twice."""
@@ -192,10 +245,12 @@ class Jobs(Place):
 
 def urgency(state: str) -> int:
     """Where in the list a state stands."""
-    return 0 if state in ACTIVE else 1 if state in ("stale", "failed") else 3 if state == "done" else 2
+    if state in ACTIVE:
+        return 0
+    return {"queued": 1, "stale": 2, "failed": 2, "done": 4}.get(state, 3)
 
 
-def row(run: Summary, watch: Watch) -> Row:
+def row(run: Summary, watch: Watch, listing: Listing | None) -> Row:
     """A run as a row."""
     state = "damaged" if watch.trouble else watch.state
     progress, stage, share, left = watch.progress, None, None, None
@@ -205,6 +260,8 @@ def row(run: Summary, watch: Watch) -> Row:
         left = None if progress.left is None else length(progress.left)
     elif score := run.headline.get("iia") if state == "done" else None:
         stage = f"IIA {score['value']:.3f} n={score['n']}"
+    elif state == "queued" and run.place is not None and listing is not None:
+        stage, share = queueing.ahead(listing, run.place), f"number {run.place}"
     elif run.error or watch.status.get("error"):
         stage = str(watch.status.get("error") or run.error)
     elif progress and state != "done":

@@ -7,7 +7,7 @@ from typing import Any
 from textual.widget import Widget
 
 from engines.errors import WorkbenchError
-from workbench import catalog
+from workbench import catalog, queueing
 from workbench.catalog import Setting
 from workbench.keys import Key
 from workbench.outcome import UNKNOWN, length, price
@@ -116,16 +116,17 @@ class Settings(Place):
 
     ABOUT = (
         "A run to be: settings that are not touched are at their defaults, and greyed. Nothing runs before enter; the "
-        "run is a process of its own, which outlives this screen."
+        "run is a process of its own, which outlives this screen, and waits in the queue while others are at work."
     )
     KEYS = (
         Key(
             "enter",
             "start",
-            "Start the run; an equal one that is finished or at work is shown instead.",
+            "Start the run, or queue it while others are at work; an equal one that there is already is shown instead.",
             "enter RUN",
             8,
         ),
+        Key("exclamation_mark", "at_once", "Start the run at once, however many are at work.", "! at once", 4),
         Key("R", "afresh", "Compute an equal finished run afresh; the old one is moved aside.", "R afresh", 3),
         *Form.KEYS,
     )
@@ -136,7 +137,9 @@ class Settings(Place):
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
         super().__init__(address, view)
         self.cell, self.method = parts(address)
-        self.runs: tuple[Summary, ...] = ()
+        self.listing: Listing | None = None
+        self.warning = ""
+        """What ends runs on this system although no screen does, if anything."""
 
     def body(self) -> Iterable[Widget]:
         """The form, and what comes of it."""
@@ -158,10 +161,21 @@ class Settings(Place):
         self.query_one(Form).load([SEED, *entries(settings)], typed)
         self.query_one(Form).focus()
         self.tell()
+        control.warn(self, self.warned)
+
+    def warned(self, warning: str) -> None:
+        """Hear of what ends runs on this system."""
+        self.warning = warning
+        self.tell()
+
+    @property
+    def runs(self) -> tuple[Summary, ...]:
+        """The runs, as far as they are known."""
+        return self.listing.runs if self.listing else ()
 
     def listed(self, listing: Listing) -> None:
-        """Know the runs, for what they cost and for an equal one."""
-        self.runs = listing.runs
+        """Know the runs, for what they cost, for an equal one, and for those that come first."""
+        self.listing = listing
         self.tell()
 
     def view(self) -> dict[str, Any]:
@@ -198,8 +212,9 @@ class Settings(Place):
             "",
             f" cost  {cost or UNKNOWN}",
             f" run   workbench run {spec} --detach",
-            f" {equals(run)}",
+            f" {equals(run, queueing.turn(self.listing) if self.listing else '')}",
         ]
+        told += [f" ! {self.warning}"] * bool(self.warning)
         if card.must_be_told and not spec.settings.get("sites"):
             told.append(" this method works at sites that it is told; without any it fails: e on 'sites'")
         lines.load(told)
@@ -218,18 +233,22 @@ class Settings(Place):
         """Another spec."""
         self.tell()
 
-    def action_start(self) -> None:
-        """Start the run, or go to the one there is."""
+    def action_at_once(self) -> None:
+        """Start the run now, or go to the one there is."""
+        self.action_start(at_once=True)
+
+    def action_start(self, *, at_once: bool = False) -> None:
+        """Start the run or queue it, or go to the one there is."""
         try:
             spec = self.spec()
         except WorkbenchError as error:
             self.complain(f"not started: {error}")
             return
         run = self.equal(spec)
-        if run and (run.state == "done" or run.state in ACTIVE):
+        if run and (run.state in ("done", *ACTIVE) or (run.state == "queued" and not at_once)):
             self.leave_for(f"{spec.cell}#{run.id}")
         else:
-            control.begin(self, spec)
+            control.begin(self, spec, at_once=at_once)
 
     def action_afresh(self) -> None:
         """Compute a finished run afresh."""
@@ -239,15 +258,20 @@ class Settings(Place):
             self.complain(f"not started: {error}")
 
 
-def equals(run: Summary | None) -> str:
-    """Whether there is an equal run, and what enter does then."""
+def equals(run: Summary | None, after: str) -> str:
+    """Whether there is an equal run, and what enter does then; ``after`` is what a queued run would wait for, if it
+    would."""
+    now = "; ! starts it at once" if after else ""
     if run is None:
-        return "new   there is no equal run; enter starts it"
+        return f"new   there is no equal run; enter {f'queues it {after}' if after else 'starts it'}{now}"
     if run.state == "done":
         return f"done  an equal run is finished: enter shows {run.id}, R computes it afresh"
     if run.state in ACTIVE:
         return f"busy  an equal run is {run.state}: enter shows {run.id}"
-    return f"old   an equal run is {run.state}: enter goes on with {run.id} where it stopped"
+    if run.state == "queued":
+        return f"busy  an equal run is queued: enter shows {run.id}, ! starts it at once"
+    turn = f", {after}{now}" if after else ""
+    return f"old   an equal run is {run.state}: enter goes on with {run.id} where it stopped{turn}"
 
 
 def entries(settings: Iterable[Setting], prefix: str = "") -> list[Entry]:

@@ -8,13 +8,13 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 
 from engines.errors import StoreError
-from workbench import text
+from workbench import process, queueing, text
 from workbench.keys import Key
 from workbench.outcome import length
 from workbench.place import Place, bench, display
 from workbench.screens import control
 from workbench.screens.scores import bar
-from workbench.store import Run
+from workbench.store import Listing, Run
 from workbench.watch import Watch
 from workbench.widgets.chart import Chart
 from workbench.widgets.curves import Curves, Series
@@ -22,6 +22,10 @@ from workbench.widgets.lines import Lines
 
 LOOK = 0.25
 """Seconds between two looks at the run's files."""
+SOON = 0.02
+"""Seconds until the next piece of a long log is read: in between, keys are answered."""
+END = 1 << 16
+"""Bytes at the end of log.txt that are read."""
 WIDE = 100
 """Columns from which the curves stand beside the text."""
 CURVES = 6
@@ -41,7 +45,7 @@ class RunPlace(Place):
         Key("s", "sites", "The map of the sites, when the run is done.", "s sites", 6),
         Key("l", "log", "All that the run said, or its record again.", "l log", 5),
         Key("w", "pane", "The curves of its training, where there is no room for both.", "w curves", 3),
-        Key("x", "stop", "Ask the run to stop at its next event; what is finished is kept.", "x stop", 4),
+        Key("x", "stop", "Ask the run to stop at its next event, or take it out of the queue.", "x stop", 4),
         Key("R", "again", "Go on with a run that is not finished, or launch a finished one again.", "R again", 4),
         Key("r", "launch", "Launch a run with the same settings; its cost is shown first.", "r run", 4),
         *Lines.KEYS,
@@ -56,6 +60,8 @@ class RunPlace(Place):
         self.followed: Watch | None = None
         self.wrong = ""
         self.is_log = self.given.get("log") is True
+        self.is_unread = False
+        """Whether something was read that is not shown."""
 
     def body(self) -> Iterable[Widget]:
         """The text, and the curves."""
@@ -96,13 +102,19 @@ class RunPlace(Place):
         if watch is None or not (always or self.is_current):
             return
         changed = watch.look()
+        if watch.is_behind:  # a long log: the rest is read between the keys, and shown when it is there
+            self.set_timer(SOON, self.look)
+            self.inspect(f"reading what it said: {watch.offset / max(1, watch.size):.0%} of {watch.size / 1e6:.0f} MB")
+            self.is_unread = True
+            return
+        always, self.is_unread = always or self.is_unread, False
         if changed or always:
             self.query_one(Lines).load([f" {line}" for line in self.lines(watch)])
             self.query_one(Chart).show(curves(watch))
             self.show_panes()
         if changed or always or watch.is_active:
-            say = self.inspect if watch.is_active or watch.state == "done" else self.complain
-            say(watch.trouble or status(watch))
+            say = self.inspect if watch.is_active or watch.state in ("done", "queued") else self.complain
+            say(watch.trouble or status(watch, bench(self).listing))
 
     def lines(self, watch: Watch) -> list[str]:
         """The record of a run that is done, how it stands if it is not, or all that it said."""
@@ -110,7 +122,8 @@ class RunPlace(Place):
             return [watch.trouble]
         torn = [f"{watch.torn} torn lines of events.jsonl are left out"] * bool(watch.torn)
         if self.is_log:
-            return [*watch.lines, *torn] or ["the run has said nothing yet"]
+            before = [f"{watch.dropped} lines before these are not kept here: workbench log {watch.run.id}"]
+            return [*before * bool(watch.dropped), *watch.lines, *torn] or ["the run has said nothing yet"]
         if watch.state == "done":
             return [*record(watch.run), *torn]
         return [*standing(watch), "", *watch.lines[-200:], *torn, *log(watch.run)]
@@ -164,8 +177,8 @@ class RunPlace(Place):
             self.inspect("there is a map of the sites when the run is done")
 
 
-def status(watch: Watch) -> str:
-    """How a run stands, in one line."""
+def status(watch: Watch, listing: Listing | None = None) -> str:
+    """How a run stands, in one line; by the list of the runs it is told what a run waits for."""
     parts = [watch.state]
     if watch.is_active:
         if progress := watch.progress:
@@ -174,6 +187,12 @@ def status(watch: Watch) -> str:
             parts.append(f"{progress.stage}{share}{left}")
         beat = "none" if watch.beat is None else f"{watch.beat:.0f} s ago"
         parts.append(f"heartbeat {beat}   process {watch.status.get('pid')} on {watch.status.get('host')}")
+        if watch.cores is not None:
+            parts.append(f"{watch.cores:.1f} of {process.cores()} cores")
+    elif watch.state == "queued":
+        after = queueing.ahead(listing, watch.place) if listing and watch.place else f"at place {watch.place}"
+        parts[0] = f"queued {after}"
+        parts.append("x takes it out of the queue")
     elif watch.state == "stale":
         parts.append("its process is gone; R goes on where it stopped")
     elif watch.state in ("stopped", "failed"):
@@ -215,12 +234,16 @@ def record(run: Run) -> list[str]:
 def log(run: Run, last: int = 20) -> Sequence[str]:
     """The last lines that the run's worker printed, which are those of a crash."""
     try:
-        lines = (run.folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+        with (run.folder / "log.txt").open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - END))
+            lines = file.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:
         return [f"log.txt cannot be read: {error.strerror}"]
-    return ["", f"log.txt, its last lines of {len(lines)}", *lines[-last:]] if lines else []
+    count = f"{len(lines)}" if size <= END else f"more than {len(lines)}"
+    return ["", f"log.txt, its last lines of {count}", *lines[-last:]] if lines else []
 
 
 def curves(watch: Watch) -> Curves:

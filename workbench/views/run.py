@@ -16,7 +16,7 @@ def view(address: str, store: Store) -> View:
     if mark and str(run.spec.cell) != cell:
         raise StoreError(f"run {run.id} is one of {run.spec.cell}, not of {cell}; write {run.spec.cell}#{run.id}")
     watch = Watch(run)
-    watch.look()
+    watch.look_through()
     curves = Lines(
         "training loss",
         "step",
