@@ -17,7 +17,20 @@ import typer
 from engines.errors import InvalidHypothesis, InvalidSetting, InvalidSite, StoreError, UnknownName, WorkbenchError
 from tracr_bridge.regimes import REGIMES
 from tracr_bridge.rungs import COMPILED
-from workbench import catalog, choose, disk, exports, inspect_cli, provenance, screens, scrub_cli, start, text, view
+from workbench import (
+    catalog,
+    choose,
+    disk,
+    exports,
+    inspect_cli,
+    provenance,
+    screens,
+    scrub_cli,
+    scrub_jobs,
+    start,
+    text,
+    view,
+)
 from workbench.command import (
     FAILED,
     INTERRUPTED,
@@ -25,6 +38,7 @@ from workbench.command import (
     STORE,
     USAGE,
     AsJson,
+    Detach,
     StoreFolder,
     complain,
     note,
@@ -67,12 +81,12 @@ programs_app = typer.Typer(help="Work with the compiled programs.", no_args_is_h
 app.add_typer(lists, name="ls")
 app.add_typer(programs_app, name="programs")
 
+GO_ON = "go on where it stopped"
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")]
 ViewOptions = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="An option of the view, such as example=3; may be repeated."),
 ]
-Detach = Annotated[bool, typer.Option("--detach", help="Run in a process of its own that outlives this terminal.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -217,9 +231,12 @@ def run_spec(
 
 @app.command()
 def resume(name: RunName, detach: Detach = False, as_json: AsJson = False, folder: StoreFolder = None) -> int:
-    """Go on with a run that was stopped, killed or failed, from its finished pieces."""
+    """Go on with a run that was stopped, killed or failed, from its finished pieces; begin a scrub job anew."""
     store = open_store(folder)
-    return _start(store, store.find(name).spec, again=False, detach=detach, as_json=as_json)
+    found = scrub_jobs.find_work(store, name)
+    if isinstance(found, scrub_jobs.Job):
+        return scrub_cli.resume(found, as_json)
+    return _start(store, found.spec, again=False, detach=detach, as_json=as_json)
 
 
 def _start(store: Store, spec: Spec, *, again: bool, detach: bool, as_json: bool) -> int:
@@ -261,6 +278,12 @@ def _work(store: Store, spec: Spec, *, again: bool, as_json: bool) -> int:
     return INTERRUPTED
 
 
+def _worked(store: Store, name: str) -> tuple[Run, str]:
+    """The folder of a run or of a scrub job, and what resuming it does."""
+    found = scrub_jobs.find_work(store, name)
+    return (found.run, "begin it anew") if isinstance(found, scrub_jobs.Job) else (found, GO_ON)
+
+
 @app.command()
 def log(
     name: RunName,
@@ -271,7 +294,7 @@ def log(
     """What a run said, from its first event on; --json prints the events as they are stored, one a line."""
     from workbench.narrate import Narrator, follow_run
 
-    run = open_store(folder).find(name)
+    run, hint = _worked(open_store(folder), name)
     torn = 0
     with Narrator(detailed=True, on_stdout=True) as narrator:
         for tail in follow_run(run) if follow else [run.events()]:
@@ -284,18 +307,19 @@ def log(
     if torn:
         note(f"{torn} torn line{'s' if torn > 1 else ''} of {run.folder / 'events.jsonl'} left out")
     if run.state == "stale":
-        note(f"nobody works on it any more; go on where it stopped: workbench resume {run.id}")
+        note(f"nobody works on it any more; {hint}: workbench resume {run.id}")
     return FAILED if run.state in ("failed", "stale") and follow else OK
 
 
 @app.command()
 def stop(name: RunName, as_json: AsJson = False, folder: StoreFolder = None) -> None:
-    """Ask a run to stop at its next event; what is finished is kept."""
-    run = open_store(folder).find(name)
+    """Ask a run or a scrub job to stop at its next event; what a run finished is kept."""
+    run, hint = _worked(open_store(folder), name)
     state = run.state
     if state in ACTIVE:
         run.request_stop()
-        words = f"run {run.id} was asked to stop; go on later: workbench resume {run.id}"
+        later = "go on later" if hint == GO_ON else hint
+        words = f"run {run.id} was asked to stop; {later}: workbench resume {run.id}"
     else:
         words = f"run {run.id} is {state}; there is nothing to stop"
     put({"id": run.id, "state": state, "asked": state in ACTIVE}, words, as_json)

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench import catalog, disk, scrub_text, text
-from workbench.command import FAILED, OK, AsJson, StoreFolder, note, open_store, put
+from workbench import catalog, disk, scrub_jobs, scrub_list, scrub_text, text, view
+from workbench.command import FAILED, OK, AsJson, Detach, StoreFolder, note, open_store, put
 from workbench.scrubs import Scrubs
-from workbench.store import Store
+from workbench.store import Run, Store
 
 hypothesis_app = typer.Typer(
     help="Hypotheses of causal scrubbing as TOML files: check, draw, make and join them.",
@@ -62,16 +62,17 @@ def mount(app: typer.Typer, lists: typer.Typer) -> None:
 
 
 def kept(address: str, store: Store) -> bool:
-    """Whether ``address`` is the beginning of a finished scrub's id."""
-    return bool(address) and any(name.startswith(address) for name in Scrubs(store.scrubs).ids)
+    """Whether ``address`` is the beginning of the id of a finished scrub or of a scrub job."""
+    known = (*Scrubs(store.scrubs).ids, *scrub_jobs.ids(store))
+    return bool(address) and any(name.startswith(address) for name in known)
 
 
 def show(address: str, store: Store, as_json: bool) -> None:
-    """Show a finished scrub."""
-    scrubs = Scrubs(store.scrubs)
-    record = scrubs.record(scrubs.find(address))
-    assert record is not None
-    put(record, scrub_text.report(record), as_json)
+    """Show a finished scrub, or how a scrub job stands."""
+    found = view.build(f"scrub:{address}", store, {})
+    put(found.record, found.text, as_json)
+    for sentence in found.notes:
+        note(sentence)
 
 
 def scrub(
@@ -85,6 +86,7 @@ def scrub(
         bool, typer.Option("--no-ablations", help="Leave out what zero and mean ablation would have said.")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Compute a finished scrub afresh.")] = False,
+    detach: Detach = False,
     as_json: AsJson = False,
     folder: StoreFolder = None,
 ) -> int:
@@ -94,7 +96,8 @@ def scrub(
     the randomised loss to the original one that is left; it is not clipped, and undefined where these are equal. Read
     it beside the best constant answer, the slices, and how few swaps the hypothesis allows.
 
-    The result is kept beside the store of runs; an equal scrub that is finished is shown again.
+    The result is kept beside the store of runs; an equal scrub that is finished is shown again. --detach prints the id
+    of a job: 'workbench log -f ID' follows it, 'workbench stop ID' stops it, 'workbench show ID' shows what it found.
 
     \b
     Examples:
@@ -102,6 +105,9 @@ def scrub(
       workbench scrub sort.toml --slice answer@0
       workbench scrub sort.toml --samples 10000 --seed 1 --json
     """
+    if detach:
+        asked = _asked(exact, samples, seed, slices, budget, ablations=not no_ablations)
+        return _detached(open_store(folder), file, asked, again=again, as_json=as_json)
     from workbench.narrate import Narrator, tell_steps
     from workbench.scrubbing import run
     from workbench.subjects import load
@@ -116,6 +122,54 @@ def scrub(
     return OK
 
 
+def _asked(
+    exact: bool,
+    samples: int | None,
+    seed: int,
+    slices: Sequence[str] | None,
+    budget: int | None,
+    *,
+    ablations: bool,
+) -> dict[str, Any]:
+    """How to scrub, as a job keeps it."""
+    given = {"exact": exact, "samples": samples, "seed": seed, "budget": budget, "ablations": ablations}
+    return {**given, "slices": None if slices is None else list(slices)}
+
+
+def _detached(
+    store: Store,
+    file: Path,
+    plan: dict[str, Any],
+    *,
+    search: dict[str, Any] | None = None,
+    again: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Start a job, or say that an equal one is at work or finished."""
+    words = scrub_jobs.words(file)
+    job = scrub_jobs.Job(Run(scrub_jobs.folder(store) / scrub_jobs.ask(words, plan, search=search).id))
+    before = job.run.state if job.run.folder.exists() else "new"
+    scrub_jobs.start(store, words, plan, name=file.stem, search=search, again=again)
+    pid = job.run.status().get("pid")
+    put({"id": job.id, "pid": pid}, job.id, as_json)
+    if before == "done" and not again:
+        note(f"this was finished before: workbench show {job.id}; --again computes it afresh")
+    else:
+        note(f"process {pid} works on it, whatever happens to this terminal; follow it: workbench log -f {job.id}")
+    return OK
+
+
+def resume(job: scrub_jobs.Job, as_json: bool) -> int:
+    """Begin a job anew, in a process of its own; a finished one is shown by 'show'."""
+    if job.run.done:
+        note(f"this is finished: workbench show {job.id}")
+    else:
+        scrub_jobs.restart(job)
+        note(f"process {job.run.status().get('pid')} begins it anew; follow it: workbench log -f {job.id}")
+    put({"id": job.id, "pid": job.run.status().get("pid")}, job.id, as_json)
+    return OK
+
+
 def _plan(
     exact: bool,
     samples: int | None,
@@ -127,14 +181,8 @@ def _plan(
 ) -> Any:
     from engines.scrub import Plan
 
-    return Plan(
-        exact=exact,
-        samples=samples,
-        seed=seed,
-        budget=budget,
-        slices=None if slices is None else tuple(slices),
-        ablations=ablations,
-    )
+    asked = _asked(exact, samples, seed, slices, budget, ablations=ablations)
+    return Plan(**{**asked, "slices": None if slices is None else tuple(slices)})
 
 
 @hypothesis_app.command("check")
@@ -261,35 +309,36 @@ def adversary(
     seed: Seed = 0,
     slices: Slices = None,
     budget: Budget = None,
+    detach: Detach = False,
     as_json: AsJson = False,
+    folder: StoreFolder = None,
 ) -> int:
     """Look for what a hypothesis left out: features that move its estimate when they may not change either.
 
     Each feature is joined to each node and to all at once; joins are ranked by how far they move the estimate, in total
     or on a slice, for each bit that they withhold. A hypothesis that no feature moves is comprehensive up to this
-    library, which is not to say that it is true.
+    library, which is not to say that it is true. --detach searches in a process of its own and keeps what it found:
+    'workbench log -f ID' follows it, 'workbench show ID' shows it.
 
     \b
     Examples:
       workbench adversary sort.toml
       workbench adversary sort.toml --features answer,tokens --top 5
     """
-    from engines.admissibility import check
-    from engines.adversary import Search
-    from engines.adversary import adversary as search
-    from workbench.narrate import Narrator, tell_steps
-    from workbench.scrubbing import adversary_record, reported
-    from workbench.subjects import library, load, subject
 
-    hypothesis = load(file)
+    named = None if features is None else features.split(",")
+    if detach:
+        sought = {"features": named, "tolerance": eps, "injective": injective}
+        asked = _asked(exact, samples, seed, slices, budget, ablations=False)
+        return _detached(open_store(folder), file, asked, search=sought, as_json=as_json)
+    from workbench.narrate import Narrator, tell_steps
+    from workbench.scrubbing import search
+    from workbench.subjects import load
+
     plan = _plan(exact, samples, seed, slices, budget, ablations=False)
-    graph, data = subject(hypothesis)
-    rewritten = check(hypothesis, graph, data).graph
-    candidates = library(data) if features is None else tuple(features.split(","))
-    what = Search(tolerance=eps, injective=injective)
     with Narrator() as narrator:
-        found = tell_steps(narrator, reported(search(rewritten, data, hypothesis, candidates, plan, what)))
-    record = adversary_record(found)
+        steps = search(load(file), plan, features=named, tolerance=eps, injective=injective)
+        record = tell_steps(narrator, steps)
     put(record, scrub_text.adversary(record, top), as_json)
     return OK
 
@@ -325,10 +374,10 @@ def list_demos(as_json: AsJson = False) -> int:
 
 
 def list_scrubs(as_json: AsJson = False, folder: StoreFolder = None) -> int:
-    """Finished scrubs in the store; 'workbench show ID' shows one."""
-    records, damaged = Scrubs(open_store(folder).scrubs).listing()
-    heads = [{key: record[key] for key in ("id", "subject", "exact", "samples", "seed", "total")} for record in records]
-    put(heads, scrub_text.scrubs(heads), as_json)
+    """Scrubs, newest first, and jobs that are at work, stopped or failed; 'workbench show ID' shows one."""
+    found, damaged = scrub_list.entries(open_store(folder))
+    records = [one.record for one in found]
+    put(records, scrub_text.scrubs(records), as_json)
     if damaged:
         note(f"{len(damaged)} scrubs cannot be read and are not listed: {', '.join(damaged)}; see 'workbench show ID'")
     return OK

@@ -34,8 +34,8 @@ def report(record: Record) -> str:
         _distances(record["distances"]),
         _ablations(record["ablations"]),
         _nodes(record["nodes"]),
-        _entropy(record["entropy"]),
-        _consistency(record["inconsistencies"]),
+        entropy(record["entropy"]),
+        consistency(record["inconsistencies"]),
         _warnings(record),
         _foot(record),
     ]
@@ -102,7 +102,7 @@ def _head(record: Record) -> str:
 def admitted(record: Record) -> str:
     """What holding a hypothesis to its graph and data found."""
     head = f"{record['subject']}: {record['n']:,} data, {record['copies']} copies of the input"
-    return "\n".join([filled(head), "", _nodes(record["nodes"]), "", _consistency(record["inconsistencies"])])
+    return "\n".join([filled(head), "", _nodes(record["nodes"]), "", consistency(record["inconsistencies"])])
 
 
 def _losses(record: Record) -> str:
@@ -167,43 +167,52 @@ def _histogram(record: Record) -> str:
     return "\n".join(lines)
 
 
-def _distances(distances: Record) -> str:
-    if not distances:
+def _distances(found: Record) -> str:
+    """How far the outputs moved, by measure."""
+    if not found:
         return ""
     rows = [("distance of outputs", "mean", "95 % interval")]
-    return table([*rows, *((name, number(one["value"]), sureness(one)) for name, one in distances.items())], (0, 2))
+    return table([*rows, *((name, number(one["value"]), sureness(one)) for name, one in found.items())], (0, 2))
 
 
-def _ablations(ablations: Record) -> str:
+def _ablations(found: Record) -> str:
     """The scrubbed behaviour with each source of unmapped inputs, side by side; below, why one is missing."""
-    if not ablations:
+    if not found:
         return ""
-    known = {name: one for name, one in ablations.items() if not isinstance(one, str)}
-    rows = [("unmapped inputs are", *ablations)]
-    rows.append(("scrubbed", *(number(known[name]["value"]) if name in known else "-" for name in ablations)))
-    rows.append(("95 % interval", *(sureness(known[name]) if name in known else "-" for name in ablations)))
-    missing = [filled(f"{name}: {one}") for name, one in ablations.items() if isinstance(one, str)]
+    known = {name: one for name, one in found.items() if not isinstance(one, str)}
+    rows = [("unmapped inputs are", *found)]
+    rows.append(("scrubbed", *(number(known[name]["value"]) if name in known else "-" for name in found)))
+    rows.append(("95 % interval", *(sureness(known[name]) if name in known else "-" for name in found)))
+    missing = [filled(f"{name}: {one}") for name, one in found.items() if isinstance(one, str)]
     return "\n".join([table(rows), *missing])
 
 
 def scrubs(records: Sequence[Record]) -> str:
-    """A list of finished scrubs."""
+    """A list of finished scrubs and of jobs."""
     if not records:
         return "no scrubs yet: workbench scrub HYPOTHESIS"
-    rows = [("SCRUB", "RUNS", "SEED", "SCRUBBED", "RECOVERED", "SUBJECT")]
+    rows = [("SCRUB", "STATE", "RUNS", "SEED", "RECOVERED", "CONSTANT")]
     for record in records:
-        losses = record["total"]
-        rows.append(
-            (
-                record["id"],
-                "all" if record["exact"] else f"{record['samples']:,}",
-                str(record["seed"]),
-                number(losses["scrubbed"]["value"]),
-                "undefined" if losses["recovered"] is None else percent(losses["recovered"]["value"]),
-                record["subject"],
-            )
-        )
-    return table(rows, (0, 5))
+        constant = "-" if record["constant"] is None else percent(record["constant"])
+        found = recovered(record) + " !" * bool(record["flags"])
+        rows.append((record["id"], record["state"], runs(record), str(record["seed"]), found, constant))
+    room = WIDTH - sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True))
+    subjects = ["SUBJECT", *(label(record["subject"], max(room, SHORTEST)) for record in records)]
+    return table([(*row, subject) for row, subject in zip(rows, subjects, strict=True)], (0, 1, 6))
+
+
+def runs(entry: Record) -> str:
+    """How many runs a listed scrub rests on: all, so many samples, or not known yet; or that it is a search."""
+    if entry["kind"] != "scrub":
+        return "search"
+    return "all" if entry["exact"] else "-" if entry["samples"] is None else f"{entry['samples']:,}"
+
+
+def recovered(entry: Record) -> str:
+    """The recovered share of a listed scrub, or why there is none."""
+    if entry["recovered"] is not None:
+        return percent(entry["recovered"]["value"])
+    return "undefined" if entry["state"] == "done" and entry["kind"] == "scrub" else "-"
 
 
 def _nodes(nodes: Sequence[Record]) -> str:
@@ -213,28 +222,29 @@ def _nodes(nodes: Sequence[Record]) -> str:
     rows = [("what is drawn", "keeps", "classes", "mean size", "singletons", "P(self)")]
     for node in nodes:
         numbers = f"{node['classes']:,}", number(node["mean_size"]), percent(node["singletons"])
-        rows.append((node["node"], label(_kept(node), KEPT), *numbers, f"{node['itself']:.3f}"))
+        rows.append((node["node"], label(kept(node), KEPT), *numbers, f"{node['itself']:.3f}"))
     return table(rows, (0, 1))
 
 
-def _kept(node: Record) -> str:
+def kept(node: Record) -> str:
+    """What a draw may not change."""
     features = ", ".join(node["feature"])
     if node["draw"] in ("agree", "resample"):
         return features or "nothing"
     return f"{node['draw']} {features}".strip()
 
 
-def _entropy(entropy: Record | None) -> str:
+def entropy(found: Record | None) -> str:
     """The bits of the scrubbed inputs that are free, of all that their copies could have."""
-    if entropy is None:
+    if found is None:
         return ""
-    most, free = entropy["copies"] * entropy["datum"], entropy["bits"]
+    most, free = found["copies"] * found["datum"], found["bits"]
     bar = "█" * round(BAR * free / most) if most else ""
-    told = f"{number(free)} of {number(most)} bits free in {entropy['copies']} copies of the input"
-    return f"{bar.ljust(BAR, '░')}\n{told}; {number(entropy['withheld'])} withheld"
+    told = f"{number(free)} of {number(most)} bits free in {found['copies']} copies of the input"
+    return f"{bar.ljust(BAR, '░')}\n{told}; {number(found['withheld'])} withheld"
 
 
-def _consistency(found: Sequence[Record]) -> str:
+def consistency(found: Sequence[Record]) -> str:
     """Whether the hypothesis is a computation, or why it is a sampler only."""
     if not found:
         return "functionally consistent: every feature is a function of those of its inputs"

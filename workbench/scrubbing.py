@@ -12,20 +12,23 @@ import torch
 from safetensors.numpy import save
 
 from engines.admissibility import check
-from engines.adversary import Adversary
+from engines.adversary import Adversary, Search
+from engines.adversary import adversary as seek
 from engines.consistency import Inconsistency, Vacuity
 from engines.dataset import Dataset
 from engines.demo import Demo, Row
 from engines.events import Event, Notice, Stage, Steps, T
 from engines.hypothesis import Hypothesis
 from engines.hypothesis_text import write
-from engines.scrub import Estimate, Plan, Scrubbed, scrub
+from engines.scrub import Estimate, Plan, Scrubbed, scrub, sliced
 from workbench import disk, provenance, subjects
 from workbench.scrubs import Scrubs
 from workbench.spec import ID_LENGTH
 
 ARRAYS = ("references", "changes")
 """Fields of a result that are kept as arrays."""
+EXAMPLES = 12
+"""The data of a slice whose behaviour changed most are named, so many at most."""
 
 
 def run(
@@ -40,7 +43,7 @@ def run(
     torch.set_num_threads(1)  # sums depend on it: one gives the same result on every machine
     graph, data = subjects.subject(hypothesis)
     rewritten = check(hypothesis, graph, data).graph
-    plan = replace(plan, slices=plan.sliced_by(data))
+    plan = replace(plan, slices=tuple(dict.fromkeys(plan.sliced_by(data))))
     for feature in plan.slices or ():  # a wrong name is said before anything runs
         data.values(feature)
     hashes = {"hypothesis": hypothesis.digest(), "graph": rewritten.digest(), "data": data.digest()}
@@ -62,6 +65,27 @@ def run(
     return scrubs.keep(record, record["hypothesis"], values), False
 
 
+def search(
+    hypothesis: Hypothesis,
+    plan: Plan,
+    *,
+    features: Sequence[str] | None = None,
+    tolerance: float = 1e-9,
+    injective: bool = False,
+) -> Steps[dict[str, Any]]:
+    """Search for what a hypothesis left out, among ``features`` or all that the data have; returns the record.
+
+    Raises what building the subject, ``check`` and ``engines.adversary`` do.
+    """
+    yield Stage("building the subject", None, "")
+    torch.set_num_threads(1)
+    graph, data = subjects.subject(hypothesis)
+    rewritten = check(hypothesis, graph, data).graph
+    candidates = subjects.library(data) if features is None else tuple(features)
+    how = Search(tolerance=tolerance, injective=injective)
+    return adversary_record((yield from reported(seek(rewritten, data, hypothesis, candidates, plan, how))))
+
+
 def reported(steps: Steps[T]) -> Steps[T]:
     """Events without notices, which the report repeats."""
     while True:
@@ -79,11 +103,30 @@ def scrub_record(result: Scrubbed, data: Dataset) -> dict[str, Any]:
     record = {each.name: plain(getattr(result, each.name)) for each in fields(result) if each.name not in ARRAYS}
     if result.entropy is not None:
         record["entropy"]["withheld"] = result.entropy.withheld
+    everything = np.ones(data.n, dtype=bool)
+    for one, mask in zip(record["slices"], _masks(result, data), strict=True):
+        one["examples"] = examples(result, data, mask)
     return record | {
+        "examples": examples(result, data, everything),
         "nodes": vacuity_records(result.nodes, data),
         "inconsistencies": inconsistency_records(result.inconsistencies, data),
         "histogram": {"counts": counts.tolist(), "edges": edges.tolist()},
     }
+
+
+def _masks(result: Scrubbed, data: Dataset) -> list[np.ndarray]:
+    """Which data are in each slice of a result."""
+    features = dict.fromkeys(one.feature for one in result.slices)
+    masks = (mask for feature in features for _, mask in sliced(data, feature))
+    return [mask for mask in masks if mask[result.references].any()]
+
+
+def examples(result: Scrubbed, data: Dataset, among: np.ndarray) -> dict[str, Any]:
+    """Of the reference data that are ``among``: how many they are, and those whose behaviour changed most."""
+    places = np.flatnonzero(among[result.references])
+    most = places[np.argsort(-np.abs(result.changes[places]), kind="stable")][:EXAMPLES]
+    changed = zip(result.references[most].tolist(), result.changes[most].tolist(), strict=True)
+    return {"n": len(places), "most": [{**_datum(row, data), "change": change} for row, change in changed]}
 
 
 def vacuity_records(found: Sequence[Vacuity], data: Dataset) -> list[dict[str, Any]]:

@@ -59,6 +59,13 @@ class Scrubs:
             raise CorruptRun(f"{file} is not as it was written: its checksum is another; {AGAIN}")
         return record
 
+    def stamp(self, name: str) -> int:
+        """When the scrub of this id was finished, in nanoseconds; raises ``StoreError`` when it is not."""
+        try:
+            return (self.root / name / "result.json").stat().st_mtime_ns
+        except OSError as error:
+            raise StoreError(f"scrub {name} cannot be read: {error.strerror}") from None
+
     def listing(self) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
         """Every result that can be read, and the ids of those that cannot."""
         records, damaged = [], []

@@ -12,14 +12,15 @@ from typing import Any
 from engines import registry
 from engines.dataset import Dataset
 from engines.demo import Scrubbing
-from engines.errors import InvalidHypothesis, InvalidSetting, UnknownName
+from engines.errors import InvalidSetting, UnknownName
 from engines.graph import Graph
 from engines.hypothesis import Hypothesis
 from engines.hypothesis_text import read
 from engines.join import join
 from engines.rewrite import apply
 from tracr_bridge.rungs import COMPILED, RUNGS
-from workbench import catalog, disk
+from workbench import catalog
+from workbench.scrub_jobs import words
 
 OPTIONS: Mapping[str, int | str] = {"length": 4, "limit": 1000, "seed": 0, "behaviour": "loss"}
 """What the ``[data]`` of a hypothesis about a compiled program may say, with examples."""
@@ -27,13 +28,7 @@ OPTIONS: Mapping[str, int | str] = {"length": 4, "limit": 1000, "seed": 0, "beha
 
 def load(file: Path) -> Hypothesis:
     """The hypothesis in a file; raises ``InvalidHypothesis``."""
-    try:
-        text = disk.read(file).decode()
-    except UnicodeDecodeError as error:
-        raise InvalidHypothesis(f"{file} is no UTF-8 text ({error}); write a hypothesis as TOML") from None
-    except OSError as error:
-        raise InvalidHypothesis(f"cannot read {file}: {error.strerror}; name a file with a hypothesis") from None
-    return read(text, str(file))
+    return read(words(file), str(file))
 
 
 def names() -> tuple[str, ...]:

@@ -156,7 +156,7 @@ def test_a_record_is_complete(capsys: pytest.CaptureFixture[str], scrubs: Scrubs
     assert set(found) == {
         "format", "id", "subject", "behaviour", "plan", "exact", "samples", "seed", "total", "slices", "distances",
         "ablations", "constant", "entropy", "nodes", "inconsistencies", "warnings", "evaluations", "hashes",
-        "histogram", "hypothesis", "versions", "source", "values", "checksum",
+        "histogram", "hypothesis", "versions", "source", "values", "checksum", "examples",
     }  # fmt: skip
     assert found["total"]["recovered"]["exact"] == "30/11"
     assert {name: found["total"][name]["exact"] for name in ("original", "randomised", "constant", "scrubbed")} == {
@@ -167,6 +167,10 @@ def test_a_record_is_complete(capsys: pytest.CaptureFixture[str], scrubs: Scrubs
     }
     assert [one["losses"]["scrubbed"]["exact"] for one in found["slices"]] == ["1/4", "5"]
     assert set(found["total"]["scrubbed"]) == {"value", "exact", "error", "low", "high"}
+    changed = [(one["row"], one["change"]) for one in found["slices"][1]["examples"]["most"]]
+    assert changed == [(1, 5.0), (3, 5.0), (5, 5.0), (7, 5.0)]
+    assert found["examples"]["n"] == 8
+    assert found["examples"]["most"][4] == {"row": 0, "shown": "guess=0 bit=0 setting=EASY", "change": -1.0}
     assert found["entropy"] == {"bits": 5.0, "copies": 2, "datum": 3.0, "withheld": 1.0}
     assert set(found["nodes"][0]) >= {"node", "classes", "mean_size", "singletons", "itself"}
     assert set(found["ablations"]) == {"zero", "mean", "resample"}

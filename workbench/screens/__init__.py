@@ -75,6 +75,13 @@ ROUTES: tuple[Route, ...] = (
         "rasp.reverse/compiled/opposite#b6671f92cb99",
         "workbench.views.run:view",
     ),
+    Route(re.compile("scrubs"), "workbench.screens.scrubs:ScrubList", "scrubs", "workbench.views.scrubs:view"),
+    Route(
+        re.compile(r"scrub:[0-9a-f]+"),
+        "workbench.screens.scrub:ScrubPlace",
+        "scrub:5c4d71431d3f",
+        "workbench.views.scrub:view",
+    ),
     Route(re.compile("command"), "workbench.screens.command:Command", "command"),
     Route(re.compile("help"), "workbench.screens.help:Help", "help"),
 )

@@ -1,0 +1,417 @@
+"""One scrub: what its job says while it is at work, then what is left of the behaviour beside what it is held to."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from textual import events
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+
+from engines.errors import StoreError, WorkbenchError
+from workbench import scrub_jobs, scrub_list, scrub_text
+from workbench.keys import Key
+from workbench.place import Place, bench, display
+from workbench.screens import control, scrub_panes
+from workbench.screens.run import log
+from workbench.screens.scores import bar
+from workbench.screens.scrub_control import begin, price
+from workbench.scrub_list import Found
+from workbench.scrub_outcome import Outcome, Part
+from workbench.views.scrub import command
+from workbench.watch import Watch
+from workbench.widgets.chart import Chart
+from workbench.widgets.histogram import Histogram
+from workbench.widgets.lines import Lines
+from workbench.widgets.rows import Rows
+
+LOOK = 0.25
+"""Seconds between two looks at the files of a job that is at work."""
+WIDE = 100
+"""Columns from which a second pane stands beside the result."""
+RESULT, *OTHERS = PANES = ("result", "examples", "draws", "changes", "everything")
+FOCUS = {"result": "slices", "examples": "data", "draws": "nodes", "changes": "histogram", "everything": "text"}
+"""The widget of each pane that has the keys."""
+
+
+class ScrubPlace(Place):
+    """A scrub or a scrub job, address ``scrub:ID``."""
+
+    ABOUT = (
+        "One scrub. Recovered is the share of the way from the randomised behaviour (0) to the original one (1) that "
+        "is left, not clipped; a slice has ! where it is surely more than 0.05 from the total, or worse than the best "
+        "constant answer."
+    )
+    KEYS = (
+        Key("enter", "open", "List the data of the slice whose behaviour changed most.", "enter data", 5),
+        Key("w", "pane", "Next pane: result, data, draws, changes, all as text.", "w pane", 6),
+        Key("v", "form", "The axis in shares of the way, or in the behaviour's own unit.", "v unit", 3),
+        Key("h", "hypothesis", "Open the hypothesis that it came from.", "h hypothesis", 4),
+        Key("l", "log", "All that the job said, or the result again.", "l log", 3),
+        Key("x", "stop", "Ask the job to stop at its next event; a scrub has no pieces that are kept.", "x stop", 3),
+        Key("X", "kill", "End its process at once; the key must be pressed twice."),
+        Key("R", "again", "Begin an unfinished job anew; a finished scrub when pressed twice.", "R again", 3),
+        Key("A", "adversary", "Search for what the hypothesis left out, in a job; pressed twice.", "A adversary", 2),
+        *Rows.KEYS[:6],
+    )
+    DEFAULT_CSS = """
+    ScrubPlace #result { width: 3fr; }
+    ScrubPlace #examples, ScrubPlace #draws, ScrubPlace #changes, ScrubPlace #everything { width: 2fr; }
+    ScrubPlace #head { height: 4; }
+    ScrubPlace #axis { height: 7; }
+    ScrubPlace #nodes { height: 2fr; }
+    ScrubPlace #said { height: 1; }
+    """
+
+    def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
+        super().__init__(address, view)
+        self.found = Found(None, None)
+        self.followed: Watch | None = None
+        self.outcome: Outcome | None = None
+        self.wrong = ""
+        pane = self.given.get("pane")
+        self.pane = pane if pane in PANES else RESULT
+        self.aside = self.pane if self.pane != RESULT else "draws"
+        self.is_raw = self.given.get("raw") is True
+        self.is_log = self.given.get("log") is True
+        self.meant = ""
+        """The key that was pressed once of those that must be pressed twice."""
+
+    def body(self) -> Iterable[Widget]:
+        """What a job says, and the panes of a result."""
+        look = display(self)
+        yield Lines(look, id="story")
+        yield Horizontal(
+            Vertical(
+                Lines(look, id="head"),
+                Chart(scrub_panes.NOTHING, look, id="axis"),
+                Rows(scrub_panes.SLICES, look, id="slices"),
+                id="result",
+            ),
+            Vertical(Lines(look, id="said"), Rows(scrub_panes.EXAMPLES, look, id="data"), id="examples"),
+            Vertical(Rows(scrub_panes.DRAWS, look, id="nodes"), Lines(look, id="bits"), id="draws"),
+            Vertical(Chart(Histogram((), ()), look, id="histogram"), Lines(look, id="distances"), id="changes"),
+            Vertical(Lines(look, id="text"), id="everything"),
+            id="panes",
+        )
+
+    def on_mount(self) -> None:
+        """Find the scrub or its job, and follow it."""
+        for name in ("head", "said", "bits", "distances"):
+            self.lines(name).can_focus = False
+        self.query_one("#axis").can_focus = False
+        try:
+            self.found = scrub_list.find(bench(self).store, self.address.removeprefix("scrub:"))
+            self.followed = None if self.found.job is None else Watch(self.found.job.run)
+        except (StoreError, OSError) as error:
+            self.refuse(str(error))
+            return
+        self.look(always=True)
+        self.set_interval(LOOK, self.look)
+
+    def lines(self, name: str) -> Lines:
+        """A widget of lines."""
+        return self.query_one(f"#{name}", Lines)
+
+    def rows(self, name: str) -> Rows:
+        """A list."""
+        return self.query_one(f"#{name}", Rows)
+
+    def view(self) -> dict[str, Any]:
+        """The pane, the slice under the cursor, the unit of the axis, and whether the log is shown."""
+        part = self.part
+        if part is None:
+            return {**self.given, "log": self.is_log}
+        return {"pane": self.pane, "slice": part.name, "raw": self.is_raw, "log": self.is_log}
+
+    def command(self) -> str:
+        """The command that made the result, with the file of the hypothesis."""
+        try:
+            spec, file = self.found.spec(bench(self).store), self.file()
+        except WorkbenchError:
+            return super().command()
+        return command(spec, str(file))
+
+    def file(self) -> Path:
+        """A file that says the hypothesis: the named one, else the one beside the result; raises ``StoreError``."""
+        store = bench(self).store
+        name = scrub_list.written(store, self.found.spec(store))
+        if name is not None:
+            return store.root.parent / scrub_list.HYPOTHESES / f"{name}.toml"
+        if self.outcome is not None:
+            return store.scrubs / str(self.outcome.record["id"]) / "hypothesis.toml"
+        return Path(f"{self.found.name or 'hypothesis'}.toml")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """A second pane beside the result where there is room."""
+        super().on_resize(event)
+        self.show_panes()
+
+    # What is read
+
+    def refuse(self, sentence: str) -> None:
+        """Say why there is nothing to show."""
+        self.wrong, self.outcome = sentence, None
+        self.lines("story").load([f" {sentence}"])
+        self.complain(sentence)
+        self.show_panes()
+
+    def look(self, always: bool = False) -> None:
+        """Read what is new of the job; its result once that is there."""
+        if not (always or self.is_current) or (self.wrong and not always):
+            return
+        watch = self.followed
+        changed = watch is not None and (watch.state != "done" or always) and watch.look()
+        if self.outcome is None and (always or changed):
+            try:
+                self.outcome = self.found.outcome(bench(self).store)
+                if self.outcome is not None:
+                    self.fill(self.outcome)
+                elif watch is not None:
+                    self.lines("story").load(scrub_panes.drawn(self.story(watch), display(self)))
+            except (StoreError, OSError) as error:
+                self.refuse(str(error))
+                return
+            self.show_panes()
+        if always or changed or (watch is not None and watch.is_active):
+            self.tell()
+
+    def story(self, watch: Watch) -> list[str]:
+        """A job without a scrub: how it stands and what it said, or what its adversary found; raises ``StoreError``."""
+        assert self.found.job is not None
+        if watch.trouble:
+            return [watch.trouble]
+        torn = [f"{watch.torn} torn lines of events.jsonl are left out"] * bool(watch.torn)
+        searched = self.found.job.result().get("adversary") if watch.state == "done" else None
+        if isinstance(searched, Mapping) and not self.is_log:
+            return [*scrub_text.adversary(searched, len(searched["ranked"])).splitlines(), *torn]
+        return [*standing(self.found.job, watch), "", *watch.lines, *torn, *log(watch.run)]
+
+    def fill(self, outcome: Outcome) -> None:
+        """Show a result in all panes."""
+        look, rows = display(self), self.rows("slices")
+        self.lines("head").load(scrub_panes.drawn(scrub_panes.head(outcome, self.found.name), look))
+        rows.load([scrub_panes.slice_row(part) for part in outcome.parts])
+        names = [part.name for part in outcome.parts]
+        if (kept := self.given.get("slice")) in names:
+            rows.cursor = names.index(kept)
+        self.rows("nodes").load(scrub_panes.draw_rows(outcome))
+        self.lines("bits").load(scrub_panes.drawn(scrub_panes.below_draws(outcome), look))
+        self.query_one("#histogram", Chart).show(scrub_panes.histogram(outcome))
+        self.lines("distances").load(scrub_panes.drawn(scrub_panes.below_changes(outcome), look))
+        self.fill_axis(outcome)
+        self.fill_text(outcome)
+        self.fill_examples(outcome)
+
+    def fill_axis(self, outcome: Outcome) -> None:
+        """Show the axis in its unit."""
+        chart, figure = self.query_one("#axis", Chart), scrub_panes.axis(outcome, self.is_raw)
+        chart.styles.height = len(figure.dots) + 2 + bool(figure.references)
+        chart.show(figure)
+
+    def fill_text(self, outcome: Outcome) -> None:
+        """Show everything as text, or the log of the job."""
+        told = (
+            [*self.followed.lines, *log(self.followed.run)] if self.followed else ["no job kept this: there is no log"]
+        )
+        lines = told if self.is_log else scrub_panes.everything(outcome)
+        self.lines("text").load(scrub_panes.drawn(lines, display(self)))
+
+    def fill_examples(self, outcome: Outcome) -> None:
+        """Show the data of the slice under the cursor."""
+        part = self.part or outcome.total
+        self.lines("said").load([f" {scrub_panes.examples_said(part, outcome)}"])
+        self.rows("data").load(scrub_panes.example_rows(part))
+
+    # What is shown
+
+    @property
+    def part(self) -> Part | None:
+        """All data or the slice under the cursor."""
+        index = self.rows("slices").index
+        return None if index is None or self.outcome is None else self.outcome.parts[index]
+
+    def show_panes(self) -> None:
+        """Show the result and one other pane, or the one there is room for; or what the job says."""
+        is_done, is_wide = self.outcome is not None, self.app.size.width >= WIDE
+        self.query_one("#story").display = not is_done
+        self.query_one("#panes").display = is_done
+        shown = {RESULT, self.aside} if is_wide else {self.pane}
+        for name in PANES:
+            self.query_one(f"#{name}").display = name in shown
+        self.query_one(f"#{FOCUS[self.pane]}" if is_done else "#story").focus()
+
+    def tell(self) -> None:
+        """Tell about what is under the cursor of the pane, or how the job stands."""
+        self.meant = ""
+        outcome, part = self.outcome, self.part
+        if outcome is None or part is None:
+            if not self.wrong and self.followed is not None:
+                say = self.inspect if self.followed.is_active or self.followed.state == "done" else self.complain
+                say(self.followed.trouble or state(self.followed))
+            return
+        node = self.rows("nodes").index
+        if self.pane == "draws" and node is not None:
+            self.inspect(*scrub_panes.draw_lines(outcome.record["nodes"][node]))
+        elif self.pane == "changes":
+            chart = self.query_one("#histogram", Chart)
+            self.inspect("   ".join(chart.figure.inspect(chart.row, chart.column)))
+        elif self.pane == "examples" and (at := self.rows("data").index) is not None and part.examples:
+            one = part.examples["most"][at]
+            self.inspect(f"row {one['row']}  change {scrub_text.number(one['change'])}  {one['shown']}")
+        else:
+            self.inspect(*scrub_panes.part_lines(part, outcome))
+
+    def on_rows_moved(self, event: Rows.Moved) -> None:
+        """Follow the cursor."""
+        if event.control.id == "slices" and self.outcome:
+            self.fill_examples(self.outcome)
+        self.tell()
+
+    def on_chart_moved(self) -> None:
+        """Follow the cursor."""
+        self.tell()
+
+    def on_rows_opened(self, event: Rows.Opened) -> None:
+        """List the data of the slice."""
+        if event.control.id == "slices":
+            self.turn_to("examples")
+
+    # Keys
+
+    def turn_to(self, pane: str) -> None:
+        """Go to a pane."""
+        self.pane = pane
+        self.aside = pane if pane != RESULT else self.aside
+        self.show_panes()
+        self.tell()
+
+    def action_open(self) -> None:
+        """List the data of the slice."""
+        if self.outcome:
+            self.turn_to("examples")
+
+    def action_pane(self) -> None:
+        """Go to the next pane."""
+        if self.outcome:
+            self.turn_to(PANES[(PANES.index(self.pane) + 1) % len(PANES)])
+
+    def action_form(self) -> None:
+        """Turn the axis to the other unit."""
+        if self.outcome:
+            self.is_raw = not self.is_raw
+            self.fill_axis(self.outcome)
+
+    def action_log(self) -> None:
+        """Show all that the job said, or the result."""
+        self.is_log = not self.is_log
+        if self.outcome:
+            self.fill_text(self.outcome)
+            self.turn_to("everything" if self.is_log else RESULT)
+        elif self.followed and not self.wrong:
+            self.look(always=True)
+
+    def action_hypothesis(self) -> None:
+        """Open the hypothesis, if a file says it."""
+        store = bench(self).store
+        try:
+            name = scrub_list.written(store, self.found.spec(store))
+        except WorkbenchError as error:
+            self.complain(str(error))
+            return
+        if name is None:
+            folder = store.root.parent / scrub_list.HYPOTHESES
+            self.complain(f"no file in {folder} says this hypothesis; w shows its text with the result")
+        else:
+            self.leave_for(f"hypothesis:{name}")
+
+    def action_stop(self) -> None:
+        """Ask the job to stop."""
+        if self.followed is None:
+            self.inspect("this scrub is finished; there is nothing to stop")
+        else:
+            control.stop(self, self.followed.run)
+
+    def action_kill(self) -> None:
+        """End the job's process, when asked twice."""
+        if self.followed is None or not self.followed.is_active:
+            self.inspect("nobody works on it; there is nothing to kill")
+        elif self.confirmed(
+            "X", f"X again kills process {self.followed.status.get('pid')} at once; x stops it cleanly"
+        ):
+            control.kill(self, self.followed.run)
+
+    def action_again(self) -> None:
+        """Begin an unfinished job anew, or a finished scrub when asked twice."""
+        found, store = self.found, bench(self).store
+        if found.job is None and found.scrub is None:
+            return
+        if found.job is not None and self.followed is not None and self.followed.state != "done":
+            job = found.job
+            begin(self, lambda: scrub_jobs.restart(job))
+        elif self.confirmed("R", f"R again computes it afresh in a job of its own; {price(found)}"):
+            self.launch(lambda spec: scrub_jobs.start(store, spec.text, spec.plan, **named(spec), again=True))
+
+    def action_adversary(self) -> None:
+        """Search for what the hypothesis left out, when asked twice."""
+        if self.outcome is None:
+            self.inspect("there is something to search for when the scrub is done")
+        elif self.confirmed(
+            "A", f"A again joins each feature to each node; each join scrubs once; {price(self.found)}"
+        ):
+            store = bench(self).store
+            self.launch(
+                lambda spec: scrub_jobs.start(
+                    store, spec.text, {**spec.plan, "ablations": False}, name=spec.name, search={}
+                )
+            )
+
+    def launch(self, work: Any) -> None:
+        """Start what ``work`` does with the spec, and go there."""
+        try:
+            spec = self.found.spec(bench(self).store)
+        except WorkbenchError as error:
+            self.complain(str(error))
+            return
+        begin(self, lambda: work(spec))
+
+    def confirmed(self, key: str, sentence: str) -> bool:
+        """Whether a key is pressed the second time; the first time ``sentence`` says what it will do."""
+        if self.meant == key:
+            self.meant = ""
+            return True
+        self.complain(sentence)
+        self.meant = key
+        return False
+
+
+def named(spec: scrub_jobs.JobSpec) -> dict[str, Any]:
+    """Name and search of a spec."""
+    return {"name": spec.name, "search": spec.search}
+
+
+def state(watch: Watch) -> str:
+    """How a job stands, in one line."""
+    parts = [watch.state]
+    if watch.is_active:
+        progress = watch.progress
+        parts += [f"{progress.stage} {bar(progress.share, 5)}".strip()] if progress else []
+        beat = "none" if watch.beat is None else f"{watch.beat:.0f} s ago"
+        parts.append(f"heartbeat {beat}   process {watch.status.get('pid')} on {watch.status.get('host')}")
+    elif watch.state == "stale":
+        parts.append("its process is gone; a scrub has no pieces, R begins it anew")
+    elif watch.state in ("stopped", "failed"):
+        parts.append(f"{watch.status.get('error') or 'on request'}; a scrub has no pieces, R begins it anew")
+    return "   ".join([*parts, f"{watch.count} events"])
+
+
+def standing(job: scrub_jobs.Job, watch: Watch) -> list[str]:
+    """A job that kept no scrub, in a few lines; raises ``CorruptRun``."""
+    spec = job.spec
+    lines = [f"{spec.kind} {job.id}  {spec.name}", f"subject  {spec.hypothesis.subject}", f"state  {watch.state}"]
+    if progress := watch.progress:
+        total = "" if progress.total is None else f" of {progress.total:,}"
+        lines.append(f"stage  {progress.stage}: {progress.done:,}{total}  {bar(progress.share)}")
+    if error := watch.status.get("error"):
+        lines.append(f"error  {error}")
+    return lines
