@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import PreTrainedConfig
@@ -82,6 +82,8 @@ class BridgeModel:
     what stands in for a skipped block must do the same."""
     why_whole: str = field(init=False, repr=False, default="not looked at")
     """Why no columns may be left out of a run that is given their keys and values; empty where they may."""
+    narrow: bool = field(init=False, repr=False, default=False)
+    """Whether the asked columns of the unembedding can be computed without the rest of the vocabulary."""
 
     def __post_init__(self) -> None:
         self.bridge.requires_grad_(False).eval()
@@ -95,6 +97,7 @@ class BridgeModel:
         object.__setattr__(self, "pads", pads)
         object.__setattr__(self, "returned", len(returned[0]) if isinstance(returned[0], tuple) else 0)
         object.__setattr__(self, "why_whole", _why_whole(self))
+        object.__setattr__(self, "narrow", _narrow(self))
 
     def digest(self) -> str:
         """A hash of the bridge's weights; it reads all of them."""
@@ -106,7 +109,8 @@ class BridgeModel:
         own = self.bridge.cfg
         heads = own.n_key_value_heads or own.n_heads
         sizes = (own.n_layers, own.n_heads, heads, own.d_model, own.d_head, own.d_mlp or 4 * own.d_model)
-        return Shape(*sizes, resumes=not self.why_whole, why_whole=self.why_whole)
+        vocabulary = own.d_vocab_out if own.d_vocab_out > 0 else own.d_vocab
+        return Shape(*sizes, resumes=not self.why_whole, why_whole=self.why_whole, vocabulary=vocabulary)
 
     def forward(
         self,
@@ -117,7 +121,11 @@ class BridgeModel:
         start: Start | None = None,
         ask: Ask | None = None,
     ) -> Forward:
-        """See ``Model.forward``. Layers below the start do not run; logits exist at the asked positions only."""
+        """See ``Model.forward``. Layers below the start do not run; logits exist where they are asked only, and are of
+        float32 at least: in half precision the best two of a vocabulary are often equal.
+
+        Runs on the bridge's device, wherever the inputs are; outputs are where the asked columns are.
+        """
         wanted, past = split_past(self, reads, start)
         call = Call(wanted, edits, past=past)
         check_ports(self, (*wanted, *edits), start)
@@ -132,9 +140,28 @@ class BridgeModel:
             if not (call.ports or past):
                 return Forward(None, {}, 0)
             last = max(-1 if port.layer is None else port.layer for port in (*call.ports, *past)) + 1
-        outputs = _run(self, batch, call, start=start, ask=ask, last=last)
+        given = _on(_device(self), batch, start, ask)
+        outputs = _run(self, given[0], call, start=given[1], ask=given[2], last=last)
         call.check()
+        if outputs is not None and ask is not None:
+            outputs = outputs.to(ask.columns.device)
         return Forward(outputs, call.kept, max(last - first, 0))
+
+
+def _device(model: BridgeModel) -> torch.device:
+    return next(model.bridge.parameters()).device
+
+
+def _on(
+    device: torch.device, batch: Batch, start: Start | None, ask: Ask | None
+) -> tuple[Batch, Start | None, Ask | None]:
+    """What a run is given, on the bridge's device."""
+    if start is not None:
+        past = {layer: tensor.to(device) for layer, tensor in start.past.items()}
+        start = Start(start.layer, start.residual.to(device), past)
+    if ask is not None:
+        ask = Ask(ask.positions.to(device), ask.columns.to(device))
+    return Batch(batch.tokens.to(device), batch.mask.to(device)), start, ask
 
 
 def _run(
@@ -148,6 +175,7 @@ def _run(
     if longest > bridge.cfg.n_ctx:
         raise InvalidModel(f"an input has {longest} tokens; {model.name} takes {bridge.cfg.n_ctx}")
     position = (mask.long().cumsum(1) - 1).clamp(min=0)
+    some = ask is not None and model.narrow and 4 * len(ask.columns) <= bridge.cfg.d_vocab
     with contextlib.ExitStack() as stack:
         if start is not None:
             _skip(stack, model, start)
@@ -157,8 +185,11 @@ def _run(
         if ask is None:
             _attach(stack, bridge.unembed.hook_in if last == len(bridge.blocks) else bridge.blocks[last].hook_in, _stop)
         else:
-            rows = torch.arange(batch.rows, device=ask.positions.device)[:, None]
-            _attach(stack, bridge.unembed.hook_in, lambda residual: residual[rows, ask.positions - before])
+            where = torch.arange(batch.rows, device=ask.positions.device)[:, None], ask.positions - before
+            if some:
+                stack.enter_context(_standing_in(bridge.unembed, _unembed_some(model, where, ask.columns)))
+            else:
+                _attach(stack, bridge.unembed.hook_in, lambda residual: residual[where])
         logits = None
         with contextlib.suppress(_Done):
             logits = bridge(
@@ -169,7 +200,28 @@ def _run(
                 past_key_values=Cache(layers=[*layers]) if layers else None,
             )
     call.kept.update({port: _past_of(layers[port.layer or 0], port) for port in call.past})
-    return None if logits is None or ask is None else logits[..., ask.columns]
+    if logits is None or ask is None:
+        return None
+    return (logits if some else logits[..., ask.columns]).to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _unembed_some(
+    model: BridgeModel, where: tuple[Tensor, Tensor], columns: Int[Tensor, " codes"]
+) -> Callable[..., Tensor]:
+    """What stands in for the unembedding: the asked columns at the asked positions, in float32 at least.
+
+    The rest of a real vocabulary costs more than the layers above a deep site.
+    """
+    inner = model.bridge.unembed.original_component
+    assert isinstance(inner, nn.Linear)  # else the model is not narrow
+    precise = torch.promote_types(inner.weight.dtype, torch.float32)
+    weight = inner.weight[columns].to(precise)
+    bias = None if inner.bias is None else inner.bias[columns].to(precise)
+
+    def forward(residual: Tensor, *_rest: object, **_settings: object) -> Tensor:
+        return nn.functional.linear(residual[where].to(precise), weight, bias)
+
+    return forward
 
 
 def _cache_layers(start: Start | None, layers: int) -> list[DynamicLayer]:
@@ -317,23 +369,46 @@ def _elsewhere(first: int) -> Edit:
     return edit
 
 
+@torch.no_grad()
+def _narrow(model: BridgeModel) -> bool:
+    """Whether some columns of the unembedding, computed alone, are those of the whole vocabulary.
+
+    What comes after the unembedding (Gemma-2 caps its logits) must then treat each column by itself.
+    """
+    inner, vocabulary = model.bridge.unembed.original_component, model.bridge.cfg.d_vocab
+    if type(inner) is not nn.Linear or vocabulary < 8:
+        return False
+    columns = torch.tensor([vocabulary - 1, vocabulary // 3], device=_device(model))
+    found = [_look(model, Call((), {}), columns=columns)]
+    object.__setattr__(model, "narrow", True)
+    found.append(_look(model, Call((), {}), columns=columns))
+    return not bool(_differs(found[1], found[0]).any())
+
+
 def _ports(model: BridgeModel, component: str) -> list[Port]:
     layers = [None] if component == "embed" else range(model.shape.n_layers)
     return [Port(layer, component) for layer in layers]
 
 
-def _look(model: BridgeModel, call: Call, *, rows: int = 1, padding: int = 0) -> Tensor:
+def _look(
+    model: BridgeModel,
+    call: Call,
+    *,
+    rows: int = 1,
+    padding: int = 0,
+    columns: Int[Tensor, " codes"] | None = None,
+) -> Tensor:
     """Run copies of the probe, perhaps padded, through the whole bridge."""
     batch = _probe(model, padding, rows)
-    columns = torch.arange(batch.tokens.shape[1], device=batch.tokens.device).expand(rows, -1)
-    ask = Ask(columns[:, padding:], columns.new_zeros(1))
+    positions = torch.arange(batch.tokens.shape[1], device=batch.tokens.device).expand(rows, -1)
+    ask = Ask(positions[:, padding:], positions.new_zeros(1) if columns is None else columns)
     outputs = _run(model, batch, call, start=None, ask=ask, last=model.shape.n_layers)
     assert outputs is not None
     return outputs
 
 
 def _probe(model: BridgeModel, padding: int, rows: int = 1) -> Batch:
-    sizes, device = model.bridge.cfg, next(model.bridge.parameters()).device
+    sizes, device = model.bridge.cfg, _device(model)
     probe = PROBE[: max(1, sizes.n_ctx - 1)]
     tokens = torch.tensor((0,) * padding + probe, device=device).clamp(max=sizes.d_vocab - 1).expand(rows, -1)
     return Batch(tokens, (torch.arange(padding + len(probe), device=device) >= padding).expand(rows, -1))
@@ -383,6 +458,8 @@ def _heard(model: BridgeModel, names: list[str], clean: Mapping[Port, Tensor], o
 
 
 def _differs(tensor: Tensor, clean: Tensor) -> Bool[Tensor, " rows"]:
-    # a batch of another size takes other kernels, so this is wider than rounding, and far narrower than a wrong value
-    wide = torch.finfo(clean.dtype).eps ** 0.4 * clean.abs().max()
+    # a batch of another size takes other kernels, so this is wider than rounding, and far narrower than a wrong value;
+    # each position by itself, since the first one's residual stream may be a thousand times as large as the others'
+    largest = clean.abs().amax(-1, keepdim=True) if clean.shape[-1] > 2 else clean.abs().max()
+    wide = torch.finfo(clean.dtype).eps ** 0.4 * largest
     return ~((tensor - clean).abs() <= wide).flatten(1).all(1)

@@ -7,9 +7,11 @@
     │   └── UnsupportedSite  a site that this model's adapter cannot read or edit
     ├── InvalidModel         a causal model, network or task whose parts do not fit
     │   └── Untrained        a network that has not learned its task
+    ├── MissingModel         a language model whose files are not here; says where they may come from
     ├── Undefined            a causal model has no value for this intervention
     ├── InvalidProgram       a RASP program that cannot be compiled; says which expression and why
     │   └── UnverifiedProgram  compiled, but not equal to what it should compute: never ground truth
+    ├── InvalidRows          data that are not of the task's schema; names row and column
     ├── InsufficientData     too few pairs that can tell anything
     ├── InvalidTransport     a transport problem that has no meaningful solution
     ├── InvalidHypothesis    a hypothesis of causal scrubbing that its graph or data do not admit
@@ -65,6 +67,10 @@ class Untrained(InvalidModel):
     """A network that has not learned its task, or weights that are not those of the network."""
 
 
+class MissingModel(WorkbenchError):
+    """A language model whose files are not on this machine, or may not be fetched."""
+
+
 class Undefined(WorkbenchError):
     """The causal model defines no value under this intervention (for RASP: outside the compiled semantics).
 
@@ -82,6 +88,10 @@ class InvalidProgram(WorkbenchError):
 
 class UnverifiedProgram(InvalidProgram):
     """A compiled program that failed a check, or was never checked, and is therefore no ground truth."""
+
+
+class InvalidRows(WorkbenchError):
+    """Rows of a data set that are not of the task's schema, or contradict themselves."""
 
 
 class InsufficientData(WorkbenchError):

@@ -31,7 +31,7 @@ class Shape:
 
     ``n_kv_heads`` counts the heads of k and v and of their inputs, ``d_state`` is the width of a recurrent state.
     ``resumes`` says that no column depends on later ones, and that a run may leave out the first ones (``Start.past``);
-    ``why_whole`` says why it does not, as far as the network knows.
+    ``why_whole`` says why it does not, as far as the network knows. ``vocabulary`` counts the output columns.
     """
 
     n_layers: int
@@ -43,6 +43,7 @@ class Shape:
     d_state: int = 0
     resumes: bool = False
     why_whole: str = ""
+    vocabulary: int = 0
 
     def heads(self, component: str) -> int:
         """How many heads the component has; keys and values may share fewer than queries have."""
@@ -292,7 +293,8 @@ class DecoderModel:
         """The decoder's sizes."""
         own = self.decoder.shape
         sizes = (own.n_layers, own.n_heads, own.n_heads, own.d_model, own.d_head, own.d_mlp)
-        return Shape(*sizes, resumes=own.causal, why_whole="" if own.causal else "its attention sees later columns")
+        why = "" if own.causal else "its attention sees later columns"
+        return Shape(*sizes, resumes=own.causal, why_whole=why, vocabulary=own.d_vocab_out)
 
     def forward(
         self,
