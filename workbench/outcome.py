@@ -11,6 +11,9 @@ from workbench.spec import Spec
 from workbench.store import Run, Store, Summary
 
 UNKNOWN = "not known: no such run yet"
+ROUNDING = 1e-9
+ANSWERED = ("no_op", "full_swap")
+"""Controls with one answer a pair: random sites are pooled over sites, and chance over other pairs' labels."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,34 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """Which informative test pairs were answered right, by patch ("handle", "no_op", "full_swap"), in pair order.
+
+    ``base`` numbers each pair's base, equal ones alike.
+    """
+
+    base: tuple[int, ...]
+    right: Mapping[str, tuple[bool, ...]]
+
+    @staticmethod
+    def of(record: Mapping[str, Any], shares: Mapping[str, Share | None]) -> "Answers":
+        """The answers as a result holds them; raises ``ValueError`` if they are not those behind the ``shares``."""
+        base = tuple(int(number) for number in record["base"])
+        right = {name: tuple(one == "1" for one in record[name]) for name in shares}
+        for name, share in shares.items():
+            if share is None or len(base) != share.n or set(record[name]) - {"0", "1"} or len(record[name]) != share.n:
+                raise ValueError(f"answers of {name} that are not those of its {share and share.n} pairs")
+            if abs(sum(right[name]) / share.n - share.value) > ROUNDING:
+                raise ValueError(f"answers of {name} that are not its share of {share.value}")
+        return Answers(base, right)
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """A result's numbers; ``pairs`` is the hash of its test pairs, so that equal ones were asked the same."""
+    """A result's numbers; ``pairs`` is the hash of its test pairs, so that equal ones were asked the same.
+
+    ``answers`` is None in results of versions that kept none.
+    """
 
     iia: Share | None
     controls: Mapping[str, Share | None]
@@ -51,6 +80,7 @@ class Outcome:
     layers: int
     passes: int
     pairs: str
+    answers: Answers | None
 
     @staticmethod
     def of(run: Run) -> "Outcome":
@@ -69,8 +99,10 @@ def _read(run: Run, stamp: int) -> Outcome:  # noqa: ARG001 - another stamp, ano
         fit, cost = result["fit"], result["fit"]["cost"]
         handles = fit["handles"]
         controls = {name: Share.of(one["iia"]) if one else None for name, one in fit["controls"].items()}
+        iia, test = Share.of(fit["iia"]), result["data"]["test"]
+        told, answered = fit.get("answers", {}).get("iia"), {name: controls.get(name) for name in ANSWERED}
         return Outcome(
-            iia=Share.of(fit["iia"]),
+            iia=iia,
             controls=controls,
             is_believed=fit["believed"] is True,
             site=str(handles[0]["site"]) if handles else "none",
@@ -78,7 +110,8 @@ def _read(run: Run, stamp: int) -> Outcome:  # noqa: ARG001 - another stamp, ano
             seconds=float(result["run"]["seconds"]),
             layers=int(cost["layer_evaluations"]),
             passes=int(cost["forward_passes"]),
-            pairs=str(result["data"]["test"]["pairs"]),
+            pairs=f"{test['pairs']} {test['labels']}",
+            answers=None if told is None else Answers.of(told, {"handle": iia, **answered}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptRun(
@@ -146,20 +179,3 @@ def length(seconds: float) -> str:
     if seconds < 6000:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} d"
-
-
-def difference(one: Run, other: Run) -> str:
-    """The difference between two runs' scores in words, and how far the two can be compared at all.
-
-    A result keeps its score and not what each pair said, so a paired interval cannot be had from it and none is given.
-    """
-    first, second = Outcome.of(one), Outcome.of(other)
-    names = f"{one.spec.method} {one.id[:4]} - {other.spec.method} {other.id[:4]}"
-    if one.spec.cell != other.spec.cell or one.spec.seed != other.spec.seed or first.pairs != second.pairs:
-        return f"no paired difference of {names}: they had other test pairs (a pair needs the same cell and seed)"
-    if first.iia is None or second.iia is None:
-        return f"no paired difference of {names}: a score is undefined"
-    if first.iia.n != second.iia.n:
-        return f"no paired difference of {names}: n is {first.iia.n} and {second.iia.n}"
-    found = first.iia.value - second.iia.value
-    return f"{names} = {found:+.3f} on the same {first.iia.n} test pairs; no interval: runs keep no answers by pair"

@@ -127,12 +127,73 @@ def test_a_difference_is_told_only_for_the_same_pairs(store: Store) -> None:
     (seeded.folder / "spec.json").write_bytes(disk.encode(Spec.parse(CELL, "plot", seed=9).record))
 
     async def script(hands: Hands) -> None:
-        assert "plot_das e768 - plot d87e = +0.000 on the same 64 test pairs; no interval" in hands.text
+        told = (
+            "plot_das e768 - plot d87e = +0.000 [-0.118, +0.118]: not distinguishable at n = 64 shared test pairs of 43"
+        )
+        assert told in hands.text
         assert f"no paired difference of plot_das e768 - plot {seeded.id[:4]}: they had other test pairs" in hands.text
         await hands.press("p")
         assert sorted(hands.app.place.view()["pins"]) == sorted([DAS, PLOT, seeded.id])
 
     act(store, CELL, script, pins=[PLOT, seeded.id], run=DAS)
+
+
+def answer(run: Path, **changed: str | None) -> None:
+    """Change what a result says that pairs were answered; None for a result of an older version."""
+    result = json.loads((run / "result.json").read_text())
+    if changed["handle"] is None:
+        del result["fit"]["answers"]
+    else:
+        result["fit"]["answers"]["iia"].update(changed)
+        result["fit"]["iia"]["value"] = changed["handle"].count("1") / 64
+    (run / "result.json").write_text(json.dumps(result))
+
+
+def test_differences_have_an_axis_of_their_own_with_the_controls(store: Store) -> None:
+    answer(store.root / PLOT, handle="1" * 24 + "0" * 40)
+
+    async def script(hands: Hands) -> None:
+        await hands.press("v")
+        assert "a no difference 0" in hands.text
+        lines = [line.split() for line in hands.text.splitlines()]
+        (one,) = (line for line in lines if line[:4] == ["▸", "-", "plot", "d87e"])
+        assert one[-5:] == [".625", "[.503", ".733]", "n", "64"]
+        (swap,) = (line for line in lines if line[:3] == ["-", "full", "swap"])
+        assert swap[-8:] == ["0", "[-.12", ".118]", "n", "64:", "not", "told", "apart"]
+        assert hands.app.place.view()["differences"] is True
+        assert hands.app.place.asked() == (CELL, {"of": DAS})
+        await hands.press("k")  # a run that is not done has none
+        assert "nothing to draw" in hands.text
+        assert hands.app.place.asked() == (CELL, {})
+        await hands.press("j", "v")
+        assert "random site (e768)" in hands.text
+
+    act(store, CELL, script, run=DAS)
+
+
+def test_an_older_result_has_a_difference_without_an_interval_and_says_why(store: Store) -> None:
+    answer(store.root / PLOT, handle=None)
+
+    async def script(hands: Hands) -> None:
+        told = "plot_das e768 - plot d87e = +0.000 on the same 64 test pairs; no interval: plot d87e kept no"
+        assert told in hands.text
+        await hands.press("v")
+        assert "n 64: no interval" in hands.text
+
+    act(store, CELL, script, pins=[PLOT], run=DAS)
+
+
+def test_a_small_screen_shows_the_axis_when_differences_are_asked_for(store: Store) -> None:
+    async def script(hands: Hands) -> None:
+        assert "no difference" not in hands.text
+        await hands.press("v")
+        assert "- plot d87e" in hands.text
+        assert "n 64: not told apart" in hands.text
+        await hands.press("v", "w")
+        assert not hands.app.place.view()["differences"]
+        assert "  run     method" in hands.text
+
+    act(store, CELL, script, "80x24", run=DAS)
 
 
 @pytest.mark.parametrize("harm", ["{", "{}", '{"format": 2, "fit": 3}'])

@@ -1,4 +1,4 @@
-"""One cell: its runs in a list, their scores on one axis with the controls, and differences where they are honest."""
+"""One cell: its runs in a list, their scores on one axis with the controls, and paired differences between them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,15 +9,16 @@ from textual.widget import Widget
 
 from engines.errors import StoreError, WorkbenchError
 from workbench import process, text
+from workbench.comparison import Comparison, compare, compared, newest
 from workbench.keys import Key
-from workbench.outcome import Outcome, Share, difference, length
+from workbench.outcome import Outcome, Share, length
 from workbench.place import Place, bench, display
 from workbench.screens import control
 from workbench.screens.scores import dot
 from workbench.spec import Cell
 from workbench.store import Listing, Run, Summary
 from workbench.widgets.chart import Chart
-from workbench.widgets.dots import Dots
+from workbench.widgets.dots import Dot, Dots
 from workbench.widgets.lines import Lines
 from workbench.widgets.rows import Column, Row, Rows
 
@@ -57,6 +58,14 @@ class CellPlace(Place):
             "p pin",
             3,
         ),
+        Key(
+            "v",
+            "turn",
+            "Put differences on the axis, of the run to the pinned (or to each method's newest) and to its controls, "
+            "pair by pair; and the scores again.",
+            "v diff",
+            4,
+        ),
         Key("x", "stop", "Ask the run to stop at its next event; what is finished is kept.", "x stop", 3),
         Key("w", "pane", "Show the other pane, where there is no room for both.", "w pane", 4),
         *(key for key in Rows.KEYS if key.keys != "enter"),
@@ -71,6 +80,7 @@ class CellPlace(Place):
         pins = self.given.get("pins")
         self.pins: set[str] = {str(name) for name in pins} if isinstance(pins, list) else set()
         self.wanted = self.given.get("run")
+        self.is_turned = self.given.get("differences") is True
         self.trouble: dict[str, str] = {}
         """Why a run's result cannot be read, by its id."""
         self.wrong = ""
@@ -109,7 +119,13 @@ class CellPlace(Place):
 
     def view(self) -> dict[str, Any]:
         """The run under the cursor, and the pinned."""
-        return {"run": self.run.id if self.run else self.wanted, "pins": sorted(self.pins)}
+        run = self.run.id if self.run else self.wanted
+        return {"run": run, "pins": sorted(self.pins), "differences": self.is_turned}
+
+    def asked(self) -> tuple[str, dict[str, str]]:
+        """The cell, and the run whose differences are seen."""
+        run = self.run
+        return self.address, {"of": run.id} if self.is_turned and run and run.state == "done" else {}
 
     def cursor_address(self) -> str:
         """The run under the cursor."""
@@ -162,12 +178,24 @@ class CellPlace(Place):
             self.complain(self.trouble[run.id])
         else:
             self.inspect(sentence(run, outcome))
-        self.show_scores()
         others = [other for other in self.runs if other.id in self.pins and other.id != run.id]
+        figure = self.differences(run, others) if self.is_turned else self.scores()
+        chart = self.query_one(Chart)
+        if chart.figure != figure:
+            chart.show(figure)
         self.query_one(Lines).load([f" {self.compared(run, other)}" for other in others] or [PINS])
 
-    def show_scores(self) -> None:
-        """Put the controls of the run under the cursor and the scores on one axis: of the pinned, or of all."""
+    def differences(self, run: Summary, others: list[Summary]) -> Dots:
+        """The run's differences to others, or without any to the newest of each method, and to its controls."""
+        if run.state != "done":
+            return Dots(())
+        done = [one for one in self.runs if one.state == "done"]
+        chosen = [one for one in others if one.state == "done"] or newest(done, run)
+        found, _ = compared(run, chosen, bench(self).store)
+        return Dots([_dot(one) for one in found if one.value is not None], (("no difference", 0.0),))
+
+    def scores(self) -> Dots:
+        """The controls of the run under the cursor and the scores on one axis: of the pinned, or of all."""
         done = [run for run in self.runs if run.state == "done"]
         here = self.run
         pinned = [run for run in done if run.id in self.pins]
@@ -181,16 +209,14 @@ class CellPlace(Place):
             if found := self.outcome(run):
                 flag = "" if found.is_believed else " !"
                 dots.append(dot(f"{run.spec.method} {run.id[:4]} s{run.spec.seed}", found.iia, flag))
-        chart = self.query_one(Chart)
-        if chart.figure != (figure := Dots(dots)):
-            chart.show(figure)
+        return Dots(dots)
 
     def compared(self, run: Summary, other: Summary) -> str:
         """The difference of two runs, or why there is none."""
         if run.state != "done" or other.state != "done":
             return f"no difference of {run.id[:4]} and {other.id[:4]}: both must be done"
         try:
-            return difference(self.folder(run), self.folder(other))
+            return str(compare(self.folder(run), self.folder(other)))
         except (StoreError, OSError) as error:
             return str(error)
 
@@ -215,6 +241,15 @@ class CellPlace(Place):
     def action_pin(self) -> None:
         """Pin the run under the cursor."""
         self.query_one(Rows).action_mark()
+
+    def action_turn(self) -> None:
+        """Put differences on the axis, or the scores again; where the axis is not seen, show it first."""
+        if self.query_one("#scores").display:
+            self.is_turned = not self.is_turned
+        else:
+            self.is_turned = True
+            self.action_pane()
+        self.tell()
 
     def action_pane(self) -> None:
         """Show the other pane."""
@@ -256,6 +291,14 @@ def sentence(run: Summary, outcome: Outcome | None) -> str:
     against = "  ".join(f"{name.replace('_', ' ')} {_value(score)}" for name, score in outcome.controls.items())
     flag = "" if outcome.is_believed else "  ! not believed"
     return f"{run.spec.method}  IIA {outcome.iia or 'undefined'}{flag}   {against}"
+
+
+def _dot(one: Comparison) -> Dot:
+    """What the run under the cursor is above another, on the axis; a pin tells why there is no interval."""
+    if one.found is None:
+        return Dot(f"- {one.second}", one.value, note=f"n {one.n}: no interval")
+    note = f"n {one.n}" if one.found.is_told_apart else f"n {one.n}: not told apart"
+    return Dot(f"- {one.second}", one.value, one.found.low, one.found.high, note)
 
 
 def _value(score: Share | None) -> str:

@@ -1,7 +1,11 @@
-"""A cell: its card and its runs, with the scores of those that are done on one axis with their controls."""
+"""A cell: its card and its runs, with the scores of those that are done on one axis with their controls.
 
-from engines.errors import StoreError
+Another axis has what a run's score is above those of its controls and of other methods' runs on the same pairs.
+"""
+
+from engines.errors import StoreError, UnknownName
 from workbench import catalog, text
+from workbench.comparison import Comparison, compared, newest
 from workbench.outcome import Outcome, Share
 from workbench.spec import Cell
 from workbench.store import Run, Store, Summary
@@ -10,8 +14,12 @@ from workbench.view import Point, Points, Table, View
 COLUMNS = ("run", "state", "method", "seed", "IIA", "low", "high", "n", "believed", "site")
 
 
-def view(address: str, store: Store) -> View:
-    """The view of a cell; raises as ``Cell.parse`` does."""
+def view(address: str, store: Store, *, of: str = "") -> View:
+    """The view of a cell; raises as ``Cell.parse`` does.
+
+    ``of`` is the finished run, or the method with its newest, that is compared with its controls and with the newest
+    run of every other method with the same seed; empty for the newest of all. Raises ``UnknownName`` for no such run.
+    """
     cell = Cell.parse(address)
     card, listing = catalog.card(cell.task), store.runs()
     runs = [run for run in listing.runs if run.spec.cell == cell]
@@ -19,10 +27,24 @@ def view(address: str, store: Store) -> View:
     words = text.card(card, cell=str(cell))
     notes = [text.damaged(listing.damaged)] if listing.damaged else []
     scores, trouble = points(runs, store)
+    told, unread = _differences(of, runs, store)
+    trouble += [sentence for sentence in unread if sentence not in trouble]
+    lines = [f"{words}\n\n{text.runs(runs)}" if runs else f"{words}\nno runs yet: workbench run {cell} METHOD"]
+    lines += ["differences of test IIA, pair by pair\n" + "\n".join(f"  {one}" for one in told)] if told else []
+    title = f"{cell}: differences of test IIA on the same pairs"
     return View(
-        {"cell": str(cell), kind: text.record(card), "runs": [run.record for run in runs]},
-        f"{words}\n\n{text.runs(runs)}" if runs else f"{words}\nno runs yet: workbench run {cell} METHOD",
-        (Points(f"{cell}: test IIA", scores), Table("runs", COLUMNS, tuple(_row(run) for run in runs))),
+        {
+            "cell": str(cell),
+            kind: text.record(card),
+            "runs": [run.record for run in runs],
+            "differences": [one.record for one in told],
+        },
+        "\n\n".join(lines),
+        (
+            Points(f"{cell}: test IIA", scores),
+            Points(title, tuple(_difference(one) for one in told)),
+            Table("runs", COLUMNS, tuple(_row(run) for run in runs)),
+        ),
         (*notes, *trouble),
     )
 
@@ -52,6 +74,25 @@ def point(name: str, score: Share | None, note: str = "") -> Point:
         Point(name, None, note=note)
         if score is None
         else Point(name, score.value, score.low, score.high, score.n, note)
+    )
+
+
+def _differences(of: str, runs: list[Summary], store: Store) -> tuple[tuple[Comparison, ...], list[str]]:
+    """What the run ``of`` that name is above others, and sentences about what cannot be read."""
+    done = [run for run in runs if run.state == "done"]
+    asked = [run for run in done if of in ("", run.spec.method) or run.id.startswith(of)]
+    if of and not asked:
+        raise UnknownName("finished run or method", of, [name for run in done for name in (run.spec.method, run.id)])
+    if not asked:
+        return (), []
+    return compared(asked[0], newest(done, asked[0]), store)
+
+
+def _difference(one: Comparison) -> Point:
+    if one.found is None:
+        return Point(one.names, one.value, n=one.n, note=one.why)
+    return Point(
+        one.names, one.value, one.found.low, one.found.high, one.n, "" if one.found.is_told_apart else "not told apart"
     )
 
 
