@@ -7,36 +7,54 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
+from rich.console import RenderableType
 from textual.binding import Binding
+from textual.geometry import Offset
 from textual.screen import Screen
 from textual.timer import Timer
 
 from engines.errors import InvalidSetting, StoreError
-from workbench import exports, remembered, screens
+from workbench import exports, queueing, remembered, screens
 from workbench.display import Display
 from workbench.input import Terminal, Tty
-from workbench.keys import EVERYWHERE, bindings
-from workbench.output import Diffed
+from workbench.keys import EVERYWHERE, Keymap, bindings
+from workbench.listing import Index
 from workbench.place import Facts, Place, assignments
 from workbench.process import now
-from workbench.remembered import Visit
+from workbench.remembered import Memory, Visit
 from workbench.store import ACTIVE, Listing, Store
+from workbench.travel import Travelling, visit_of
+from workbench.widgets.paint import Canvas
 
-LOOK = 5.0
-"""Seconds between two looks at the folder of runs."""
+LOOK = 2.0
+"""Seconds between two looks at the folder of runs, at least."""
+SHARE = 0.004
+"""The share of a core that the looks may take: at 5,000 runs a look takes 0.03 s, and there are fewer."""
 PAUSE = 1.0
 """Seconds after a change until where the user is gets saved."""
 INTERRUPTED = 130
+NOTHING = Memory()
 
 
-class WorkbenchApp(Diffed[None]):
-    """The workbench on a terminal, which starts with the stack ``visits`` and keeps it in the file ``state``."""
+@dataclass(frozen=True)
+class Wishes:
+    """What the user wants besides what the terminal can: other keys, a folder of exports, Textual's own output."""
 
-    ENABLE_COMMAND_PALETTE = False
+    keymap: Keymap = field(default_factory=dict)
+    exports: Path | None = None
+    plain: bool = False
+
+
+NO_WISHES = Wishes()
+
+
+class WorkbenchApp(Travelling):
+    """The workbench on a terminal, which starts where ``memory`` tells and keeps that in the file ``state``."""
+
     BINDINGS: ClassVar[Any] = [
         *bindings(EVERYWHERE),
         Binding("ctrl+c", "interrupt", "Quit.", show=False, system=True),
@@ -48,10 +66,10 @@ class WorkbenchApp(Diffed[None]):
         display: Display,
         *,
         state: Path,
-        visits: Sequence[Visit] = (),
-        plain: bool = False,
+        memory: Memory = NOTHING,
+        wishes: Wishes = NO_WISHES,
     ) -> None:
-        super().__init__(plain=plain, colours=display.colours > 0)
+        super().__init__(memory, plain=wishes.plain, colours=display.colours > 0)
         self.store = store
         self.terminal_display = display
         self.driver_class = Terminal
@@ -60,11 +78,17 @@ class WorkbenchApp(Diffed[None]):
         self.listing: Listing | None = None
         self.notices: list[str] = []
         self._state = state
-        self._kept: tuple[Visit, ...] = ()
-        self._stamp: int | None = None
+        self._kept: Memory | None = None
+        self._index = Index(store.root)
+        self._next_look: Timer | None = None
+        self._looks = 0
         self._pause: Timer | None = None
-        self._places = self._opened(visits)
-        if not plain and self.plain_because:
+        self.keymap = wishes.keymap
+        self.exports = wishes.exports
+        if wishes.keymap:
+            self.set_keymap(wishes.keymap)
+        self._places = self._opened(memory.visits)
+        if not wishes.plain and self.plain_because:
             self.notices.append(f"output is Textual's own, which sends much more: {self.plain_because}")
 
     def _opened(self, visits: Sequence[Visit]) -> list[tuple[type[Place], Visit]]:
@@ -85,19 +109,14 @@ class WorkbenchApp(Diffed[None]):
         """Open the rest of the stack, and begin to look at the clock and at the runs."""
         for kind, visit in self._places[1:]:
             await self.push_screen(kind(visit.address, visit.view))
+        self._arrive()
         self._wait_a_minute()
-        self.set_interval(LOOK, self._look)
-        self._look()
+        self.look()
 
     @property
     def failure(self) -> BaseException | None:
         """The defect that ended the app, if one did."""
         return self._exception
-
-    @property
-    def place(self) -> Place:
-        """The place on top of the stack."""
-        return cast("Place", self.screen)
 
     def _tick(self) -> None:
         """Show the time; a clock with seconds would send bytes all day."""
@@ -107,33 +126,46 @@ class WorkbenchApp(Diffed[None]):
     def _wait_a_minute(self) -> None:
         self.set_timer(60 - now() % 60 + 0.01, self._tick)
 
-    def _look(self) -> None:
-        self.run_worker(self._list, thread=True, exclusive=True, group="runs")
+    def look(self) -> None:
+        """Look at the runs now, and again after a while. A look that is under way is followed by another."""
+        if self._next_look is not None:
+            self._next_look.stop()
+            self._next_look = None
+        self._looks += 1
+        if self._looks == 1:
+            self.run_worker(self._list, thread=True, group="runs")
 
     def _list(self) -> None:
-        """Read the list of runs when it may have changed. This is a thread: it reads, and changes nothing."""
-        try:
-            stamp = self.store.root.stat().st_mtime_ns
-        except FileNotFoundError:
-            stamp = 0
-        if stamp != self._stamp or self.facts.running:
-            self.call_from_thread(self._listed, self.store.runs(), stamp)
+        """Read what changed of the runs, and start one that waits if nobody did. A thread: it changes nothing here."""
+        found, trouble = self._index.look(), ""
+        if queueing.may_start(found):
+            try:
+                if queueing.advance(self.store):
+                    found = self._index.look()
+            except (StoreError, OSError) as error:
+                trouble = f"the queue stands still: {error}"
+        self.call_from_thread(self._listed, found, trouble)
 
-    def _listed(self, listing: Listing, stamp: int) -> None:
-        self._stamp = stamp
-        if listing == self.listing:
+    def _listed(self, listing: Listing, trouble: str) -> None:
+        again, self._looks = self._looks > 1, 0
+        self._next_look = self.set_timer(max(LOOK, self._index.cost / SHARE), self.look)
+        if trouble and trouble not in self.notices:
+            self.notices.append(trouble)
+        if again:
+            self.look()
+        if listing is self.listing:
             return
         self.listing = listing
         running = sum(run.state in ACTIVE for run in listing.runs)
         failed = sum(run.state == "failed" for run in listing.runs)
         self.facts = replace(self.facts, running=running, failed=failed)
-        self._brief(self.place)
+        self.brief(self.place)
 
     def on_place_ready(self, event: Place.Ready) -> None:
         """Tell a new place how things stand."""
-        self._brief(event.place)
+        self.brief(event.place)
 
-    def _brief(self, place: Place) -> None:
+    def brief(self, place: Place) -> None:
         """Tell a place what it may not have heard while another was on top."""
         if not place.is_mounted:
             return
@@ -141,33 +173,8 @@ class WorkbenchApp(Diffed[None]):
         if self.listing is not None:
             place.listed(self.listing)
             if self.notices:
-                place.call_after_refresh(place.inspect, "; ".join(self.notices))  # after what the place itself tells
+                place.call_after_refresh(place.complain, "; ".join(self.notices))  # after what the place itself tells
                 self.notices = []
-
-    async def go(self, address: str, view: dict[str, Any] | None = None) -> None:
-        """Go to an address: back to it if it is on the stack, else deeper; an address that is none is said to be so."""
-        stack = [screen.address for screen in self.screen_stack if isinstance(screen, Place)]
-        if address in stack:
-            for _ in stack[stack.index(address) + 1 :]:
-                await self.pop_screen()
-            self._brief(self.place)
-        else:
-            try:
-                kind = screens.find(address)
-            except InvalidSetting as error:
-                self.place.inspect(str(error))
-                return
-            await self.push_screen(kind(address, view))
-
-    async def action_go(self, address: str) -> None:
-        """Go to an address."""
-        await self.go(address)
-
-    async def action_back(self) -> None:
-        """Go back; the last place stays."""
-        if len(self.screen_stack) > 1:
-            await self.pop_screen()
-            self._brief(self.place)
 
     async def action_help(self) -> None:
         """Show the keys of this place."""
@@ -193,7 +200,7 @@ class WorkbenchApp(Diffed[None]):
     async def _export(self, place: Place) -> None:
         """Let a process of its own draw, since the screen's holds no array library, and name the files."""
         try:
-            files = exports.files(place.asked()[0], self.store)
+            files = exports.files(place.asked()[0], self.store, self.exports)
         except StoreError as error:
             place.complain(str(error))
             return
@@ -245,11 +252,28 @@ class WorkbenchApp(Diffed[None]):
         """Save where the user is, if that changed; a disk that refuses is reported on the screen."""
         self._pause = None
         places = [place for place in self.screen_stack if isinstance(place, Place) and place.KEPT]
-        visits = tuple(Visit(one.address, one.view() if one.is_mounted else one.given) for one in places)
-        if visits and visits != self._kept:
+        visits = tuple(visit_of(place) for place in places)
+        trail = self.trail.seen(visits[-1]) if self.place.KEPT and visits else self.trail
+        memory = Memory(visits, trail, dict(self.marks))
+        if visits and memory != self._kept:
             try:
-                remembered.save(self._state, visits)
+                remembered.save(self._state, memory)
             except StoreError as error:
-                if self._kept == () and self.place.is_mounted:
+                if self._kept is None and self.place.is_mounted:
                     self.place.inspect(str(error))
-            self._kept = visits
+            self._kept = memory
+
+    # The terminal's own cursor, for who reads with ears or fingers
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        if self.terminal_display.is_read:
+            self.cursor_position = self._selected()
+        super()._display(screen, renderable)
+
+    def _selected(self) -> Offset:
+        """Where what is selected is on the screen; the last line but two, which tells of it, where nothing is."""
+        focused = self.screen.focused
+        if not isinstance(focused, Canvas) or not focused.size:
+            return Offset(0, max(0, self.size.height - 4))
+        y, x = focused.cursor_at()
+        return focused.content_region.offset + Offset(x, y)

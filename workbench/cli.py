@@ -20,10 +20,15 @@ from tracr_bridge.rungs import COMPILED
 from workbench import (
     catalog,
     choose,
+    config_cli,
     disk,
     exports,
     inspect_cli,
+    logout,
+    process,
     provenance,
+    queue_cli,
+    queueing,
     screens,
     scrub_cli,
     scrub_jobs,
@@ -36,6 +41,7 @@ from workbench.command import (
     INTERRUPTED,
     OK,
     STORE,
+    TERMINATED,
     USAGE,
     AsJson,
     Detach,
@@ -57,6 +63,7 @@ Exit codes:
   2    wrong usage, an unknown name, a setting or a hypothesis that is not allowed
   3    the store of runs: no such run, a damaged one, a disk that refuses
   130  interrupted; what was finished is kept
+  143  an exam that was ended by SIGTERM; what was finished is kept
 """
 EXAMPLES = f"""\b
 Examples:
@@ -81,6 +88,9 @@ programs_app = typer.Typer(help="Work with the compiled programs.", no_args_is_h
 app.add_typer(lists, name="ls")
 app.add_typer(programs_app, name="programs")
 
+Queue = Annotated[
+    bool, typer.Option("--queue", help="Wait for a free place ('workbench queue'), then run as with --detach.")
+]
 GO_ON = "go on where it stopped"
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")]
 ViewOptions = Annotated[
@@ -212,6 +222,7 @@ def run_spec(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the pairs and of the method.")] = 0,
     detach: Detach = False,
+    queue: Queue = False,
     again: Annotated[
         bool, typer.Option("--again", help="Compute a finished run afresh; the old one is moved aside.")
     ] = False,
@@ -226,16 +237,28 @@ def run_spec(
       workbench run rasp.sort/compiled/key full_das --set steps=50 --set 'sizes=[1,2]' --seed 3
     """
     spec = Spec.parse(cell, method, settings=parse_assignments(settings or []), seed=seed)
+    if queue:
+        return _queue(open_store(folder), spec, again=again, detach=detach, as_json=as_json)
     return _start(open_store(folder), spec, again=again, detach=detach, as_json=as_json)
 
 
 @app.command()
-def resume(name: RunName, detach: Detach = False, as_json: AsJson = False, folder: StoreFolder = None) -> int:
+def resume(
+    name: RunName,
+    detach: Detach = False,
+    queue: Queue = False,
+    as_json: AsJson = False,
+    folder: StoreFolder = None,
+) -> int:
     """Go on with a run that was stopped, killed or failed, from its finished pieces; begin a scrub job anew."""
     store = open_store(folder)
     found = scrub_jobs.find_work(store, name)
     if isinstance(found, scrub_jobs.Job):
+        if queue:
+            raise InvalidSetting(f"{found.id} is a scrub job, and those do not wait: workbench resume {found.id}")
         return scrub_cli.resume(found, as_json)
+    if queue:
+        return _queue(store, found.spec, again=False, detach=detach, as_json=as_json)
     return _start(store, found.spec, again=False, detach=detach, as_json=as_json)
 
 
@@ -249,8 +272,35 @@ def _start(store: Store, spec: Spec, *, again: bool, detach: bool, as_json: bool
         return _work(store, spec, again=again, as_json=as_json)
     run, pid = start_detached(store, spec, again=again)
     put({"id": run.id, "pid": pid}, run.id, as_json)
-    note(f"process {pid} works on it, whatever happens to this terminal; follow it: workbench log -f {run.id}")
+    _outlives(run, pid)
     return OK
+
+
+def _queue(store: Store, spec: Spec, *, again: bool, detach: bool, as_json: bool) -> int:
+    """Start a run as soon as there is a place for it, perhaps now."""
+    if detach:
+        raise InvalidSetting("--detach starts at once and --queue waits for a free place; choose one of them")
+    run = store.open(spec)
+    if run.done and not again:
+        _show_run(run, as_json)
+        note("this was finished before; --again computes it afresh")
+        return OK
+    run = store.afresh(spec)
+    pid = queueing.submit(store, run)
+    put({"id": run.id, "pid": pid, "place": run.place}, run.id, as_json)
+    if pid is not None:
+        _outlives(run, pid)
+        return OK
+    listing = store.runs()
+    after = queueing.ahead(listing, run.place or 0)
+    note(f"it is queued {after}, and starts whatever happens to this terminal; see 'workbench queue'")
+    return OK
+
+
+def _outlives(run: Run, pid: int) -> None:
+    note(f"process {pid} works on it, whatever happens to this terminal; follow it: workbench log -f {run.id}")
+    if warning := logout.warning():
+        note(warning)
 
 
 def _work(store: Store, spec: Spec, *, again: bool, as_json: bool) -> int:
@@ -271,6 +321,7 @@ def _work(store: Store, spec: Spec, *, again: bool, as_json: bool) -> int:
             finally:
                 steps.close()
                 narrator.tell(run, offset)
+                queueing.advance(store, ended=run.id)
     if run.done:
         _show_run(run, as_json)
         return OK
@@ -320,9 +371,12 @@ def stop(name: RunName, as_json: AsJson = False, folder: StoreFolder = None) -> 
         run.request_stop()
         later = "go on later" if hint == GO_ON else hint
         words = f"run {run.id} was asked to stop; {later}: workbench resume {run.id}"
+    elif state == "queued":
+        queueing.remove(open_store(folder), run.id)
+        words = f"run {run.id} waits no more; queue it again: workbench resume {run.id} --queue"
     else:
         words = f"run {run.id} is {state}; there is nothing to stop"
-    put({"id": run.id, "state": state, "asked": state in ACTIVE}, words, as_json)
+    put({"id": run.id, "state": state, "asked": state in (*ACTIVE, "queued")}, words, as_json)
 
 
 @app.command()
@@ -333,10 +387,18 @@ def tui(
     plain_output: Annotated[
         bool, typer.Option("--plain-output", help="Let Textual write by itself, should the screen look wrong.")
     ] = False,
-    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")] = False,
+    theme: config_cli.Theme = None,
+    light: config_cli.Light = False,
+    ascii: config_cli.Ascii = False,
+    a11y: config_cli.A11y = False,
 ) -> int:
-    """Open the screen; 'workbench' without a command does, too. Quitting or losing the terminal stops no run."""
-    return start.open_screen(address, plain_output=plain_output, ascii=ascii)
+    """Open the screen; 'workbench' without a command does, too. Quitting or losing the terminal stops no run.
+
+    Options go before the user's file: 'workbench config' shows what holds, and 'workbench config path' where it is.
+    """
+    return start.open_screen(
+        address, plain_output=plain_output, flags=config_cli.flags(theme, light=light, ascii=ascii, a11y=a11y)
+    )
 
 
 @app.command()
@@ -492,8 +554,13 @@ def exam(
     from workbench.narrate import Narrator, tell_steps
     from workbench.session import Session
 
-    with Narrator() as narrator:
-        report = tell_steps(narrator, run_exam(Session(open_store(folder)), listed, candidates, seeds=seeds))
+    try:
+        with Narrator() as narrator, process.ended_by_sigterm():
+            steps = run_exam(Session(open_store(folder)), listed, candidates, seeds=seeds)
+            with closing(steps):
+                report = tell_steps(narrator, steps)
+    except process.Terminated:
+        return complain("ended by SIGTERM; finished runs are kept: give the same command again to go on", TERMINATED)
     put(report.record, report.text, as_json)
     return OK if report.passed else FAILED
 
@@ -512,11 +579,16 @@ def _exam_by_rung(
 
     listed, count, seed = programs
     asked = Question.of(*question)
-    with Narrator() as narrator:
-        names = (*listed, *tell_steps(narrator, random_names(count, seed, store.exams)))
     try:
-        with Narrator() as narrator, closing(climb(asked, names, store)) as steps:
+        with Narrator() as narrator, process.ended_by_sigterm():
+            names = (*listed, *tell_steps(narrator, random_names(count, seed, store.exams)))
+    except process.Terminated:
+        return complain("ended by SIGTERM before anything was examined; give the same command again", TERMINATED)
+    try:
+        with Narrator() as narrator, process.ended_by_sigterm(), closing(climb(asked, names, store)) as steps:
             found = report(tell_steps(narrator, steps))
+    except process.Terminated:
+        return complain(f"ended by SIGTERM; {so_far(asked, names, store)}", TERMINATED)
     except KeyboardInterrupt:
         return complain(f"interrupted; {so_far(asked, names, store)}", INTERRUPTED)
     figures, table = outputs
@@ -568,6 +640,8 @@ def _verified(names: Sequence[str], store: Store, again: bool) -> Iterator[tuple
 
 scrub_cli.mount(app, lists)
 inspect_cli.mount(app)
+config_cli.mount(app)
+queue_cli.mount(app)
 
 if __name__ == "__main__":
     sys.exit(main())

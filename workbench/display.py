@@ -11,6 +11,7 @@ from typing import Literal
 
 Glyphs = Literal["full", "blocks", "ascii"]
 Colours = Literal[16777216, 256, 16, 0]
+Palette = Literal["dark", "light", "high-contrast"]
 
 THEME = "ansi-dark"
 """Textual's theme for every terminal: the terminal's own foreground and background, so that it suits light ones too,
@@ -27,20 +28,33 @@ class Display:
     """What can be shown.
 
     ``glyphs``: ``full`` has braille, eighth blocks and boxes; ``blocks`` has boxes and `` ░▒▓█``; ``ascii`` neither.
-    ``colours``: how many; with 0 there are still bold, underline and reverse video.
+    ``colours``: how many; with 0 there are still bold, underline and reverse video. ``palette``: what they must stand
+    out against; ``high-contrast`` has no shades and nothing dim. ``is_read``: it is read aloud or in braille, so the
+    terminal's own cursor is where the selection is, and nothing is drawn that says nothing.
     """
 
     glyphs: Glyphs
     colours: Colours
+    palette: Palette = "dark"
+    is_read: bool = False
 
     @staticmethod
-    def of(environ: Mapping[str, str], encoding: str, *, ascii: bool = False) -> "Display":
+    def of(
+        environ: Mapping[str, str],
+        encoding: str,
+        *,
+        glyphs: Glyphs | None = None,
+        palette: Palette = "dark",
+        is_read: bool = False,
+    ) -> "Display":
         """What the environment says of the terminal; ``encoding`` is that of the stream to it.
 
-        ``ascii`` asks for nothing but ASCII whatever the terminal can. ``NO_COLOR`` (https://no-color.org) counts
-        when it is not empty.
+        ``glyphs`` asks for those and no others, but what the encoding cannot say is ASCII nevertheless. ``NO_COLOR``
+        (https://no-color.org) counts when it is not empty.
         """
-        return Display("ascii" if ascii else _glyphs(environ, encoding), _colours(environ))
+        if glyphs is None or not _is_utf8(encoding):
+            glyphs = _glyphs(environ, encoding)
+        return Display(glyphs, _colours(environ), palette, is_read)
 
     @property
     def theme(self) -> str:

@@ -24,9 +24,9 @@ COLUMNS = ("panel", "row", "column", "value")
 INTERVAL = ("value", "low", "high", "n")
 
 
-def files(address: str, store: Store) -> tuple[Path, ...]:
+def files(address: str, store: Store, folder: Path | None = None) -> tuple[Path, ...]:
     """Where the screen writes what it shows of an address now; raises ``StoreUnwritable``."""
-    folder = store.root.parent / "exports"
+    folder = folder or store.root.parent / "exports"
     with disk.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     name = f"{re.sub(r'[^A-Za-z0-9.]+', '-', address).strip('-')}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"

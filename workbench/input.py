@@ -38,6 +38,7 @@ ENDS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 FOCUS_REPORTS = "\x1b[?1004h"
 """Never sent: each switch between windows would repaint the screen."""
 POP_KITTY = "\x1b[<u"
+SHOW_CURSOR = "\x1b[?25h"
 LOG_BYTES = 1 << 20
 CHUNK = 4096
 
@@ -146,6 +147,8 @@ class Terminal(LinuxDriver):
         self._hear = cast("Callable[[str], None]", getattr(app, "wrote", None))
         self._file = self._tty.stream
         self._stopped = False
+        display = getattr(app, "terminal_display", None)
+        self._shows_cursor = display is not None and display.is_read
 
     def _get_terminal_size(self) -> tuple[int, int]:
         return self._tty.size()
@@ -161,6 +164,8 @@ class Terminal(LinuxDriver):
         """Start, or start again after a stop by ctrl+z: then nothing is known of what the terminal shows."""
         super().start_application_mode()
         self._stopped = False
+        if self._shows_cursor:
+            self.write(SHOW_CURSOR)
 
     def stop_application_mode(self) -> None:
         """Give the terminal back."""

@@ -27,7 +27,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from workbench.display import Display
-from workbench.keys import EVERYWHERE, Key, bindings, line
+from workbench.keys import EVERYWHERE, Key, bindings, claimed, declared, helping, line, told
 from workbench.store import Listing
 from workbench.tok import fit
 
@@ -80,8 +80,9 @@ class Rule(Widget):
 
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 - Textual's signature
         """The line."""
-        width = self.size.width
-        return Strip([Segment(("-" if display(self).glyphs == "ascii" else "─") * width, PLAIN)], width)
+        width, look = self.size.width, display(self)
+        mark = " " if look.is_read else "-" if look.glyphs == "ascii" else "─"
+        return Strip([Segment(mark * width, PLAIN)], width)
 
 
 class TooSmall(Widget):
@@ -102,9 +103,11 @@ class Place(Screen[None]):
     ABOUT: ClassVar[str] = ""
     """One sentence: what one looks at here."""
     KEYS: ClassVar[tuple[Key, ...]] = ()
-    """The keys of this place, besides those that work everywhere."""
+    """The keys of this place, besides those that work everywhere; their ids begin with the name of the class."""
     KEPT: ClassVar[bool] = True
     """Whether the next start may lead here."""
+    FIXED: ClassVar[bool] = False
+    """Whether its keys are always the declared ones, since all others are typed into a text."""
     DEFAULT_CSS = """
     Place { layers: below above; layout: vertical; overflow: hidden; }
     Place #body { height: 1fr; width: 100%; }
@@ -127,6 +130,8 @@ class Place(Screen[None]):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Bind the keys that the class declares."""
+        if "KEYS" in cls.__dict__ and not cls.FIXED:
+            cls.KEYS = claimed(cls.KEYS, cls.__name__.lower().removesuffix("place"))
         cls.BINDINGS = bindings(cls.__dict__.get("KEYS", ()))  # type: ignore[assignment]
         super().__init_subclass__(**keywords)
 
@@ -158,6 +163,17 @@ class Place(Screen[None]):
         """Tell the truth about the thing under the cursor; the second line is its address if nothing else."""
         self._first.show(f" {first}")
         self._second.show(f" {self.cursor_address() if second is None else second}")
+
+    @property
+    def sentences(self) -> tuple[str, str]:
+        """What the two lines about the thing under the cursor tell."""
+        return self._first.text[1:], self._second.text[1:]
+
+    def told_keys(self) -> tuple[Key, ...]:
+        """The keys of this place and those that work everywhere, as the user has them."""
+        keymap = bench(self).keymap
+        below = [key for widget in self.query("*") for key in declared(type(widget))] if keymap else []
+        return *told(declared(type(self)), keymap, below), *told(EVERYWHERE, keymap)
 
     def complain(self, sentence: str) -> None:
         """Tell what is wrong, in the second line, too, if it takes both."""
@@ -196,7 +212,7 @@ class Place(Screen[None]):
     def on_resize(self, event: events.Resize) -> None:
         """Fit the lines to the width, and say so when there is no room at all."""
         self._small.display = event.size.width < LEAST[0] or event.size.height < LEAST[1]
-        self._keys.show(line((*self.KEYS, *EVERYWHERE), event.size.width))
+        self._keys.show(line(self.told_keys(), event.size.width, helping(bench(self).keymap)))
         self.show_header(getattr(self.app, "facts", Facts()))
 
 

@@ -1,8 +1,8 @@
-"""Where a user was: the addresses on the stack of places with the view of each, kept between starts in one file."""
+"""Where a user was, is, and wants to come back to: stack, trail and marks, kept between starts in one file."""
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,22 @@ import platformdirs
 from engines.errors import StoreError
 from workbench import disk
 from workbench.store import HOME
+from workbench.trail import MOST, Trail, Visit
 
-FORMAT = 1
+__all__ = ["Memory", "Trail", "Visit", "folder", "load", "save"]
+FORMAT = 2
+KNOWN = (1, 2)
+"""Formats that can be read; the first has no trail and no marks."""
+NO_TRAIL = Trail()
 
 
 @dataclass(frozen=True)
-class Visit:
-    """An address, and the parameters of its view as plain JSON: cursor, scale, order, filter."""
+class Memory:
+    """The stack of places, deepest last; the trail; and marks by their letter."""
 
-    address: str
-    view: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    visits: tuple[Visit, ...] = ()
+    trail: Trail = NO_TRAIL
+    marks: Mapping[str, Visit] = field(default_factory=dict)
 
 
 def folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -30,25 +36,55 @@ def folder(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(home) / "state" if home else Path(platformdirs.user_state_dir("causal-workbench"))
 
 
-def save(file: Path, visits: tuple[Visit, ...]) -> None:
-    """Keep the stack, deepest last; raises ``StoreUnwritable``."""
-    record = {"format": FORMAT, "visits": [{"address": one.address, "view": disk.named(one.view)} for one in visits]}
+def save(file: Path, memory: Memory) -> None:
+    """Keep it; raises ``StoreUnwritable``."""
+    record = {
+        "format": FORMAT,
+        "visits": _records(memory.visits),
+        "trail": {"visits": _records(memory.trail.visits), "at": memory.trail.at},
+        "marks": dict(zip(memory.marks, _records(memory.marks.values()), strict=True)),
+    }
     with disk.writing(file):
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     disk.replace(file, disk.encode(record, indent=1), durable=False)
 
 
-def load(file: Path) -> tuple[Visit, ...]:
-    """The stack as it was kept; empty when nothing was. Raises ``StoreError`` for a file that cannot be read as one."""
+def load(file: Path) -> Memory:
+    """What was kept; nothing where nothing was. Raises ``StoreError`` for a file that cannot be read as one."""
     try:
         record = json.loads(disk.read(file))
-        if record["format"] != FORMAT:
+        if record["format"] not in KNOWN:
             raise ValueError(f"format {record['format']!r}")
-        return tuple(Visit(_text(one["address"]), dict(one["view"])) for one in record["visits"])
+        visits = _visits(record["visits"])
+        if record["format"] == 1:
+            return Memory(visits)
+        marks = {_letter(name): _visits([one])[0] for name, one in record["marks"].items()}
+        return Memory(visits, _trail(record["trail"]), marks)
     except FileNotFoundError:
-        return ()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Memory()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"where you were cannot be read ({error!r}) and is forgotten: {file}") from None
+
+
+def _records(visits: Iterable[Visit]) -> list[dict[str, Any]]:
+    return [{"address": one.address, "view": disk.named(one.view)} for one in visits]
+
+
+def _visits(records: Any) -> tuple[Visit, ...]:
+    return tuple(Visit(_text(one["address"]), dict(one["view"])) for one in records)
+
+
+def _trail(record: Any) -> Trail:
+    visits, at = _visits(record["visits"]), record["at"]
+    if type(at) is not int or len(visits) > MOST or at not in (range(len(visits)) if visits else (-1,)):
+        raise ValueError(f"place {at!r} on a trail of {len(visits)}")
+    return Trail(visits, at)
+
+
+def _letter(name: str) -> str:
+    if len(name) != 1:
+        raise ValueError(f"mark {name!r}")
+    return name
 
 
 def _text(value: Any) -> str:

@@ -7,11 +7,23 @@ plainly a call of the screen is recognized here.
 import os
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 from engines.errors import InvalidSetting, StoreError, WorkbenchError
+from workbench import preferences
 from workbench.display import Display
+from workbench.preferences import Preferences
 
-SWITCHES = {"--plain-output": "plain_output", "--ascii": "ascii"}
+SWITCHES: Mapping[str, tuple[str, Any]] = {
+    "--plain-output": ("plain_output", True),
+    "--ascii": ("glyphs", "ascii"),
+    "--a11y": ("a11y", True),
+    "--light": ("theme", "light"),
+}
+"""Options without a value, as what they ask for."""
+NO_FLAGS: Mapping[str, Any] = MappingProxyType({})
 QUIET = {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0", "TEXTUAL_DISABLE_KITTY_KEY": "1"}
 """What Textual shall not do unless the user says so: animate, and ask for the kitty keyboard protocol, which breaks
 dead keys and input methods in some terminals."""
@@ -27,19 +39,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return cli.main(given)
     try:
-        return open_screen(asked.get("address"), plain_output="plain_output" in asked, ascii="ascii" in asked)
+        return open_screen(asked.pop("address", None), plain_output=asked.pop("plain_output", False), flags=asked)
     except WorkbenchError as error:
         from workbench import cli
 
         return cli.refuse(error)
 
 
-def read(arguments: Sequence[str]) -> Mapping[str, str] | None:
+def read(arguments: Sequence[str]) -> dict[str, Any] | None:
     """The arguments of ``tui`` by name; None when they need a closer look."""
-    names = ["address" if not each.startswith("-") else SWITCHES.get(each) for each in arguments]
-    if None in names or len(set(names)) < len(names):
-        return None
-    return dict(zip((name for name in names if name), arguments, strict=True))
+    found: dict[str, Any] = {}
+    words = iter(arguments)
+    for word in words:
+        if word == "--theme":
+            name, value = "theme", next(words, None)
+        else:
+            name, value = SWITCHES.get(word, ("", None)) if word.startswith("-") else ("address", word)
+        if value is None or name in found:
+            return None
+        found[name] = value
+    return found
 
 
 def over_ssh(environ: Mapping[str, str]) -> bool:
@@ -62,40 +81,53 @@ def prepare(display: Display, environ: MutableMapping[str, str]) -> None:
             environ[name] = value
 
 
-def open_screen(address: str | None, *, plain_output: bool = False, ascii: bool = False) -> int:
-    """Show the screen until the user quits; returns the exit code.
+def keys_of(wanted: Preferences) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """The keys that the user's file gives, by the verb's id, and all that is wrong in the file."""
+    if not wanted.keys:
+        return {}, wanted.faults
+    from workbench import keymap
 
-    Raises ``InvalidSetting`` without a terminal or for an address that is none, ``StoreUnwritable`` when the log
-    cannot be written.
+    found, faults = keymap.check(wanted.keys, wanted.file, keymap.reaches())
+    return found, (*wanted.faults, *faults)
+
+
+def open_screen(address: str | None, *, plain_output: bool = False, flags: Mapping[str, Any] = NO_FLAGS) -> int:
+    """Show the screen until the user quits; ``flags`` go before the user's file. Returns the exit code.
+
+    Raises ``InvalidSetting`` without a terminal, for an address that is none or a flag that asks for what there is not,
+    ``StoreUnwritable`` when the log cannot be written.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InvalidSetting(
             "the screen needs a terminal on stdin and on stdout; without one: 'workbench ls', 'workbench show'"
         )
-    display = Display.of(os.environ, sys.stdout.encoding, ascii=ascii)
+    wanted = preferences.read(preferences.path()).asked(flags)
+    display = wanted.display(os.environ, sys.stdout.encoding)
     prepare(display, os.environ)
     from workbench import remembered, screens
-    from workbench.app import WorkbenchApp
+    from workbench.app import Wishes, WorkbenchApp
     from workbench.input import ending, own_terminal
-    from workbench.remembered import Visit
+    from workbench.remembered import Memory, Visit
     from workbench.store import Store
 
+    keymap, faults = keys_of(wanted)
     state, log = remembered.folder() / "screen.json", remembered.folder() / "screen.log"
-    notice = ""
-    if address is not None:
+    notices = [*faults[:1], *([f"{len(faults) - 1} more: 'workbench config check'"] if faults[1:] else [])]
+    try:
+        memory = remembered.load(state)
+    except StoreError as error:
+        memory = Memory()
+        notices.append(str(error))
+    if (address := address or str(wanted.values["start"]) or None) is not None:
         screens.find(address)
-        visits: tuple[Visit, ...] = (Visit(address),)
-    else:
-        try:
-            visits = remembered.load(state)
-            notice = "this is where you were; 1 leads to the cells" if visits else ""
-        except StoreError as error:
-            visits, notice = (), str(error)
-    app = WorkbenchApp(Store.default(), display, state=state, visits=visits, plain=plain_output)
-    if notice:
-        app.notices.append(notice)
+        memory = replace(memory, visits=(Visit(address),))
+    elif memory.visits:
+        notices.append("this is where you were; 1 leads to the cells")
+    wishes = Wishes(keymap, wanted.exports, plain_output)
+    app = WorkbenchApp(Store.default(), display, state=state, memory=memory, wishes=wishes)
+    app.notices += notices
     with own_terminal(log, sys.stdout.encoding) as app.tty, ending(app.tty, app.remember):
-        app.run(mouse=not over_ssh(os.environ))
+        app.run(mouse=not over_ssh(os.environ) if wanted.mouse == "auto" else wanted.mouse)
     if app.failure is not None:
         raise WorkbenchError(f"the screen failed ({app.failure!r}); this is a defect: report it with {log}")
     return app.return_code or 0

@@ -15,9 +15,9 @@ import pytest
 from textual.pilot import Pilot
 
 from engines.errors import InvalidSetting, WorkbenchError
-from workbench.app import WorkbenchApp
+from workbench.app import Wishes, WorkbenchApp
 from workbench.display import Display
-from workbench.remembered import Visit
+from workbench.remembered import Memory, Visit
 from workbench.spec import Cell
 from workbench.store import Store
 
@@ -145,10 +145,13 @@ async def opened(
     look: Display = FULL,
     *,
     settled: bool = True,
+    wishes: Wishes | None = None,
     **view: Any,
 ) -> AsyncIterator[Hands]:
     """The app at an address, once it has ``settled``."""
-    app = WorkbenchApp(store, look, state=store.root.parent / "screen.json", visits=[Visit(address, view)], plain=True)
+    memory = Memory((Visit(address, view),))
+    state = store.root.parent / "screen.json"
+    app = WorkbenchApp(store, look, state=state, memory=memory, wishes=wishes or Wishes(plain=True))
     async with app.run_test(size=size) as pilot:
         hands = Hands(app, pilot)
         if settled:

@@ -48,7 +48,8 @@ def test_glyphs(term: str, encoding: str, glyphs: Glyphs) -> None:
 
 
 def test_ascii_can_be_asked_for() -> None:
-    assert Display.of({"TERM": "xterm"}, "utf-8", ascii=True) == Display("ascii", 16)
+    assert Display.of({"TERM": "xterm"}, "utf-8", glyphs="ascii") == Display("ascii", 16)
+    assert Display.of({"TERM": "xterm"}, "latin-1", glyphs="full") == Display("ascii", 16)
 
 
 def test_textual_is_told_and_not_left_to_guess() -> None:

@@ -44,5 +44,5 @@ def test_names_are_those_on_the_keyboard() -> None:
 
 
 def test_every_key_is_bound_once() -> None:
-    names = [name for keys, _, _ in bindings(EVERYWHERE) for name in keys.split(",")]
+    names = [name for one in bindings(EVERYWHERE) for name in one.key.split(",")]
     assert len(names) == len(set(names))

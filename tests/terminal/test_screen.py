@@ -96,7 +96,7 @@ def test_quitting_restores_the_terminal_and_the_next_start_is_there_again(termin
     assert terminal.type("?").shows("everywhere").type("Q").ends() == 0
     assert terminal.cooked()
     assert b"\x1b[?1049l" in terminal.raw
-    assert load(state) == (Visit("cells", {"row": 3}),)
+    assert load(state).visits == (Visit("cells", {"row": 3}),)
     with Pty(TUI) as again:
         again.shows("this is where you were")
         again.type("j").shows("cell 5 of")
@@ -133,7 +133,7 @@ def test_a_lost_connection_saves_the_state_and_ends(own_home: Path, state: Path,
         press(terminal, range(2, 4))
         terminal.hang_up()
         assert terminal.ends() == 128 + signal.SIGHUP
-    assert load(state) == (Visit("cells", {"row": 2}),)
+    assert load(state).visits == (Visit("cells", {"row": 2}),)
 
 
 def test_ctrl_c_ends_as_an_interrupted_program(terminal: Pty) -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.pilot import Pilot
 
 from tests.widgets.stage import FULL, Stage
@@ -161,8 +161,8 @@ def test_an_app_can_tell_grids_apart() -> None:
 
 def test_the_keys_of_a_widget_are_declared_once() -> None:
     for widget in (Grid, Rows, Chart, Tokens):
-        assert [(binding[0], binding[1]) for binding in widget.BINDINGS if isinstance(binding, tuple)] == [
-            (key.keys, key.action) for key in widget.KEYS
+        assert [(one.key, one.action, one.id) for one in widget.BINDINGS if isinstance(one, Binding)] == [
+            (key.keys, key.action, key.id) for key in widget.KEYS
         ]
         assert all(key.about.endswith(".") for key in widget.KEYS)
 

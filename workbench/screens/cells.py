@@ -46,10 +46,10 @@ class Cells(Place):
         Key("slash", "filter", "Show only what contains a text; enter keeps the filter, esc drops it.", "/ filter", 4),
         Key("space,pagedown", "page(1)", "A page down.", "space u page", 2),
         Key("u,pageup", "page(-1)", "A page up."),
-        Key("g,home", "end(0)", "First variable.", "gG ends", 1),
-        Key("G,end", "end(1)", "Last variable."),
-        Key("0", "side(-99)", "First model."),
-        Key("dollar_sign", "side(99)", "Last model."),
+        Key("g,home", "end(0)", "First variable.", "gG ends", 1, "first"),
+        Key("G,end", "end(1)", "Last variable.", name="last"),
+        Key("0", "side(-99)", "First model.", name="first-model"),
+        Key("dollar_sign", "side(99)", "Last model.", name="last-model"),
     )
     DEFAULT_CSS = """
     Cells #about { width: 42; height: 100%; padding: 0 0 0 1; }
@@ -147,7 +147,10 @@ class Cells(Place):
         runs = self.runs.get(name, [])
         done = [run for run in runs if run.state == "done"]
         active = sum(run.state in ACTIVE for run in runs)
-        counts = f"{len(done)} runs done, {active} at work, {len(runs) - len(done) - active} stopped, failed or stale"
+        queued = sum(run.state == "queued" for run in runs)
+        rest = len(runs) - len(done) - active - queued
+        waiting = f"{queued} queued, " if queued else ""
+        counts = f"{len(done)} runs done, {active} at work, {waiting}{rest} stopped, failed or stale"
         score, is_believed = best(done)
         found = "" if score is None else f"   best IIA {score}" + ("" if is_believed else " ! not believed")
         place = f"cell {board.cursor + 1} of {len(board.shown)}, model {spot[2] + 1} of {len(self.cells[spot[0]][0])}"
@@ -199,7 +202,7 @@ class Cells(Place):
 
     def action_filter(self) -> None:
         """Type a filter."""
-        self.board.start_filter()
+        self.board.action_filter()
 
     def action_open(self) -> None:
         """Open the cell."""

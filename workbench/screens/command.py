@@ -45,6 +45,7 @@ class Command(Place):
         Key("up", "step(-1)", "Choice before."),
     )
     KEPT = False
+    FIXED = True
     DEFAULT_CSS = """
     Command Prompt { height: 1; }
     """
@@ -65,12 +66,20 @@ class Command(Place):
         """Offer the verbs of the place below, those of everywhere, and all addresses."""
         self.query_one(Rows).can_focus = False
         below = self.app.screen_stack[-2] if len(self.app.screen_stack) > 1 else None
-        keys = [key for key in getattr(below, "KEYS", ()) if hasattr(below, f"action_{key.action.partition('(')[0]}")]
-        verbs = [Choice(key.about, named(key.keys), "", action=key.action) for key in (*keys, *EVERYWHERE)]
+        told = below.told_keys() if isinstance(below, Place) else EVERYWHERE
+        verbs = [
+            Choice(key.about, named(key.keys), "", action=f"app.{key.action}" if is_everywhere else key.action)
+            for key in told
+            if (is_everywhere := key.owner == "everywhere") or hasattr(below, f"action_{_name(key.action)}")
+        ]
+        marks = [
+            Choice(f"mark {letter}: {visit.address}", f"' {letter}", "a mark", action=f"app.go_mark('{letter}')")
+            for letter, visit in sorted(bench(self).marks.items())
+        ]
         places = [Choice(name, "", "", address=name) for name in ("cells", "jobs")]
         cells = [Choice(name, "", "its runs and scores", address=name) for name in catalog.cell_names()]
         new = [Choice(f"launch:{one.text}", "", "a new run", address=f"launch:{one.text}") for one in cells]
-        self.choices = [*places, *verbs, *cells, *new]
+        self.choices = [*places, *marks, *verbs, *cells, *new]
         self.find()
 
     def listed(self, listing: Listing) -> None:
@@ -122,10 +131,13 @@ class Command(Place):
         await app.action_back()
         if choice.address:
             await app.go(choice.address)
-        elif hasattr(app.place, f"action_{choice.action.partition('(')[0]}"):
-            await app.run_action(choice.action, app.place)
         else:
-            await app.run_action(choice.action)
+            await app.run_action(choice.action, app.place)
+
+
+def _name(action: str) -> str:
+    """An action without its arguments."""
+    return action.partition("(")[0]
 
 
 def match(typed: str, text: str) -> tuple[int, int] | None:

@@ -9,10 +9,16 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from workbench.keys import EVERYWHERE, Key, named
-from workbench.place import Place, display
+from workbench.keys import EVERYWHERE, Key, declared, named, told
+from workbench.place import Place, bench, display
 from workbench.screens import find
 from workbench.tok import fit
+
+MORE = (
+    "'workbench show ADDRESS' prints what a place shows as plain text, for screen readers and pipes;",
+    "'workbench tui --a11y' keeps the terminal's cursor on what is selected, and draws nothing for looks.",
+    "'workbench config' shows theme, keys and what else can be set; 'workbench config keys' lists all verbs.",
+)
 
 
 class Page(ScrollView, can_focus=True, inherit_bindings=False):
@@ -39,6 +45,8 @@ class Help(Place):
     KEYS = (
         Key("j,down", "scroll(1)", "Scroll down.", "jk scroll"),
         Key("k,up", "scroll(-1)", "Scroll up."),
+        Key("space,pagedown", "scroll(10)", "Scroll down by ten lines.", name="page-down"),
+        Key("u,pageup", "scroll(-10)", "Scroll up by ten lines.", name="page-up"),
     )
     KEPT = False
 
@@ -48,11 +56,16 @@ class Help(Place):
 
     def body(self) -> Iterable[Widget]:
         """What the place is, then its keys, then those that work everywhere."""
-        place = find(self.of)
-        lines = [f" {self.of}: {place.ABOUT}", ""]
-        lines += [_line(key) for key in place.KEYS]
-        lines += ["", " everywhere", *(_line(key) for key in EVERYWHERE)]
-        yield Page(tuple(lines))
+        kind, keymap = find(self.of), bench(self).keymap
+        below = self.app.screen_stack[-2] if len(self.app.screen_stack) > 1 else None
+        if isinstance(below, Place) and below.address == self.of:
+            keys = below.told_keys()
+        else:
+            keys = (*told(declared(kind), keymap), *told(EVERYWHERE, keymap))
+        lines = [f" {self.of}: {kind.ABOUT}", ""]
+        lines += [_line(key) for key in keys if key.owner != "everywhere"]
+        lines += ["", " everywhere", *(_line(key) for key in keys if key.owner == "everywhere")]
+        yield Page((*lines, "", *(f" {one}" for one in MORE)))
 
     def on_mount(self) -> None:
         """Say which keys these are."""

@@ -27,8 +27,8 @@ class Sheet(Canvas):
         Key("k,up", "scroll(-1)", "Scroll up."),
         Key("space,pagedown", "page(1)", "A page down."),
         Key("u,pageup", "page(-1)", "A page up."),
-        Key("g,home", "far(0)", "First line."),
-        Key("G,end", "far(1)", "Last line."),
+        Key("g,home", "far(0)", "First line.", name="first"),
+        Key("G,end", "far(1)", "Last line.", name="last"),
     )
 
     def __init__(self, look: Display, lines: Sequence[str] = (), *, id: str | None = None) -> None:

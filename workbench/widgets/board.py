@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
 from textual.content import Content
 
 from workbench.display import Display
-from workbench.widgets.paint import BOLD, CURSOR, DIM, PLAIN, Canvas, Latest, Line, Said, nearest, window
+from workbench.widgets.filtered import Filtered
+from workbench.widgets.paint import BOLD, CURSOR, DIM, PLAIN, Goal, Latest, Line, Said, Target, nearest, window
 
 HEAD = 2
 """Lines above the rows: the statement, and the columns of the section that the cursor is in."""
@@ -36,7 +36,7 @@ Spot = tuple[int, int, int]
 """Section, row in it, column in it."""
 
 
-class Board(Canvas):
+class Board(Filtered):
     """Sections below each other. The cursor goes from row to row past the titles; a filter leaves rows out."""
 
     class Moved(Latest["Board"]):
@@ -57,7 +57,6 @@ class Board(Canvas):
         super().__init__(look, id=id)
         self.sections: tuple[Section, ...] = ()
         self.cursor = self.column = self._top = self._left = 0
-        self.needle, self.is_typing = "", False
         self._labels = 1
         self._last: tuple[str, str] | None = None
         self._arrange()
@@ -176,6 +175,29 @@ class Board(Canvas):
         _, _, _, top = self._layout(*self.size)
         return (1, HEAD + self.at[self.cursor] - top) if self.shown else ()
 
+    def cursor_at(self) -> tuple[int, int]:
+        """The text under the cursor, or the end of the filter while it is typed."""
+        if self.is_typing or (spot := self.spot) is None:
+            return 0, min(cell_len(self.tok(self.needle, self.size.width)) + 1, max(0, self.size.width - 1))
+        gutter, cell, _, top = self._layout(*self.size)
+        return HEAD + self.at[self.cursor] - top, gutter + (spot[2] - self._left) * cell
+
+    def targets(self) -> list[Target]:
+        """The texts that are seen."""
+        gutter, cell, seen, top = self._layout(*self.size)
+        found: list[Target] = []
+        for place, (section, _) in enumerate(self.shown):
+            y = HEAD + self.at[place] - top
+            if HEAD <= y < self.size.height:
+                left = self._left if self.spot and self.spot[0] == section else 0
+                columns = range(left, min(left + seen, len(self.sections[section].columns)))
+                found += [(y, gutter + (column - left) * cell + cell - 4, (place, column)) for column in columns]
+        return found
+
+    def go_to(self, goal: Goal) -> None:
+        """Put the cursor on a row and a column of it."""
+        self.move_to(*goal)
+
     def inspect(self) -> Content:
         """What is under the cursor, in full."""
         if (spot := self.spot) is None:
@@ -216,11 +238,6 @@ class Board(Canvas):
 
     # Filter
 
-    def start_filter(self) -> None:
-        """Type a filter: enter keeps it, escape takes it away."""
-        self.is_typing = True
-        self.repaint(0)
-
     def filter(self, needle: str) -> None:
         """Show the rows whose title and label contain every word of this text; all for an empty one."""
         if needle != self.needle:
@@ -228,18 +245,3 @@ class Board(Canvas):
             self._arrange(here)
             self.refresh()
             self.post_message(self.Moved(self, self.spot))
-
-    def on_key(self, event: events.Key) -> None:
-        """While a filter is typed, every key that prints belongs to it."""
-        if not self.is_typing:
-            return
-        if event.key in ("enter", "escape", "backspace"):
-            self.is_typing = event.key == "backspace"
-            self.filter(self.needle[:-1] if self.is_typing else "" if event.key == "escape" else self.needle)
-        elif event.is_printable and event.character:
-            self.filter(self.needle + event.character)
-        else:
-            return
-        event.stop()
-        event.prevent_default()
-        self.repaint(0)

@@ -76,7 +76,7 @@ class Curves:
         masks = [_masks(series, axes, (width, height), view.look.glyphs) for series in self.series]
         drawn = [[*self._label(axes[1], y, height, view), *self._line(masks, y, view)] for y in range(height)]
         for y, places in self._ends(axes[1], height).items():
-            drawn[y] += [Segment(LETTERS[place % 26], ink(place, view.look.colours)) for place in places[:1]]
+            drawn[y] += [Segment(LETTERS[place % 26], ink(place, view.look)) for place in places[:1]]
         return drawn
 
     def _label(self, axis: Axis, y: int, height: int, view: View) -> Line:
@@ -92,7 +92,7 @@ class Curves:
                 if rows[y][x]:
                     mask, owner = mask | rows[y][x], place
             letter = LETTERS[owner % 26] if len(masks) > 1 else "*"
-            style = PLAIN if not mask else ink(owner, view.look.colours)
+            style = PLAIN if not mask else ink(owner, view.look)
             if owner == view.row and mask and len(masks) > 1:
                 style = style + BOLD
             text = character(mask, glyphs, letter)

@@ -116,7 +116,7 @@ class Dots:
         else:
             word = MISSING[view.look.glyphs] if dot.value is None else exact(dot.value)
             cells[: len(word)] = word[:room]
-        return [Segment("".join(cells[:room]), ink(0, view.look.colours))]
+        return [Segment("".join(cells[:room]), ink(0, view.look))]
 
     def inspect(self, row: int, column: int) -> list[str]:
         """The score under the cursor, with its interval and all references."""

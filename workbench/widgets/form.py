@@ -10,7 +10,20 @@ from textual.content import Content
 
 from workbench.display import Display
 from workbench.keys import Key
-from workbench.widgets.paint import BOLD, CURSOR, DIM, PLAIN, Canvas, Latest, Line, Said, nearest, window
+from workbench.widgets.paint import (
+    BOLD,
+    CURSOR,
+    DIM,
+    PLAIN,
+    Canvas,
+    Goal,
+    Latest,
+    Line,
+    Said,
+    Target,
+    nearest,
+    window,
+)
 
 NAME, VALUE = 24, 24
 """The most cells of a name, and those of a value."""
@@ -34,8 +47,8 @@ class Form(Canvas):
         Key("k,up", "move(-1)", "Line before."),
         Key("e,i", "edit", "Edit the line: enter keeps what is typed, escape drops it.", "e edit", 7),
         Key("D,delete", "default", "Take the default again.", "D default", 4),
-        Key("g,home", "move(-999)", "First line.", "", 1),
-        Key("G,end", "move(999)", "Last line."),
+        Key("g,home", "move(-999)", "First line.", "", 1, "first"),
+        Key("G,end", "move(999)", "Last line.", name="last"),
     )
 
     class Moved(Latest["Form"]):
@@ -71,7 +84,7 @@ class Form(Canvas):
         if place >= len(self.entries):
             return []
         entry, is_here = self.entries[place], place == self.cursor
-        names = max(cell_len(self.tok(each.name, NAME)) for each in self.entries)
+        names = self._names
         is_typed = entry.name in self.typed
         text = self.typed.get(entry.name, entry.default)
         style = BOLD if is_typed else DIM
@@ -97,6 +110,25 @@ class Form(Canvas):
     def cursor_lines(self) -> tuple[int, ...]:
         """The line of the cursor."""
         return (self.cursor - self._top,)
+
+    def cursor_at(self) -> tuple[int, int]:
+        """The entry under the cursor, or the end of what is typed in its place."""
+        y = self.cursor - self._top
+        return (y, 2) if self.draft is None else (y, self._names + 4 + min(VALUE - 1, cell_len(self.draft)))
+
+    def targets(self) -> list[Target]:
+        """The entries that are seen."""
+        last = min(len(self.entries), self._top + self.size.height)
+        return [(place - self._top, 0, (place,)) for place in range(self._top, last)]
+
+    def go_to(self, goal: Goal) -> None:
+        """Put the cursor on an entry."""
+        self.action_move(goal[0] - self.cursor)
+
+    @property
+    def _names(self) -> int:
+        """Cells of the names."""
+        return max((cell_len(self.tok(each.name, NAME)) for each in self.entries), default=0)
 
     def action_move(self, down: int) -> None:
         """Move by some lines."""

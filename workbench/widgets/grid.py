@@ -21,9 +21,11 @@ from workbench.widgets.paint import (
     PLAIN,
     UNDEFINED,
     Canvas,
+    Goal,
     Latest,
     Line,
     Said,
+    Target,
     glyph,
     nearest,
     shade,
@@ -46,10 +48,10 @@ class Grid(Canvas):
         Key("j,down", "move(1,0)", "Cell below."),
         Key("k,up", "move(-1,0)", "Cell above."),
         Key("l,right", "move(0,1)", "Cell to the right."),
-        Key("g,home", "far(-1,0)", "First row.", "gG0$ ends", 1),
-        Key("G,end", "far(1,0)", "Last row."),
-        Key("0", "far(0,-1)", "First column."),
-        Key("$", "far(0,1)", "Last column."),
+        Key("g,home", "far(-1,0)", "First row.", "gG0$ ends", 1, "first-row"),
+        Key("G,end", "far(1,0)", "Last row.", name="last-row"),
+        Key("0", "far(0,-1)", "First column.", name="first-column"),
+        Key("$", "far(0,1)", "Last column.", name="last-column"),
         Key("space,pagedown", "page(1)", "A page down."),
         Key("u,pageup", "page(-1)", "A page up."),
         Key("enter", "open", "Open the cell.", "enter open", 6),
@@ -118,6 +120,29 @@ class Grid(Canvas):
         """The line of the cursor."""
         frame = self.frame(*self.size)
         return (HEAD + self.row // frame.pool[0] - frame.top,)
+
+    def cursor_at(self) -> tuple[int, int]:
+        """The cell under the cursor."""
+        spot = self._spot(self.frame(*self.size))[0]
+        return spot.y, spot.x
+
+    def targets(self) -> list[Target]:
+        """The cells that are seen; only their rows where two letters do not fit into a cell."""
+        frame = self.frame(*self.size)
+        rows = range(frame.top, frame.top + frame.shown[0])
+        if frame.cell < 2:
+            return [(HEAD + row - frame.top, 0, (row * frame.pool[0], self.column)) for row in rows]
+        columns = range(frame.left, frame.left + frame.shown[1])
+        return [
+            (HEAD + row - frame.top, frame.gutter + (column - frame.left) * frame.cell, (row, column))
+            for row in rows
+            for column in columns
+            if self.matrix.exists(row, column)
+        ]
+
+    def go_to(self, goal: Goal) -> None:
+        """Put the cursor on a cell."""
+        self.move_to(*goal)
 
     # Drawing
 
@@ -212,7 +237,7 @@ class Grid(Canvas):
         return letter or sign, style
 
     def _shade(self, share: float) -> Style:
-        return shade(share, self.look.colours, self.scale == "signed")
+        return shade(share, self.look, self.scale == "signed")
 
     def _sign(self, share: float | None) -> str:
         """One glyph for a share."""

@@ -69,7 +69,7 @@ class Histogram:
             text = "".join((" " + steps)[max(0, min(len(steps), unit - below))] * wide for unit in units)
             label = top if y == 0 and bars else "0" if y == height - 1 else ""
             side = "|" if view.ascii else "│"
-            drawn.append([Segment(label.rjust(LABEL - 1) + side, DIM), Segment(text, ink(0, view.look.colours))])
+            drawn.append([Segment(label.rjust(LABEL - 1) + side, DIM), Segment(text, ink(0, view.look))])
         mark = min(self._room(view) - 1, view.column // pool * wide)
         room = replace(view, width=LABEL + max(1, wide * len(bars)))
         labels = tuple(exact(edge) for edge in (self.edges[0], self.edges[-1])) if self.counts else ()

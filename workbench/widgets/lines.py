@@ -19,8 +19,8 @@ class Lines(Canvas):
         Key("k,up", "scroll_by(-1)", "Line up."),
         Key("space,pagedown", "page(1)", "A page down.", "space u page", 2),
         Key("u,pageup", "page(-1)", "A page up."),
-        Key("g,home", "far(0)", "First line.", "gG ends", 1),
-        Key("G,end", "far(1)", "Last line, and follow what comes."),
+        Key("g,home", "far(0)", "First line.", "gG ends", 1, "first"),
+        Key("G,end", "far(1)", "Last line, and follow what comes.", name="last"),
     )
 
     def __init__(self, look: Display, *, follow: bool = False, id: str | None = None) -> None:

@@ -5,7 +5,7 @@ Whatever has a colour has a digit or a ramp's glyph as well.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -19,11 +19,15 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from workbench.display import Colours, Display, Glyphs
-from workbench.keys import Key, bindings
+from workbench.display import Display, Glyphs
+from workbench.keys import Key, bindings, claimed
 from workbench.tok import content, fit, tok
 
 Line = list[Segment]
+Goal = tuple[int, ...]
+"""Something that a cursor can go to, as the widget counts."""
+Target = tuple[int, int, Goal]
+"""Line and column where a goal is seen, and the goal."""
 By = TypeVar("By", bound="Canvas")
 
 RAMP = (17, 18, 19, 20, 26, 32, 38, 44, 50, 86, 122, 158)
@@ -31,11 +35,16 @@ SIGNED = (160, 167, 174, 181, 255, 152, 110, 68, 25)
 FEW = (4, 6, 7, 15)
 """With 16 colours: four levels of background."""
 FEW_SIGNED = (1, 9, 15, 12, 4)
-DARK = frozenset({17, 18, 19, 20, 26, 32, 38, 160, 68, 25, 4, 1, 12})
-"""Backgrounds that need white text."""
+DARK = frozenset({17, 18, 19, 20, 25, 26, 27, 160, 4, 1, 12})
+"""Backgrounds on which white is read better than black."""
 LINES = (50, 220, 203, 147, 113, 255)
 """Colours of several series, which also have letters."""
 FEW_LINES = (14, 11, 9, 13, 10, 15)
+ON_WHITE = (195, 159, 123, 117, 75, 69, 33, 27, 26, 25, 19, 17)
+FEW_ON_WHITE = (15, 7, 6, 4)
+LINES_ON_WHITE = (25, 130, 160, 28, 91, 16)
+FEW_LINES_ON_WHITE = (4, 5, 1, 2, 6, 0)
+"""The same for a white background: more is darker. What is signed is the same on both, white in the middle."""
 
 GLYPHS: Mapping[Glyphs, str] = {"full": "▁▂▃▄▅▆▇█", "blocks": "░▒▓█", "ascii": ".:-=+*#%@"}
 """The lowest glyph is never blank: blank is no value."""
@@ -47,34 +56,45 @@ SIDE: Mapping[Glyphs, str] = {"full": "│", "blocks": "│", "ascii": "|"}
 PLAIN = Style()
 DIM = Style(dim=True)
 BOLD = Style(bold=True)
+LABEL = Style(bold=True, reverse=True)
+"""The style of the letters of a jump."""
+BRIGHT = Style(dim=False)
 
 
 @lru_cache(maxsize=512)
-def shade(share: float, colours: Colours, signed: bool = False) -> Style:
+def shade(share: float, look: Display, signed: bool = False) -> Style:
     """The style of a cell at ``share`` (0 to 1) of its scale."""
-    if colours == 0:
+    if look.colours == 0 or look.palette == "high-contrast":
         return PLAIN
-    ramps = (FEW, FEW_SIGNED) if colours == 16 else (RAMP, SIGNED)
-    ramp = ramps[signed]
+    is_few, is_white = look.colours == 16, look.palette == "light"
+    if signed:
+        ramp = FEW_SIGNED if is_few else SIGNED
+    elif is_white:
+        ramp = FEW_ON_WHITE if is_few else ON_WHITE
+    else:
+        ramp = FEW if is_few else RAMP
     number = ramp[_step(share, len(ramp))]
-    text = 15 if number in DARK else 0 if colours == 16 else 16
+    text = 15 if number in DARK else 0 if is_few else 16
     return Style(color=Color.from_ansi(text), bgcolor=Color.from_ansi(number))
 
 
 @lru_cache(maxsize=64)
-def cursor(colours: Colours, focused: bool) -> Style:
+def cursor(look: Display, focused: bool) -> Style:
     """The style of what is under the cursor; without colours and without the focus it is reverse video."""
-    if colours == 0 or not focused:
+    if look.colours == 0 or look.palette == "high-contrast" or not focused:
         return Style(reverse=True, bold=focused)
-    return Style(color=Color.from_ansi(0), bgcolor=Color.from_ansi(220 if colours > 16 else 11), bold=True)
+    return Style(color=Color.from_ansi(0), bgcolor=Color.from_ansi(220 if look.colours > 16 else 11), bold=True)
 
 
 @lru_cache(maxsize=64)
-def ink(place: int, colours: Colours) -> Style:
+def ink(place: int, look: Display) -> Style:
     """The style of the series at ``place``."""
-    if colours == 0:
+    if look.colours == 0 or look.palette == "high-contrast":
         return PLAIN
-    ramp = LINES if colours > 16 else FEW_LINES
+    if look.palette == "light":
+        ramp = LINES_ON_WHITE if look.colours > 16 else FEW_LINES_ON_WHITE
+    else:
+        ramp = LINES if look.colours > 16 else FEW_LINES
     return Style(color=Color.from_ansi(ramp[place % len(ramp)]))
 
 
@@ -168,19 +188,23 @@ class Latest(Said[By]):
 class Canvas(Widget, can_focus=True):
     """A widget that draws itself line by line, for any size, and repaints only what has changed.
 
-    ``KEYS`` are its keys, for the place that holds it: the line of keys and the help tell them from there.
+    ``KEYS`` are its keys, for the place that holds it: the line of keys and the help tell them from there. Their ids
+    begin with the name of the class.
     """
 
     KEYS: ClassVar[tuple[Key, ...]] = ()
     DEFAULT_CSS = "Canvas { width: 1fr; height: 1fr; }"
 
     def __init_subclass__(cls, **flags: Any) -> None:
+        if "KEYS" in cls.__dict__:
+            cls.KEYS = claimed(cls.KEYS, cls.__name__.lower())
         cls.BINDINGS = bindings(cls.__dict__.get("KEYS", ()))  # type: ignore[assignment]
         super().__init_subclass__(**flags)
 
     def __init__(self, look: Display, *, name: str | None = None, id: str | None = None, classes: str | None = None):
         super().__init__(name=name, id=id, classes=classes)
         self.look = look
+        self._labels_at: dict[int, dict[int, str]] = {}
 
     def line(self, y: int, width: int, height: int) -> Line:
         """Line ``y`` of a picture of this size; shorter than ``width`` is filled up with blanks."""
@@ -200,7 +224,14 @@ class Canvas(Widget, can_focus=True):
         base = self.rich_style
         if not width:
             return Strip.blank(0, base)
-        return Strip(self.line(y, width, height)).adjust_cell_length(width, base).apply_style(base)
+        segments = self.line(y, width, height)
+        if self.look.palette == "high-contrast":
+            segments = [Segment(text, style + BRIGHT if style else style) for text, style, _ in segments]
+        strip = Strip(segments).adjust_cell_length(width, base)
+        for x, label in self._labels_at.get(y, {}).items():
+            parts = [strip.crop(0, x), Strip([Segment(label, LABEL)]), strip.crop(x + len(label), width)]
+            strip = Strip.join(parts).adjust_cell_length(width, base)
+        return strip.apply_style(base)
 
     def repaint(self, *lines: int) -> None:
         """Repaint these lines of the widget, as far as they are seen."""
@@ -217,6 +248,24 @@ class Canvas(Widget, can_focus=True):
     def cursor_lines(self) -> tuple[int, ...]:
         """Lines on which the cursor is seen."""
         return tuple(range(self.size.height))
+
+    def cursor_at(self) -> tuple[int, int]:
+        """Line and column where what is selected begins, for who follows the terminal's own cursor."""
+        return min(self.cursor_lines(), default=0), 0
+
+    def targets(self) -> Sequence[Target]:
+        """What of all that is seen a cursor can go to; nothing where there is none."""
+        return ()
+
+    def go_to(self, goal: Goal) -> None:
+        """Put the cursor on a goal of ``targets``."""
+
+    def label(self, labels: Mapping[tuple[int, int], str]) -> None:
+        """Show letters at lines and columns, in the place of what is there, or take them away again."""
+        before, self._labels_at = self._labels_at, {}
+        for (y, x), text in labels.items():
+            self._labels_at.setdefault(y, {})[x] = text
+        self.repaint(*{*before, *self._labels_at})
 
     def tok(self, text: str, width: int) -> str:
         """Text from data, at most so wide, in the glyphs of this terminal."""
@@ -246,4 +295,4 @@ class Canvas(Widget, can_focus=True):
     @property
     def cursor_style(self) -> Style:
         """The style of what is under the cursor."""
-        return cursor(self.look.colours, self.has_focus)
+        return cursor(self.look, self.has_focus)

@@ -1,5 +1,6 @@
 """``Prompt``: one line that is typed."""
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.content import Content
@@ -29,6 +30,11 @@ class Prompt(Canvas):
     def line(self, y: int, width: int, height: int) -> Line:  # noqa: ARG002 - a canvas's signature
         """The text, its end where it is too long."""
         return [Segment(self.fit(f":{self.text[-(width - 3) :]}_", width), BOLD)] if y == 0 and width > 3 else []
+
+    def cursor_at(self) -> tuple[int, int]:
+        """The end of the text."""
+        width = self.size.width
+        return 0, min(1 + cell_len(self.tok(self.text[-(width - 3) :], max(0, width - 2))), max(0, width - 1))
 
     def inspect(self) -> Content:
         """The text."""

@@ -4,13 +4,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
 from rich.segment import Segment
-from textual import events
 from textual.content import Content
 
 from workbench.display import Display
 from workbench.keys import Key
-from workbench.widgets.paint import BOLD, CURSOR, DIM, MISSING, PLAIN, Canvas, Latest, Line, Said, nearest, window
+from workbench.widgets.filtered import Filtered
+from workbench.widgets.paint import (
+    BOLD,
+    CURSOR,
+    DIM,
+    MISSING,
+    PLAIN,
+    Goal,
+    Latest,
+    Line,
+    Said,
+    Target,
+    nearest,
+    window,
+)
 
 HEAD = 2
 """Lines above the rows: the statement and the titles."""
@@ -34,7 +48,7 @@ class Column:
 Row = Sequence[Any]
 
 
-class Rows(Canvas):
+class Rows(Filtered):
     """A list with a filter, an order, marks and a cursor; a row's entries may be of any kind, None is missing.
 
     Whatever the filter and the order, messages and ``index`` speak of a row by its place in what was loaded.
@@ -43,8 +57,8 @@ class Rows(Canvas):
     KEYS = (
         Key("j,down", "move(1)", "Next row.", "jk row", 5),
         Key("k,up", "move(-1)", "Row before."),
-        Key("g,home", "far(-1)", "First row.", "gG ends", 1),
-        Key("G,end", "far(1)", "Last row."),
+        Key("g,home", "far(-1)", "First row.", "gG ends", 1, "first"),
+        Key("G,end", "far(1)", "Last row.", name="last"),
         Key("pagedown", "page(1)", "A page down."),
         Key("u,pageup", "page(-1)", "A page up."),
         Key("enter", "open", "Open the row.", "enter open", 6),
@@ -80,8 +94,6 @@ class Rows(Canvas):
         self.cursor = self._top = 0
         self.by: int | None = None
         self.is_falling = False
-        self.needle = ""
-        self.is_typing = False
         self.load(())
 
     def load(self, rows: Sequence[Row], *, marks: Sequence[int] = ()) -> None:
@@ -214,6 +226,22 @@ class Rows(Canvas):
         """The line of the cursor."""
         return (HEAD + self.cursor - self._first(self.size.height),)
 
+    def cursor_at(self) -> tuple[int, int]:
+        """The first entry of the row under the cursor, or the end of the filter while it is typed."""
+        if self.is_typing:
+            return 0, min(cell_len(self.tok(self.needle, self.size.width)) + 1, max(0, self.size.width - 1))
+        return self.cursor_lines()[0], 2
+
+    def targets(self) -> list[Target]:
+        """The rows that are seen."""
+        first = self._first(self.size.height)
+        last = min(len(self.shown), first + max(1, self.size.height - HEAD))
+        return [(HEAD + place - first, 0, (place,)) for place in range(first, last)]
+
+    def go_to(self, goal: Goal) -> None:
+        """Put the cursor on a row."""
+        self.move_to(goal[0])
+
     def inspect(self) -> Content:
         """Every entry of the row under the cursor, also of columns that are left out."""
         if self.index is None:
@@ -275,23 +303,3 @@ class Rows(Canvas):
             self.order(self.by, falling=True)
         else:
             self.order(self.by + 1 if self.by + 1 < len(self.columns) else None)
-
-    def action_filter(self) -> None:
-        """Type a filter: enter keeps it, escape takes it away."""
-        self.is_typing = True
-        self.repaint(0)
-
-    def on_key(self, event: events.Key) -> None:
-        """While a filter is typed, every key that prints belongs to it."""
-        if not self.is_typing:
-            return
-        if event.key in ("enter", "escape", "backspace"):
-            self.is_typing = event.key == "backspace"
-            self.filter(self.needle[:-1] if self.is_typing else "" if event.key == "escape" else self.needle)
-        elif event.is_printable and event.character:
-            self.filter(self.needle + event.character)
-        else:
-            return
-        event.stop()
-        event.prevent_default()
-        self.repaint(0)

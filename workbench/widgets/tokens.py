@@ -19,9 +19,11 @@ from workbench.widgets.paint import (
     SIDE,
     UNDEFINED,
     Canvas,
+    Goal,
     Latest,
     Line,
     Said,
+    Target,
     glyph,
     nearest,
     shade,
@@ -53,10 +55,10 @@ class Tokens(Canvas):
         Key("l,right", "move(1)", "Next token."),
         Key("j,down", "lines(1)", "Line below."),
         Key("k,up", "lines(-1)", "Line above."),
-        Key("g,home", "far(-1)", "First token.", "gG0$ ends", 1),
-        Key("G,end", "far(1)", "Last token."),
-        Key("0", "edge(-1)", "First token of the line."),
-        Key("$", "edge(1)", "Last token of the line."),
+        Key("g,home", "far(-1)", "First token.", "gG0$ ends", 1, "first"),
+        Key("G,end", "far(1)", "Last token.", name="last"),
+        Key("0", "edge(-1)", "First token of the line.", name="line-start"),
+        Key("$", "edge(1)", "Last token of the line.", name="line-end"),
         Key("enter", "open", "Open the token.", "enter open", 6),
     )
 
@@ -127,6 +129,24 @@ class Tokens(Canvas):
         spots, _ = self.spots(width)
         return (HEAD + spots[self.cursor].line - self._first(width, height),) if spots else ()
 
+    def cursor_at(self) -> tuple[int, int]:
+        """The token under the cursor."""
+        width, height = self.size
+        spots, _ = self.spots(width)
+        return (HEAD + spots[self.cursor].line - self._first(width, height), spots[self.cursor].x) if spots else (0, 0)
+
+    def targets(self) -> list[Target]:
+        """The tokens that are seen."""
+        width, height = self.size
+        spots, lines = self.spots(width)
+        first = self._first(width, height)
+        seen = [place for line in lines[first : first + max(1, height - HEAD)] for place in line]
+        return [(HEAD + spots[place].line - first, spots[place].x, (place,)) for place in seen]
+
+    def go_to(self, goal: Goal) -> None:
+        """Put the cursor on a token."""
+        self.move_to(goal[0])
+
     # Drawing
 
     def line(self, y: int, width: int, height: int) -> Line:
@@ -145,7 +165,7 @@ class Tokens(Canvas):
 
     def _style(self, place: int) -> Style:
         share = None if self.shares is None else self.shares.at(0, place)
-        style = PLAIN if share is None or share != share else shade(share, self.look.colours, self.scale == "signed")
+        style = PLAIN if share is None or share != share else shade(share, self.look, self.scale == "signed")
         return style + BOLD + Style(underline=True) if place in self.marks else style
 
     def _sign(self, place: int) -> str:
