@@ -1,11 +1,12 @@
 """The screen's side of the model server: asks, waits for no array library, starts a server where there is none.
 
-    client = await Client.open(Cell.parse("rasp.reverse/compiled/opposite"))
+    client = await Client.open(wire.target("rasp.reverse/compiled/opposite"))
     record = await client.request("head", layer=2, head=0, example=3)
 
-``client.state`` is "cold" (no server), "warming" (it loads the network), "warm", or "failed" (it could not, and tells
-every request why until it ends). An answer that comes after nobody waits for it any more is dropped; a server that has
-died costs one sentence, and the next request starts another one.
+``client.state`` is "cold" (no server), "warming" (it loads the network), "training 40 %" (it trains it first), "warm",
+or "failed" (it could not, and tells every request why until it ends). An answer that comes after nobody waits for it
+any more is dropped; a server that has died costs one sentence, and the next request starts another one, unless servers
+die one after the other (``workbench.backoff``).
 """
 
 import asyncio
@@ -22,14 +23,13 @@ from typing import Any
 
 from engines import errors
 from engines.errors import InvalidSetting, StoreError, UnknownName, WorkbenchError
-from workbench import wire
-from workbench.spec import Cell
+from workbench import backoff, wire
 from workbench.store import Store
 
 PATIENCE = 20.0
 """Seconds in which a new server must open its socket and greet, and an old one must go."""
 TIMEOUT = 60.0
-"""Seconds that an answer may take, loading the network included."""
+"""Seconds that an answer may take after the last sign of life; progress in loading the network is one."""
 LONGEST = 2**28
 """Bytes of the longest answer."""
 _children: list[subprocess.Popen[bytes]] = []
@@ -39,7 +39,7 @@ _children: list[subprocess.Popen[bytes]] = []
 class Client:
     """One connection to a cell's server."""
 
-    def __init__(self, cell: Cell, *, store: Store | None = None, idle: float = wire.IDLE) -> None:
+    def __init__(self, cell: wire.Target, *, store: Store | None = None, idle: float = wire.IDLE) -> None:
         self.cell, self.store, self.idle = cell, store or Store.default(), idle
         self.socket = wire.place(cell, self.store)
         self.state, self.pid = "cold", 0
@@ -51,9 +51,13 @@ class Client:
         self._numbers = itertools.count(1)
         self._opening = asyncio.Lock()
         self._child: subprocess.Popen[bytes] | None = None  # a server that this client started, and has not met yet
+        self._is_own = False  # whether the server that was met last was started by this client
+        self._leaves = False
+        self._alive = 0.0  # when the server last said anything
+        self._logged = 0  # how long its log was when it was met: what is behind is its own
 
     @classmethod
-    async def open(cls, cell: Cell, *, store: Store | None = None, idle: float = wire.IDLE) -> "Client":
+    async def open(cls, cell: wire.Target, *, store: Store | None = None, idle: float = wire.IDLE) -> "Client":
         """A client whose server runs: found, or started now and still warming. Raises ``StoreError``."""
         client = cls(cell, store=store, idle=idle)
         await client.connect()
@@ -67,40 +71,53 @@ class Client:
         writer = await self.connect()
         number = next(self._numbers)
         waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
+        asked = time.monotonic()
         try:
-            async with asyncio.timeout(timeout):
-                writer.write(wire.encode({"id": number, "request": request, "params": params}))
-                return await waiting
-        except TimeoutError:
+            writer.write(wire.encode({"id": number, "request": request, "params": params}))
+            while (left := max(asked, self._alive) + timeout - time.monotonic()) > 0:
+                if (await asyncio.wait([waiting], timeout=left))[0]:
+                    return waiting.result()
             raise WorkbenchError(
                 f"no answer to {request!r} about {self.cell} in {timeout:g} s (its server is {self.state}); ask again "
                 "or wait longer"
-            ) from None
+            )
         finally:
             del self._waiting[number]
-            if (waiting.cancelled() or not waiting.done()) and self._writer is writer:
+            if not waiting.done() and self._writer is writer:
                 writer.write(wire.encode({"drop": number}))
 
     async def close(self) -> None:
         """Hang up; the server stays warm for the next client."""
+        self._leaves = True
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)
+            if self._writer is not None:  # the listener had not begun
+                self._writer.close()
+                self._writer = None
 
     async def stop(self) -> None:
         """End the server, if there is one, and hang up."""
+        self._leaves = True
         with suppress(FileNotFoundError, ConnectionError):
             await self._end(await asyncio.open_unix_connection(self.socket))
         await self.close()
+
+    def again(self) -> None:
+        """Let the next request start a server at once, however often one has failed."""
+        backoff.forget(self.socket)
 
     async def connect(self) -> asyncio.StreamWriter:
         """The connection, made anew where there is none; raises ``StoreError``."""
         async with self._opening:
             if self._writer is None:
+                backoff.check(self.socket)
                 wire.guard(self.socket)
+                self._logged = _length(_log(self.socket))
                 reader, writer, hello = await self._found()
-                self._writer, self.pid = writer, hello["pid"]
+                self._writer, self.pid, self._alive = writer, hello["pid"], time.monotonic()
                 self._tell(hello["state"])
+                self._leaves = False
                 self._listener = asyncio.create_task(self._listen(reader, writer))
             return self._writer
 
@@ -116,6 +133,9 @@ class Client:
             if (hello.get("version"), hello.get("code")) == (wire.VERSION, wire.code()):
                 return reader, writer, hello
             await self._end((reader, writer))
+            if not hello and self._is_own:
+                cause = f"the model server of {self.cell} ended at once: {self._said() or 'it said nothing'}"
+                raise StoreError(f"{cause}; {backoff.failed(self.socket, cause)}")
         raise StoreError(
             f"the model server of {self.cell} is of other code than this program even when it is started anew; "
             "quit and start again"
@@ -127,7 +147,7 @@ class Client:
         while time.monotonic() < patience:
             try:
                 met = await asyncio.open_unix_connection(self.socket, limit=LONGEST)
-                self._child = None
+                self._is_own, self._child = self._child is not None, None
                 return met
             except (FileNotFoundError, ConnectionRefusedError):
                 child = self._child = self._child or start(self.cell, self.socket, self.store, self.idle)
@@ -135,11 +155,13 @@ class Client:
             if code is not None:
                 self._child = None
             if code:
-                raise StoreError(f"the model server of {self.cell} ended at once: {_last(_log(self.socket))}")
+                cause = f"the model server of {self.cell} ended at once: {self._said() or 'it said nothing'}"
+                raise StoreError(f"{cause}; {backoff.failed(self.socket, cause)}")
             if code == 0:  # another one holds the lock: it is about to answer, or it is dying
                 await asyncio.sleep(0.2)
             await asyncio.sleep(0.03)
-        raise StoreError(f"the model server of {self.cell} did not open its socket in {PATIENCE:.0f} s; {self._help()}")
+        cause = f"the model server of {self.cell} did not open its socket in {PATIENCE:.0f} s; {self._help()}"
+        raise StoreError(f"{cause}; {backoff.failed(self.socket, cause)}")
 
     async def _greeted(self, reader: asyncio.StreamReader) -> dict[str, Any]:
         """What a server says of itself; nothing when it ended meanwhile, or says something else."""
@@ -180,19 +202,43 @@ class Client:
         except (ConnectionError, ValueError):
             pass  # a torn line is a server that ended while it wrote
         finally:
-            self._writer, waiting = None, list(self._waiting.values())
+            self._writer, waiting = None, [each for each in self._waiting.values() if not each.done()]
+            error = WorkbenchError(self._ended(bool(waiting)))
             self._tell("cold")
             for each in waiting:
-                if not each.done():
-                    each.set_exception(
-                        WorkbenchError(f"the model server of {self.cell} has ended; ask again, and it is started anew")
-                    )
+                each.set_exception(error)
             writer.close()
 
+    def _ended(self, missed: bool) -> str:
+        """Why a server has ended, as far as its log tells; remembered where it had not loaded, or owed an answer."""
+        if self._leaves or self.state == "failed":  # we end it, or it has said why, and was remembered then
+            return f"the model server of {self.cell} has ended; ask again, and it is started anew"
+        while_ = "" if self.state == "warm" else " while it loaded its network"
+        said = self._said()
+        cause = f"the model server of {self.cell} has ended{while_}" + (f": {said}" if said else "")
+        if self.state != "warm":
+            return f"{cause}; {backoff.failed(self.socket, cause)}"
+        if missed and (wait := backoff.died(self.socket, cause)):
+            return f"{cause}; {wait}"
+        return f"{cause}; ask again, and it is started anew"
+
+    def _said(self) -> str:
+        """The last line that the server wrote into its log."""
+        with suppress(FileNotFoundError), _log(self.socket).open("rb") as log:
+            log.seek(min(self._logged, _length(_log(self.socket))))
+            lines = log.read().decode(errors="replace").split("\n")
+            return next((line.strip().removeprefix("workbench: ") for line in reversed(lines) if line.strip()), "")
+        return ""
+
     def _take(self, message: dict[str, Any]) -> None:
+        self._alive = time.monotonic()
         if "state" in message:
             self._tell(message["state"])
         waiting = self._waiting.get(message.get("id", 0))
+        if "error" in message and self.state == "failed":
+            backoff.failed(self.socket, message["error"]["text"], self.pid)
+        elif "id" in message:
+            backoff.answered(self.socket)
         if waiting is None or waiting.done():
             return  # a late answer
         if "error" in message:
@@ -206,11 +252,25 @@ class Client:
             self.heard(state)
 
 
-def ask(cell: Cell, request: str, /, *, store: Store | None = None, timeout: float = TIMEOUT, **params: Any) -> Any:
-    """One request without an event loop of one's own: starts a server where there is none, waits, hangs up."""
+def ask(
+    cell: wire.Target,
+    request: str,
+    /,
+    *,
+    store: Store | None = None,
+    timeout: float = TIMEOUT,
+    heard: Callable[[str], None] = lambda _: None,
+    **params: Any,
+) -> Any:
+    """One request without an event loop of one's own: starts a server where there is none, waits, hangs up.
+
+    ``heard`` is called with each state of the server.
+    """
 
     async def once() -> Any:
-        client = await Client.open(cell, store=store)
+        client = Client(cell, store=store)
+        client.heard = heard
+        client.again()
         try:
             return await client.request(request, timeout=timeout, **params)
         finally:
@@ -219,7 +279,7 @@ def ask(cell: Cell, request: str, /, *, store: Store | None = None, timeout: flo
     return asyncio.run(once())
 
 
-def start(cell: Cell, socket: Path, store: Store, idle: float = wire.IDLE) -> subprocess.Popen[bytes]:
+def start(cell: wire.Target, socket: Path, store: Store, idle: float = wire.IDLE) -> subprocess.Popen[bytes]:
     """Start a cell's server in a session of its own: it outlives this process and its terminal."""
     _children[:] = [child for child in _children if child.poll() is None]
     command = [sys.executable, "-m", "workbench.server", str(cell), "--socket", str(socket), "--idle", str(idle)]
@@ -242,9 +302,11 @@ def _log(socket: Path) -> Path:
     return socket.with_suffix(".log")
 
 
-def _last(log: Path) -> str:
-    lines = log.read_text(errors="replace").split("\n")
-    return next((line.removeprefix("workbench: ") for line in reversed(lines) if line.strip()), f"read {log}")
+def _length(log: Path) -> int:
+    try:
+        return log.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _error(record: dict[str, str]) -> WorkbenchError:

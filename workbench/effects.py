@@ -28,6 +28,7 @@ from engines.score import wilson
 from engines.site import Site
 from engines.task import Pairs
 
+Record = dict[str, Any]
 KINDS = ("zero", "mean", "resample")
 OTHERS = 8
 """Other parts that are drawn for the control, as many as random sites in a held-out score."""
@@ -128,8 +129,10 @@ def others(count: int, place: int) -> list[int]:
 
 def ablate(model: Model, inputs: Pairs, sites: Sequence[Site]) -> Effects:
     """Ablate each site alone, at all positions; ``inputs`` are as ``distinct`` gives them."""
-    last = model.shape.n_layers
-    activations = capture(model, inputs, sites, {*(start_layer(site) for site in sites), last})
+    layers = {start_layer(site) for site in sites}
+    if "resid_post" in model.components:  # else there is no stream after the last layer to start from
+        layers.add(model.shape.n_layers)
+    activations = capture(model, inputs, sites, layers)
     jobs = [Jobs(site, 1, exchange) for site in sites for exchange in _exchanges(activations, site)]
     found: dict[int, Tensor] = {}
     for layer in sorted({job.start for job in jobs}):
@@ -165,7 +168,7 @@ def _average(activations: Activations, site: Site) -> Float[Tensor, "inputs posi
     batch, vectors = activations.pairs.bases, activations.bases[site]
     place = columns(site, activations.pairs.base_at, batch) - batch.padding[:, None]
     real, where = place >= 0, place.clamp(min=0)
-    total = torch.zeros(vectors.shape[1], vectors.shape[2], dtype=torch.float64)
+    total = torch.zeros(int(where.max()) + 1, vectors.shape[2], dtype=torch.float64)
     total.index_add_(0, where[real], vectors[real].double())
     count = torch.bincount(where[real], minlength=len(total)).clamp(min=1)
     return (total / count[:, None]).to(vectors.dtype)[where]
@@ -180,11 +183,30 @@ def swaps(model: Model, pairs: Pairs, variable: str, sites: Sequence[Site]) -> l
     return [quality(each, pairs, variable) for each in right]
 
 
+def controls(nothing: Record, name: str, drawn: Sequence[Record]) -> dict[str, Any]:
+    """What a swap stands beside: no swap, and other parts ``drawn`` at random, each alone under ``name``, and pooled.
+
+    They are pooled with the interval of one, being asked the same pairs; of none drawn the pool is None.
+    """
+    pool = {"count": len(drawn), **{kind: _pooled([one[kind] for one in drawn]) for kind in ("iia", "invariance")}}
+    return {"no_op": nothing, name: list(drawn), "pooled": pool if drawn else None}
+
+
+def _pooled(scores: Sequence[Record | None]) -> dict[str, Any] | None:
+    """The mean of scores on the same pairs; None where these are none."""
+    known = [one for one in scores if one is not None]
+    if not known:
+        return None
+    (n,), (bases,) = {one["n"] for one in known}, {one["bases"] for one in known}
+    share = sum(one["value"] for one in known) / len(known)
+    return {**asdict(wilson(share * n, n, independent=bases)), "bases": bases}
+
+
 def quality(right: Float[Tensor, " pairs"], pairs: Pairs, variable: str) -> dict[str, Any]:
-    """Shares of right pairs among the informative and the invariant ones; intervals count a base once."""
+    """Shares of right pairs among the informative and the invariant ones; intervals count each of the bases once."""
 
     def score(among: Bool[Tensor, " pairs"]) -> dict[str, Any] | None:
-        n = int(among.sum())
-        return asdict(wilson(float(right[among].sum()), n, independent=pairs.bases_among(among))) if n else None
+        n, bases = int(among.sum()), pairs.bases_among(among)
+        return {**asdict(wilson(float(right[among].sum()), n, independent=bases)), "bases": bases} if n else None
 
     return {"iia": score(pairs.informative(variable)), "invariance": score(pairs.invariant_as_drawn(variable))}

@@ -10,7 +10,7 @@ import typer
 
 from engines.errors import InvalidSetting, UnknownName
 from workbench import inspect_text
-from workbench.command import AsJson, StoreFolder, open_store, put
+from workbench.command import AsJson, StoreFolder, note, open_store, put
 from workbench.spec import Cell
 from workbench.store import Store
 
@@ -23,9 +23,13 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "neurons": ("layer",),
     "neuron": ("layer", "index"),
     "residual": ("layer", "position"),
+    "site": ("site",),
+    "states": ("site",),
     "truth": (),
 }
 """What can be inspected, and the numbers and names that say where."""
+NAMES = ("position", "site", "run")
+"""Those that are no numbers."""
 
 
 def mount(app: typer.Typer) -> None:
@@ -37,13 +41,14 @@ def inspect(
     cell: Annotated[str, typer.Argument(help="Whose network, such as rasp.reverse/compiled/opposite.")],
     what: Annotated[str, typer.Argument(metavar="[WHAT]", help=f"One of: {', '.join(PLACES)}.")] = "overview",
     where: Annotated[
-        list[str] | None, typer.Argument(metavar="[WHERE]...", help="Layer, then head, neuron or position.")
+        list[str] | None, typer.Argument(metavar="[WHERE]...", help="Layer, then head, neuron or position; or a site.")
     ] = None,
     example: Annotated[
-        int | None, typer.Option("--example", min=0, help="Of head: which pair; of examples: the first.")
+        int | None, typer.Option("--example", min=0, help="Of head, states: which pair; of examples: the first.")
     ] = None,
     prompt: Annotated[
-        str | None, typer.Option("--prompt", metavar="TOKENS", help="Of own, head, neuron: tokens, spaces between.")
+        str | None,
+        typer.Option("--prompt", metavar="TOKENS", help="Of own, head, neuron, states: tokens, spaces between."),
     ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Print text, which is the default.")] = False,
     as_json: AsJson = False,
@@ -64,6 +69,8 @@ def inspect(
       workbench inspect rasp.reverse/compiled/opposite head 2 0 --prompt 'a b b c'
       workbench inspect rasp.reverse/compiled/opposite neuron 1 4 --json
       workbench inspect rasp.reverse/compiled/opposite residual 1 last
+      workbench inspect rasp.reverse/compiled/opposite site L1.mlp_out@target
+      workbench inspect rasp.reverse/compiled/opposite states L1.resid_post@last --example 3
     """
     if plain and as_json:
         raise InvalidSetting("--plain and --json are two forms of one answer; choose one of them")
@@ -82,9 +89,9 @@ def _params(what: str, where: Sequence[str], example: int | None, prompt: str | 
         raise InvalidSetting(f"{what} takes {len(names)} places, not {len(where)}; write '{write}'")
     params: dict[str, Any] = {}
     for name, given in zip(names, where, strict=True):
-        if name != "position" and not given.removeprefix("-").isdecimal():
+        if name not in NAMES and not given.removeprefix("-").isdecimal():
             raise InvalidSetting(f"{name} is {given!r}; write a whole number, such as 0")
-        params[name] = given if name == "position" else int(given)
+        params[name] = given if name in NAMES else int(given)
     if example is not None:
         params["start" if what == "examples" else "example"] = example
     if prompt is not None:
@@ -92,15 +99,21 @@ def _params(what: str, where: Sequence[str], example: int | None, prompt: str | 
     return params
 
 
+def _heard(state: str) -> None:
+    """Tell why it takes so long."""
+    if state.startswith("training"):
+        note(f"the network is trained first: {state}")
+
+
 def _asked(cell: Cell, what: str, params: Mapping[str, Any], served: Store | None, store: Store) -> Any:
     if served is not None:
         from workbench.client import ask
 
-        return ask(cell, what, store=served, **params)
+        return ask(cell, what, store=served, heard=_heard, **params)
     import torch
 
     from workbench.inspection import Inspection
     from workbench.specimen import prepare
 
     torch.set_num_threads(1)
-    return Inspection(prepare(cell, store)).ask(what, params)
+    return Inspection(prepare(cell, store), store).ask(what, params)

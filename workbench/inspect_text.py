@@ -136,6 +136,40 @@ def residual(record: Record) -> str:
     return f"{record['site']}  n={record['n']}, {record['shown']} shown\n{columns(rows)}"
 
 
+def site(record: Record) -> str:
+    """A site as a vector: its rows with their means, and its effects with controls."""
+    rows, answers = [("ROW", "MEAN", "STANDS FOR", "SAYS")], [{"name": str(one)} for one in record["answers"]]
+    for one in record["rows"]:
+        label, says = one["label"], one["says"]
+        stands = f"{label['variable'] or '-'} ({label['role']})" if label else "-"
+        said = "-" if says is None else safe(_largest(says, answers))
+        rows.append((safe(one["name"]), score(one["mean"]), stands + (" *" if one["asked"] else ""), said))
+    head = f"{record['site']}  n={record['n']} bases, {len(record['rows'])} {record['kind']}, * is {record['variable']}"
+    others = f"random sites are of {len(record['peers'])}: {_listed(record['peers'])}"
+    parts = [f"{head}\n{columns(rows)}", _effects(record, "random_site"), _swaps(record["swaps"], "random_sites")]
+    return "\n\n".join([*parts, f"rank {_rank(record)}\n{others}\nnote: {record['note']}"])
+
+
+def states(record: Record) -> str:
+    """A site's component at every token of an example's sides, or of an own prompt: rows down, tokens across."""
+    own = record["example"] is None
+    title = f"{record['site']}  {'own prompt' if own else 'example ' + str(record['example'])}"
+    parts = []
+    for name in ("base", "source"):
+        if (side := record.get(name)) is None:
+            continue
+        tokens = [safe(token) + ("*" if place == side.get("at") else "") for place, token in enumerate(side["tokens"])]
+        rows = [("OWN" if own else name.upper(), *tokens)]
+        each = zip(*side["values"], strict=True)
+        rows += [(safe(row), *map(number, line)) for row, line in zip(record["names"], each, strict=True)]
+        if side["lens"] is not None:
+            lens = zip(*side["lens"], strict=True)
+            answers = map(str, record["answers"])
+            rows += [(f"lens {safe(answer)}", *map(number, line)) for answer, line in zip(answers, lens, strict=True)]
+        parts.append(columns(rows))
+    return "\n\n".join([title, *parts])
+
+
 def truth(record: Record) -> str:
     """The sites that carry the variable."""
     if not record["known"]:
@@ -185,6 +219,9 @@ def _swaps(swaps: Record, others: str) -> str:
         rows.append((position, score(found["iia"]), score(found["invariance"])))
         controls = found["controls"]
         rows.append(("  none", score(controls["no_op"]["iia"]), score(controls["no_op"]["invariance"])))
+        if pool := controls.get("pooled"):
+            name = f"  {others.replace('_', ' ')} ({pool['count']} pooled)"
+            rows.append((name, score(pool["iia"]), score(pool["invariance"])))
         rows += [
             (f"  {others[:-1].replace('_', ' ')}", score(one["iia"]), score(one["invariance"]))
             for one in controls[others]
@@ -225,5 +262,7 @@ FORMS = {
     "neurons": neurons,
     "neuron": neuron,
     "residual": residual,
+    "site": site,
+    "states": states,
     "truth": truth,
 }

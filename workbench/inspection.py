@@ -22,7 +22,7 @@ from engines.answer import AnswerCode, Choice
 from engines.errors import InvalidSetting, UnknownName, UnsupportedSite
 from engines.site import Site
 from tracr_bridge.equivalence import equivalence
-from workbench import catalog, effects, heads, labels, neurons
+from workbench import catalog, effects, heads, labels, neurons, states
 from workbench.specimen import EXAMPLES, Specimen, alone
 
 
@@ -167,6 +167,28 @@ class Inspection:
             ],
         }
 
+    def site(self, site: str) -> dict[str, Any]:
+        """Any site as a vector: its coordinates or named directions with their means, its effects beside controls."""
+        record = states.record(self.specimen, self._site(site))
+        return {**record, "answers": _answers(self.specimen.pairs.answer)}
+
+    def states(self, site: str, example: int = 0, tokens: Sequence[Any] | None = None) -> dict[str, Any]:
+        """A site's vector on the examples around one, and its component at every token of that example's sides.
+
+        With ``tokens`` it is told at every token of a prompt of the user's own instead (``base``).
+        """
+        specimen, where = self.specimen, self._site(site)
+        row = _number("example", example, specimen.shown)
+        own = None if tokens is None else {"base": states.along(specimen, where, specimen.prompt(tokens))}
+        return {
+            "site": str(where),
+            "example": None if own else row,
+            "examples": states.window(specimen, where, row - row % states.WINDOW),
+            "names": list(states.basis(specimen, where).names),
+            "answers": _answers(specimen.pairs.answer),
+            **(own or states.sides(specimen, where, row)),
+        }
+
     def truth(self) -> dict[str, Any]:
         """The sites that carry the cell's variable, by brute force, if the network is one of which that is ``known``.
 
@@ -193,6 +215,12 @@ class Inspection:
             raise UnsupportedSite(f"{name} has no {what}; ask for its residual stream or its examples")
         _number("layer", layer, shape.n_layers)
 
+    def _site(self, text: str) -> Site:
+        """A site by its name; raises ``InvalidSite``, ``UnsupportedSite`` or ``InvalidSetting`` for what is none."""
+        if not isinstance(text, str):
+            raise InvalidSetting(f"site is {text!r}; write a name, such as 'L1.resid_post@last'")
+        return states.check(self.specimen, Site.parse(text))
+
     def _stream(self, layer: int, position: str) -> Site:
         model = self.specimen.model
         if not isinstance(position, str):
@@ -214,6 +242,8 @@ REQUESTS: Mapping[str, Callable[..., dict[str, Any]]] = {
         Inspection.neurons,
         Inspection.neuron,
         Inspection.residual,
+        Inspection.site,
+        Inspection.states,
         Inspection.truth,
     )
 }

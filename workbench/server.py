@@ -6,6 +6,7 @@ A process of its own session, one a cell: it holds a lock beside its socket for 
 start at once one stays, and a socket without a lock is a dead one's. Lines of JSON go both ways.
 
     server: {"hello": {"version", "code", "cell", "pid", "state"}}   once, at first
+            {"state": "training 40 %"}                              while the network is trained first
             {"state": "warm"}                                       when the network is loaded
     client: {"id": 1, "request": "head", "params": {"layer": 0, "head": 0}}
             {"drop": 1}                                             the answer is not wanted any more
@@ -23,15 +24,15 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from engines.errors import StoreError, WorkbenchError
-from workbench.spec import Cell
 from workbench.store import Store
-from workbench.wire import IDLE, VERSION, code, encode, guard
+from workbench.wire import IDLE, VERSION, Subject, Target, code, encode, guard, target
 
 AFTER_FAILURE = 5.0
 """Seconds in which a server whose network could not be loaded says so."""
@@ -55,7 +56,7 @@ def lock(socket: Path) -> int | None:
 class Server:
     """One cell's server; ``serve`` returns when it is to end."""
 
-    def __init__(self, cell: Cell, *, idle: float = IDLE, store: Store | None = None) -> None:
+    def __init__(self, cell: Target, *, idle: float = IDLE, store: Store | None = None) -> None:
         self.cell, self.idle, self.store = cell, idle, store
         self.state, self._code = "warming", code()
         self._inspection: Any = None
@@ -88,29 +89,44 @@ class Server:
 
     async def _load(self) -> None:
         self._busy += 1
-        await asyncio.get_running_loop().run_in_executor(self._worker, self._prepare)
-        self._busy -= 1
-        self._last = asyncio.get_running_loop().time()
-        for client in self._clients:
-            client.write(encode({"state": self.state}))
+        loop = asyncio.get_running_loop()
 
-    def _prepare(self) -> None:
-        """Load the network, before the first request that waits behind it."""
+        def told(state: str) -> None:
+            loop.call_soon_threadsafe(self._tell, state)
+
+        state = await loop.run_in_executor(self._worker, self._prepare, told)
+        self._busy -= 1
+        self._last = loop.time()
+        self._tell(state)
+
+    def _tell(self, state: str) -> None:
+        """Tell every client, also those that come later."""
+        self.state = state
+        for client in self._clients:
+            client.write(encode({"state": state}))
+
+    def _prepare(self, told: Callable[[str], None]) -> str:
+        """Load the network, before the first request that waits behind it; what comes of it. This is a thread."""
         try:
             import torch
 
-            from workbench.inspection import Inspection
-            from workbench.specimen import prepare
-
             torch.set_num_threads(1)
-            self._inspection, self.state = Inspection(prepare(self.cell, self.store)), "warm"
-        except WorkbenchError as error:
-            self._fail(error)
-        except Exception as error:  # noqa: BLE001 - told to whoever asks; the log has its traceback
-            self._fail(_defect(error))
+            if isinstance(self.cell, Subject):
+                from workbench.hypothesizing import Hypothesizing
 
-    def _fail(self, error: WorkbenchError) -> None:
-        self.state, self._failure, self.idle = "failed", error, min(self.idle, AFTER_FAILURE)
+                self._inspection = Hypothesizing(self.cell.name)
+            else:
+                from workbench.inspection import Inspection
+                from workbench.specimen import prepare
+
+                self._inspection = Inspection(prepare(self.cell, self.store, told))
+        except WorkbenchError as error:
+            self._failure = error
+        except Exception as error:  # noqa: BLE001 - told to whoever asks; the log has its traceback
+            self._failure = _defect(error)
+        if self._failure is not None:
+            self.idle = min(self.idle, AFTER_FAILURE)
+        return "warm" if self._failure is None else "failed"
 
     async def _doze(self) -> None:
         """End after ``idle`` seconds without anything asked or under way."""
@@ -214,7 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        cell, socket = Cell.parse(asked.cell), asked.socket.absolute()
+        cell, socket = target(asked.cell), asked.socket.absolute()
         guard(socket)
     except WorkbenchError as error:
         sys.stderr.write(f"workbench: {error}\n")

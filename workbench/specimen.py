@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engines.answer import Choice
 from engines.errors import InvalidSetting, UnknownName
+from engines.events import Advance, Stage
 from engines.model import Ask, Batch, Model
 from engines.task import Pairs
 from tracr_bridge.lower import encode
@@ -168,8 +169,10 @@ def alone(batch: Batch, row: int) -> Batch:
     return Batch(batch.tokens[row : row + 1, start:], batch.mask[row : row + 1, start:])
 
 
-def prepare(cell: Cell, store: Store | None = None) -> Specimen:
+def prepare(cell: Cell, store: Store | None = None, told: Callable[[str], None] = lambda _: None) -> Specimen:
     """The specimen of a cell; a network that is trained here is trained first, or taken from beside ``store``.
+
+    ``told`` hears how far the training is, such as "training 40 %".
 
     Raises ``UnknownName`` for a variable that a random program does not have, and what building the network does. A
     cell on whose variable no pair informs has a specimen too.
@@ -178,12 +181,17 @@ def prepare(cell: Cell, store: Store | None = None) -> Specimen:
         return _compiled(cell)
     from workbench.trained import networks, prepared
 
-    steps = prepared(cell, SEED, networks(store or Store.default()))
+    steps, total = prepared(cell, SEED, networks(store or Store.default())), None
     while True:
         try:
-            next(steps)
+            event = next(steps)
         except StopIteration as end:
             return Specimen(cell, end.value.model, end.value.test)
+        if isinstance(event, Stage):
+            total = event.total
+            told("training 0 %")
+        elif isinstance(event, Advance) and total:
+            told(f"training {100 * event.done // total} %")
 
 
 def _compiled(cell: Cell) -> Specimen:

@@ -10,9 +10,10 @@ import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from engines.errors import StoreError
 from workbench import process, provenance
@@ -25,8 +26,29 @@ IDLE = 15 * 60.0
 """Seconds without a request after which a server ends."""
 LONGEST = 100
 """Bytes of a socket's path that every system takes."""
-PARTS = ("specimen", "heads", "neurons", "inspection", "effects", "labels", "server", "wire")
+PARTS = ("specimen", "heads", "neurons", "states", "inspection", "effects", "labels", "server", "wire")
 """Our modules that make the answers, beside those of ``provenance``."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What hypotheses are about: a server keeps its graph and data as it does a cell's network."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{SUBJECT}{self.name}"
+
+
+SUBJECT = "subject:"
+"""What a subject begins with where a cell may stand as well."""
+Target: TypeAlias = Cell | Subject
+"""Whom a server is for."""
+
+
+def target(text: str) -> Target:
+    """Read ``subject:NAME`` or a cell; raises as ``Cell.parse`` does. Whether there is the subject, its server says."""
+    return Subject(text.removeprefix(SUBJECT)) if text.startswith(SUBJECT) else Cell.parse(text)
 
 
 @cache
@@ -38,8 +60,8 @@ def code() -> str:
     return digest.hexdigest()[:16]
 
 
-def place(cell: Cell, store: Store) -> Path:
-    """The socket of a cell's server: beside the store, or where that path is too long in the system's own folder."""
+def place(cell: Target, store: Store) -> Path:
+    """The socket of a server: beside the store, or where that path is too long in the system's own folder."""
     name = hashlib.sha256(f"{cell} {process.HOST}".encode()).hexdigest()[:12] + ".sock"  # a home may be shared
     near = store.root.parent.absolute() / "servers" / name
     if len(os.fsencode(near)) <= LONGEST:

@@ -17,7 +17,7 @@ import pytest
 
 from engines.errors import InvalidSetting, InvalidSite, StoreError, WorkbenchError
 from tests.workbench.conftest import wait
-from workbench import client, process, server, wire
+from workbench import backoff, client, process, server, wire
 from workbench.cli import main
 from workbench.client import Client, ask, start
 from workbench.inspection import Inspection
@@ -221,6 +221,121 @@ def test_a_network_that_cannot_be_loaded_says_why_and_goes(fake: Store, monkeypa
     os.kill(pid, signal.SIGTERM)
     wait(lambda: process.born(pid) is None)
     assert ask(CELL, "echo", store=fake) == {}
+
+
+def test_a_network_that_is_trained_first_is_waited_for(fake: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer may take longer than a client's patience as long as there are signs of life."""
+    monkeypatch.setenv("FAKE_TRAINING", "1.2")
+
+    async def test() -> None:
+        one, heard = Client(CELL, store=fake), []
+        one.heard = heard.append
+        assert await one.request("echo", timeout=0.6, a=1) == {"a": 1}
+        told = [state for state in heard if state.startswith("training")]
+        assert told[-1] == "training 90 %"
+        assert len(told) > 5
+        assert heard[-1] == "warm"
+        await one.close()
+
+    run(test)
+
+
+def test_progress_reaches_the_command_line(
+    fake: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAKE_TRAINING", "0.2")
+    states: list[str] = []
+    assert ask(CELL, "echo", store=fake, heard=states.append) == {}
+    assert "training 90 %" in states
+    (pid,) = servers(fake)
+    os.kill(pid, signal.SIGTERM)
+    wait(lambda: process.born(pid) is None)
+    monkeypatch.setattr("workbench.inspect_text.text", lambda _what, record: str(record["pid"]))
+    assert main(["inspect", str(CELL)]) == 0
+    said = capsys.readouterr()
+    assert int(said.out) in servers(fake)
+    assert "the network is trained first: training 90 %\n" in said.err
+
+
+@pytest.mark.parametrize("trouble", ["FAKE_TROUBLE", "FAKE_CRASH"])
+def test_servers_that_fail_one_after_the_other_are_started_later_each_time(
+    fake: Store, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    monkeypatch.setattr(backoff, "PAUSES", (0.3, 20.0))
+    monkeypatch.setenv(trouble, "out of memory")
+    started: list[int] = []
+    begin = client.start
+    monkeypatch.setattr(client, "start", lambda *given: started.append(1) or begin(*given))
+
+    async def refused(one: Client) -> str:
+        with pytest.raises(WorkbenchError) as caught:
+            await one.request("echo")
+        return str(caught.value)
+
+    async def down(one: Client) -> None:
+        """What failed to load stays a while to say so."""
+        if one.state == "failed":
+            os.kill(one.pid, signal.SIGTERM)
+        while one.state != "cold":
+            await asyncio.sleep(0.02)
+
+    async def test() -> None:
+        one, other = Client(CELL, store=fake), Client(CELL, store=fake)
+        assert "out of memory" in await refused(one)
+        await down(one)
+        for each in (one, other):  # of another screen
+            said = await refused(each)
+            assert "out of memory; R tries again at once, any other key in 1 s" in said
+        assert len(started) == 1
+        await asyncio.sleep(0.35)
+        assert "out of memory" in await refused(other)
+        await down(other)
+        assert "any other key in 20 s" in await refused(other)
+        assert len(started) == 2
+        monkeypatch.delenv(trouble)
+        other.again()
+        assert await other.request("echo", a=1) == {"a": 1}
+        assert len(started) == 3
+        await other.close()
+
+    run(test)
+
+
+def test_two_screens_outlive_their_server(fake: Store) -> None:
+    """Killed while it owes both an answer, it costs each a sentence; asked again at once, they share the next one."""
+
+    async def test() -> None:
+        both = [await Client.open(CELL, store=fake) for _ in range(2)]
+        first = both[0].pid
+        asked = [asyncio.create_task(one.request("sleep", seconds=20)) for one in both]
+        await asyncio.sleep(0.1)
+        os.kill(first, signal.SIGKILL)
+        for task in asked:
+            with pytest.raises(WorkbenchError, match="has ended"):
+                await task
+        both[0].again()
+        found = await asyncio.gather(*(one.request("overview") for one in both))
+        assert {one["pid"] for one in found} == {both[0].pid} != {first}
+        assert servers(fake) == [both[0].pid]
+        for one in both:
+            await one.close()
+
+    run(test)
+
+
+def test_leaving_while_it_loads_is_no_failure(fake: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_LOADING", "0.5")
+
+    async def test() -> None:
+        one = await Client.open(CELL, store=fake)
+        assert one.state == "warming"
+        await one.close()
+        two = Client(CELL, store=fake)
+        assert await two.request("echo", a=2) == {"a": 2}
+        assert two.pid == one.pid
+        await two.close()
+
+    run(test)
 
 
 def test_a_server_of_other_code_is_replaced(fake: Store, monkeypatch: pytest.MonkeyPatch) -> None:

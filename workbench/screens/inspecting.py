@@ -1,7 +1,8 @@
 """A place that asks a cell's model server, and whose panes stand side by side where there is room.
 
 A question replaces the one before it of its kind, so that an answer that nobody waits for any more is dropped. A server
-that has died is a sentence; the next key asks again what was left without an answer, which starts another one.
+that has died is a sentence; the next key asks again what was left without an answer, which starts another one. Where
+servers fail one after the other, keys start one later each time, and R at once.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from workbench.keys import Key
 from workbench.place import Place
 from workbench.screens.sheet import Prompt
 from workbench.spec import Cell
+from workbench.wire import Target
 
 if TYPE_CHECKING:
     from workbench.app import WorkbenchApp
@@ -32,7 +34,12 @@ REST = 0.06
 """Seconds for which a key that can be held down must rest before it asks."""
 
 PANES = Key("w", "pane", "Next pane; on narrow screens one is seen at a time.", "w pane", 6)
+AGAIN = Key("R", "again", "Ask again what has no answer, and start the model server at once; or paint afresh.", "", 1)
 OWN = Key("i", "own", "Type a prompt of your own, tokens with spaces between; an empty one ends it.", "i prompt", 4)
+
+
+WAITS = {"warming": "the model server loads the network; the answers come then"}
+"""What a screen waits for, by the server's state."""
 
 
 class Pane(Vertical):
@@ -73,7 +80,7 @@ class Inspecting(Place):
     """A place with a cell, a client of its model server, and panes."""
 
     DEFAULT_CSS = "Inspecting #body { layout: horizontal; }"
-    KEYS: ClassVar[tuple[Key, ...]] = ()
+    KEYS: ClassVar[tuple[Key, ...]] = (AGAIN,)
 
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
         super().__init__(address, view)
@@ -102,6 +109,10 @@ class Inspecting(Place):
         """The cell's name: what the address begins with."""
         return self.address.rpartition(":")[0].partition("#")[0]
 
+    def target(self) -> Target:
+        """Whom the server is for; raises ``WorkbenchError`` where the address names none."""
+        return Cell.parse(self.cell)
+
     # The model server
 
     def ask(self, kind: str, question: Question) -> None:
@@ -113,7 +124,7 @@ class Inspecting(Place):
         await asyncio.sleep(question.rest)
         try:
             if self.client is None:
-                self.client = Client(Cell.parse(self.cell), store=self.bench.store)
+                self.client = Client(self.target(), store=self.bench.store)
                 self.client.heard = self._heard
             answer = await self.client.request(question.request, **question.params)
         except WorkbenchError as error:
@@ -129,8 +140,11 @@ class Inspecting(Place):
         self.inspect(str(error))
 
     def _heard(self, state: str) -> None:
+        """The header tells the state, and a screen that waits what it waits for."""
         if self.is_current:
             self._fact(state)
+            if self.unanswered and (state in WAITS or state.startswith("training")):
+                self.inspect(WAITS.get(state, f"the network is trained first, the answers come then: {state}"))
 
     def _fact(self, state: str) -> None:
         self.bench.facts = replace(self.bench.facts, engine=state)
@@ -148,10 +162,21 @@ class Inspecting(Place):
 
     def on_key(self) -> None:
         """Ask again what a dead server left without an answer."""
-        if self.unanswered and self.client is not None and self.client.state == "cold":
-            for kind, question in dict(self.unanswered).items():
-                if not any(each.group == kind and not each.is_finished for each in self.workers):
-                    self.ask(kind, question)
+        if self.client is not None and self.client.state == "cold":
+            self._ask_again()
+
+    def _ask_again(self) -> None:
+        for kind, question in dict(self.unanswered).items():
+            if not any(each.group == kind and not each.is_finished for each in self.workers):
+                self.ask(kind, question)
+
+    def action_again(self) -> None:
+        """Ask again what has no answer, at once; where everything is answered, R paints afresh as everywhere."""
+        if self.unanswered and self.client is not None:
+            self.client.again()
+            self._ask_again()
+        else:
+            self.bench.action_redraw()
 
     # Panes
 
