@@ -1,13 +1,17 @@
 """The command line: every message word by word, every ``--json`` readable, every exit code as promised."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from engines.events import Event, Stage
 from tests.conftest import Golden
 from tests.workbench.conftest import CELL
 from tests.workbench.test_session import finish
@@ -212,3 +216,27 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     command = f"{sys.executable} -m workbench ls cells --all | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_an_exam_by_rung_that_is_ended_by_sigterm_says_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed = []
+
+    def climb(*_: object) -> Iterator[Event]:
+        try:
+            yield Stage("exam by rung", 1, "networks")
+            os.kill(os.getpid(), signal.SIGTERM)
+            yield Stage("never reached", None, "")
+        finally:
+            closed.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("workbench.ladder.climb", climb)
+    assert main(["exam", "--programs", "toy", "--methods", "count", "--rungs", "compiled"]) == 143
+    assert capsys.readouterr().err.endswith(
+        "workbench: ended by SIGTERM; kept: 0 of 1 programs; what was done of the others is lost, so give the same "
+        "command again to go on\n"
+    )
+    assert closed == [True]
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from engines.errors import CorruptRun, StoreError, StoreUnwritable
-from workbench import disk, process
+from workbench import disk, process, waiting
 from workbench import store as store_module
+from workbench.listing import Index
 from workbench.spec import Spec
 from workbench.store import FORMAT, Run, Store
 
@@ -234,6 +235,52 @@ def test_setting_aside_keeps_what_was_finished(store: Store, spec: Spec) -> None
     assert store.runs().runs == ()
 
 
+def test_only_what_changed_is_read_again(store: Store, spec: Spec, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = store.open(replace(spec, seed=1))
+    for each in (run, other):
+        each.report("stopped")
+        past = time.time() - 10
+        os.utime(each.folder / "status.json", (past, past))
+    index = Index(store.root)
+    before = index.look()
+    opened: list[str] = []
+    whole = disk.read
+    monkeypatch.setattr(disk, "read", lambda path: opened.append(str(path)) or whole(path))
+    assert index.look() is before
+    assert [path for path in opened if waiting.FOLDER not in path] == []
+    other.report("failed", error="too few pairs")
+    assert [each.state for each in index.look().runs] == ["failed", "stopped"]
+    assert {Path(path).parent.name for path in opened if waiting.FOLDER not in path} == {other.id}
+    opened.clear()
+    index.look()  # it is so young that another status could look the same, so it is read once more
+    assert {Path(path).parent.name for path in opened if waiting.FOLDER not in path} == {other.id}
+
+
+def test_a_list_that_is_kept_hears_of_what_no_file_tells_and_of_folders_that_come_and_go(
+    store: Store, spec: Spec, run: Run
+) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    status = {"state": "running", "pid": child.pid, "born": process.born(child.pid), "host": process.HOST}
+    disk.replace(run.folder / "status.json", disk.encode(status))
+    past = time.time() - 10
+    os.utime(run.folder / "status.json", (past, past))
+    index = Index(store.root)
+
+    def states() -> list[str]:
+        return [each.state for each in index.look().runs]
+
+    assert states() == ["running"]
+    child.kill()
+    child.communicate()
+    assert states() == ["stale"]
+    run.finish({"format": FORMAT})
+    assert states() == ["done"]
+    store.set_aside(run)
+    assert states() == []
+    store.open(replace(spec, seed=1))
+    assert states() == ["new"]
+
+
 def test_five_thousand_runs_are_listed_in_half_a_second(store: Store, spec: Spec) -> None:
     status = {"state": "running", **process.me(), "heartbeat": 1.0, "headline": {"believed": True}}
     for seed in range(5000):
@@ -251,3 +298,10 @@ def test_five_thousand_runs_are_listed_in_half_a_second(store: Store, spec: Spec
         took.append(time.process_time() - began)
         assert len(listing.runs) == 5000
     assert min(took) < 0.5
+    index = Index(store.root)
+    first = index.look()
+    costs = []
+    for _ in range(3):
+        assert index.look() is first  # nothing has changed
+        costs.append(index.cost)
+    assert min(costs) < 0.15

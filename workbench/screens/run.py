@@ -186,9 +186,10 @@ def status(watch: Watch, listing: Listing | None = None) -> str:
             left = "" if progress.left is None else f", {length(progress.left)} left in this stage"
             parts.append(f"{progress.stage}{share}{left}")
         beat = "none" if watch.beat is None else f"{watch.beat:.0f} s ago"
-        parts.append(f"heartbeat {beat}   process {watch.status.get('pid')} on {watch.status.get('host')}")
+        parts.append(f"heartbeat {beat}")
         if watch.cores is not None:
             parts.append(f"{watch.cores:.1f} of {process.cores()} cores")
+        parts.append(f"process {watch.status.get('pid')} on {watch.status.get('host')}")
     elif watch.state == "queued":
         after = queueing.ahead(listing, watch.place) if listing and watch.place else f"at place {watch.place}"
         parts[0] = f"queued {after}"
