@@ -26,6 +26,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "site": ("site",),
     "states": ("site",),
     "truth": (),
+    "angles": ("run",),
 }
 """What can be inspected, and the numbers and names that say where."""
 NAMES = ("position", "site", "run")

@@ -253,6 +253,25 @@ def _tokens(one: Record) -> str:
     return "  ".join(f"{safe(token)}:{number(value)}" for token, value in pairs)
 
 
+def angles(record: Record) -> str:
+    """What a run learned against the true subspaces, site by site."""
+    parts = [f"run {record['run']}, {record['method']} on {record['variable']}"]
+    for one in record["sites"]:
+        head = f"{one['site']}: " + ("not claimed" if one["claim"] is None else f"claim {one['claim']}")
+        rows = [(head, "" if one["featurizer"] is None else f"{one['featurizer']} of rank {one['rank']}")]
+        rows.append(("  true", ", ".join(f"{block['block']} of rank {block['rank']}" for block in one["true"]) or "-"))
+        if one["note"] is not None:
+            rows.append(("  angles", one["note"]))
+        else:
+            random, degrees = one["random"], ", ".join(f"{angle:.1f}" for angle in one["angles"])
+            rows.append(("  angles", f"{degrees} degrees with {one['block']}"))
+            rows.append(("  mean cos", f"{number(one['mean_cos'])}  k {len(one['angles'])} of {one['true_rank']}"))
+            rows.append(("  share of the true subspace", number(one["share"])))
+            rows.append(("  random subspaces' mean cos", f"{score(random)} draws, seed {random['seed']}"))
+        parts.append(columns(rows))
+    return "\n\n".join(parts)
+
+
 FORMS = {
     "overview": overview,
     "examples": examples,
@@ -265,4 +284,5 @@ FORMS = {
     "site": site,
     "states": states,
     "truth": truth,
+    "angles": angles,
 }

@@ -22,15 +22,17 @@ from engines.answer import AnswerCode, Choice
 from engines.errors import InvalidSetting, UnknownName, UnsupportedSite
 from engines.site import Site
 from tracr_bridge.equivalence import equivalence
-from workbench import catalog, effects, heads, labels, neurons, states
+from workbench import angles, catalog, effects, heads, labels, neurons, states
 from workbench.specimen import EXAMPLES, Specimen, alone
+from workbench.store import Store
 
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """Answers requests about one specimen; what is dear is computed once."""
+    """Answers requests about one specimen, and about runs in ``store`` on it; what is dear is computed once."""
 
     specimen: Specimen
+    store: Store | None = None
 
     def ask(self, request: str, given: Mapping[str, Any]) -> Any:
         """The answer to a request by name; raises ``UnknownName`` or ``InvalidSetting`` for what cannot be asked."""
@@ -205,6 +207,14 @@ class Inspection:
         n = 0 if found is None else found.n
         return {"known": True, "whole": whole, "subspace": subspace, "n": n, "regime": regime}
 
+    def angles(self, run: str, site: str | None = None) -> dict[str, Any]:
+        """Principal angles between what a run learned at each claimed site, or at ``site``, and the true subspace."""
+        if not isinstance(run, str) or not isinstance(site, str | None):
+            raise InvalidSetting(f"run {run!r}, site {site!r}: write a run's id, and a site such as 'L1.mlp_out@last'")
+        found = (self.store or Store.default()).find(run)
+        claims = angles.compare(self.specimen, found, site)
+        return {"run": found.id, "variable": self.specimen.variable, "method": found.spec.method, "sites": claims}
+
     def _spread(self, values: Float[Tensor, " pairs"]) -> dict[str, Any]:
         return {"mean": effects.mean(values), "values": values[: self.specimen.shown].tolist()}
 
@@ -245,6 +255,7 @@ REQUESTS: Mapping[str, Callable[..., dict[str, Any]]] = {
         Inspection.site,
         Inspection.states,
         Inspection.truth,
+        Inspection.angles,
     )
 }
 """Everything that can be asked, by name."""

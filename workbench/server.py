@@ -119,7 +119,7 @@ class Server:
                 from workbench.inspection import Inspection
                 from workbench.specimen import prepare
 
-                self._inspection = Inspection(prepare(self.cell, self.store, told))
+                self._inspection = Inspection(prepare(self.cell, self.store, told), self.store)
         except WorkbenchError as error:
             self._failure = error
         except Exception as error:  # noqa: BLE001 - told to whoever asks; the log has its traceback

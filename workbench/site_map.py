@@ -51,7 +51,10 @@ class Truth:
 
 @dataclass(frozen=True)
 class SiteMap:
-    """Everything that one run says of sites. ``claims`` has for each claimed site the handle's number and itself."""
+    """Everything that one run says of sites.
+
+    ``claims`` has for each claimed site the handle's number and itself with its part there, the one at ``place``.
+    """
 
     tables: tuple[Table, ...]
     claims: Mapping[str, tuple[int, Mapping[str, Any]]]
@@ -120,8 +123,8 @@ def read(run: Run) -> SiteMap:
     ranking = Table("ranking", {site: value for site, value in fit["ranking"] if _is_site(site)}, {})
     claims: dict[str, tuple[int, Mapping[str, Any]]] = {}
     for number, handle in enumerate(fit["handles"], 1):
-        for part in handle["parts"]:
-            claims.setdefault(part["site"], (number, {**handle, **part}))
+        for place, part in enumerate(handle["parts"]):
+            claims.setdefault(part["site"], (number, {**handle, **part, "place": place}))
     return SiteMap(tuple(table for table in (ranking, *_measured(run)) if table.values), claims, fit)
 
 

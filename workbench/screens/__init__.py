@@ -40,6 +40,12 @@ ROUTES: tuple[Route, ...] = (
         "workbench.views.sites:view",
     ),
     Route(
+        re.compile(r"[^#]+/[^#]+/[^#:]+#[0-9a-f]+:compare"),
+        "workbench.screens.compare:ComparePlace",
+        "rasp.reverse/compiled/opposite#b6671f92cb99:compare",
+        "workbench.views.compare:view",
+    ),
+    Route(
         re.compile(r"launch:[^#/]+/[^#/]+/[^#/:]+"),
         "workbench.screens.launch:Launch",
         "launch:rasp.reverse/compiled/opposite",
