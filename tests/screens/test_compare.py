@@ -158,6 +158,19 @@ def test_without_a_truth_and_without_angles(store: Store, told: type[Told]) -> N
     asyncio.run(main())
 
 
+def test_c_leads_here_from_the_run_and_from_its_map(store: Store, told: type[Told]) -> None:  # noqa: ARG001 - the server
+    async def main() -> None:
+        async with opened(store, f"{CELL}#{DAS}") as hands:
+            await hands.press("c")
+            assert hands.app.place.address == PLACE
+        async with opened(store, f"{CELL}#{DAS}:sites", site="L1.mlp_out@target") as hands:
+            await hands.press("c")
+            assert hands.app.place.address == PLACE
+            assert hands.app.place.view()["site"] == SITE
+
+    asyncio.run(main())
+
+
 def test_what_cannot_be_compared_is_a_sentence(store: Store, told: type[Told]) -> None:  # noqa: ARG001 - the server
     async def main() -> None:
         async with opened(store, f"{CELL}#abc:compare") as hands:

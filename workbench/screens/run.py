@@ -43,6 +43,7 @@ class RunPlace(Place):
     )
     KEYS = (
         Key("s", "sites", "The map of the sites, when the run is done.", "s sites", 6),
+        Key("c", "compare", "Compare it with the compiled truth, when the run is done.", "c compare", 3),
         Key("l", "log", "All that the run said, or its record again.", "l log", 5),
         Key("w", "pane", "The curves of its training, where there is no room for both.", "w curves", 3),
         Key("x", "stop", "Ask the run to stop at its next event, or take it out of the queue.", "x stop", 4),
@@ -168,6 +169,13 @@ class RunPlace(Place):
         if self.followed:
             spec = self.followed.run.spec
             self.leave_for(f"launch:{self.cell}:{spec.method}", {"changes": spec.changes(), "seed": spec.seed})
+
+    def action_compare(self) -> None:
+        """Hold the run against the compiled truth."""
+        if self.followed and self.followed.state == "done":
+            self.leave_for(f"{self.address}:compare")
+        else:
+            self.inspect("there is something to compare when the run is done")
 
     def action_sites(self) -> None:
         """Go to the map of the sites."""

@@ -53,6 +53,7 @@ class SitesPlace(Inspecting):
         Key("S", "attend", "Next scale.", "S scale", 3),
         Key("z", "attend", "Next zoom.", "", 1),
         Key("T", "truth", "Lay the brute-force truth over the claims, or take it away.", "T truth", 4),
+        Key("c", "compare", "Compare the run with the compiled truth.", "c compare", 3),
         PANES,
     )
 
@@ -162,6 +163,10 @@ class SitesPlace(Inspecting):
     def action_turn(self) -> None:
         """Show the next table, wherever the focus is."""
         self.grid.action_turn()
+
+    def action_compare(self) -> None:
+        """Hold the run against the compiled truth, the cursor on the same site."""
+        self.leave_for(self.address.removesuffix("sites") + "compare", {"site": self.site or ""} if self.map else None)
 
     def action_truth(self) -> None:
         """Lay the truth over the map, wherever the focus is."""
