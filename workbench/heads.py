@@ -83,15 +83,13 @@ def _swapped(specimen: Specimen, position: str) -> list[dict[str, Any]]:
 
 
 def _swaps(specimen: Specimen, place: int) -> dict[str, Any]:
-    """The head's full swap at each named position, with controls: nothing swapped, and each of some other heads."""
+    """The head's full swap at each named position, with controls: nothing swapped, and some other heads."""
     found = {}
     for position in specimen.pairs.base_at:
         every = specimen.once(_swapped, position)
         drawn = effects.others(len(every) - 1, place)
-        found[position] = {
-            **every[place],
-            "controls": {"no_op": every[-1], "random_heads": [every[each] for each in drawn]},
-        }
+        controls = effects.controls(every[-1], "random_heads", [every[each] for each in drawn])
+        found[position] = {**every[place], "controls": controls}
     return found
 
 

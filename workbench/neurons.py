@@ -154,12 +154,12 @@ def _ablations(specimen: Specimen, layer: int) -> effects.Effects:
 
 
 def _swaps(specimen: Specimen, layer: int, index: int) -> dict[str, Any]:
-    """The neuron's full swap at each named position, with controls: nothing swapped, and each of some others."""
+    """The neuron's full swap at each named position, with controls: nothing swapped, and some others."""
     chosen, found = (index, *effects.others(specimen.model.shape.d_mlp, index)), {}
     for position in specimen.pairs.base_at:
         sites = [_site(layer, each, position) for each in chosen]
         mine, *rest, nothing = effects.swaps(specimen.model, specimen.pairs, specimen.variable, sites)
-        found[position] = {**mine, "controls": {"no_op": nothing, "random_neurons": rest}}
+        found[position] = {**mine, "controls": effects.controls(nothing, "random_neurons", rest)}
     return found
 
 

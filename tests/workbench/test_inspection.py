@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engines.errors import InvalidSetting, UnknownName, UnsupportedSite
 from engines.evaluation import estimate, full, joint
+from engines.interval import wilson
 from engines.model import Ask, Batch, DecoderModel
 from engines.setup import untrained
 from engines.site import Port, Site
@@ -23,7 +24,7 @@ from engines.tasks.equality import TASK as EQUALITY
 from tracr_bridge.rungs import RUNGS
 from tracr_bridge.task import network
 from tracr_bridge.wiring import Reader, Writer
-from workbench import inspect_text
+from workbench import effects, inspect_text
 from workbench.inspect_cli import PLACES
 from workbench.inspection import REQUESTS, Inspection, plain
 from workbench.spec import Cell
@@ -201,8 +202,24 @@ def test_a_full_swap_is_the_engines_estimate(looked: Inspection) -> None:
         for found, given in ((record, outputs[0]), (record["controls"]["no_op"], base)):
             quality = estimate(given, specimen.pairs, specimen.variable)
             assert quality.invariance is not None
-            assert found["iia"] == near(vars(quality.iia))
-            assert found["invariance"] == near(vars(quality.invariance))
+            informs = specimen.pairs.informative(specimen.variable)
+            bases = specimen.pairs.bases_among(informs)
+            assert found["iia"] == near({**vars(quality.iia), "bases": bases})
+            assert {**found["invariance"], "bases": 0} == near({**vars(quality.invariance), "bases": 0})
+
+
+def test_random_swaps_are_pooled_with_the_interval_of_one(looked: Inspection) -> None:
+    for request, name in (({"layer": 1, "head": 0}, "random_heads"), ({"layer": 1, "index": 3}, "random_neurons")):
+        record = looked.ask("head" if "head" in request else "neuron", request)["swaps"]["target"]
+        each, pool = record["controls"][name], record["controls"]["pooled"]
+        assert pool["count"] == len(each) > 1
+        for kind in ("iia", "invariance"):
+            one, value = each[0][kind], fmean(one[kind]["value"] for one in each)
+            alone = wilson(value * one["n"], one["n"], independent=one["bases"])
+            assert pool[kind] == near({**vars(alone), "bases": one["bases"]})
+    assert effects.controls({}, "random_heads", [])["pooled"] is None  # a network with one head has no other
+    lacking = effects.controls({}, "random_heads", [{"iia": None, "invariance": None}])["pooled"]
+    assert lacking == {"count": 1, "iia": None, "invariance": None}
 
 
 def test_controls_are_other_heads_and_never_the_head_itself() -> None:

@@ -55,17 +55,20 @@ def _both(found: Record | None) -> Sequence[Record | None]:
 
 
 def swaps(record: Record, others: str) -> list[str]:
-    """The full swap at each position beside that of random others and of nothing."""
+    """The full swap at each position beside that of nothing and of random others: pooled, and each."""
     lines = [title(f"{'full swap at':{NAME}}{'IIA':{SCORE}}invariance")]
     for position, found in record["swaps"].items():
         controls = found["controls"]
         lines.append(row(position, found["iia"], found["invariance"]))
         lines.append(row("  nothing", controls["no_op"]["iia"], controls["no_op"]["invariance"]))
+        pool = controls.get("pooled")
+        if pool:
+            lines.append(row(f"  {pool['count']} random", pool["iia"], pool["invariance"]))
         each = [
             " ".join(number(one[kind] and one[kind]["value"]) for one in controls[others])
             for kind in ("iia", "invariance")
         ]
-        one_line = f"  {'random':{NAME - 2}}IIA {each[0]}   inv {each[1]}"
+        one_line = f"  {'each':{NAME - 2}}IIA {each[0]}   inv {each[1]}"
         lines += [one_line] if len(one_line) < 58 else [one_line.partition("   inv")[0], f"{'':{NAME}}inv {each[1]}"]
     return lines
 
