@@ -219,7 +219,7 @@ def _swaps(swaps: Record, others: str) -> str:
         rows.append((position, score(found["iia"]), score(found["invariance"])))
         controls = found["controls"]
         rows.append(("  none", score(controls["no_op"]["iia"]), score(controls["no_op"]["invariance"])))
-        if pool := controls.get("pooled"):
+        if pool := controls["pooled"]:
             name = f"  {others.replace('_', ' ')} ({pool['count']} pooled)"
             rows.append((name, score(pool["iia"]), score(pool["invariance"])))
         rows += [

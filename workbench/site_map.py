@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.errors import InvalidSite
+from engines.interval import Score, wilson
 from engines.site import Site
 from workbench.store import Run
 
 HELD_OUT = "held-out "
 """How measures on test pairs begin: they are the result's scores, and stand beside their controls there."""
+
+SHARES = {"iia": "pairs", "stability": "draws"}
+"""How measures end that are shares, and of what."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,21 @@ class Table:
     name: str
     values: Mapping[str, float]
     n: Mapping[str, int]
+
+    @property
+    def unit(self) -> str | None:
+        """What ``n`` counts where the numbers are shares of it; None where they are no shares."""
+        return next((unit for end, unit in SHARES.items() if self.name.endswith(end)), None)
+
+    def score(self, site: str) -> Score | None:
+        """A site's share with its Wilson interval over ``n``; None where it is no share, or was not counted.
+
+        Over pairs it is narrower than one that counts a base once: which base a pair has is kept of test pairs only.
+        Nor does it know that of several trials at a site the best counts.
+        """
+        if self.unit is None or site not in self.n:
+            return None
+        return wilson(self.values[site] * self.n[site], self.n[site])
 
 
 @dataclass(frozen=True)

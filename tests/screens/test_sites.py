@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engines.interval import wilson
 from tests.conftest import Golden
 from tests.screens.hands import ASCII, CELL, FULL, SIZES, Played, opened, played
 from workbench import site_map
@@ -39,7 +40,7 @@ def test_every_table_and_the_site_under_the_cursor(store: Store, played: type[Pl
         async with opened(store, PLOT) as hands:
             assert "ranking, table 1 of 3" in hands.text
             assert "engine cold" in hands.text
-            assert "ranking .096 #1/32  claim 1 Whole rank 10  iia 1.00 n 40 #1/12" in hands.text
+            assert "ranking .096 #1/32  claim 1 Whole rank 10  iia 1.00 [.912 1.00] n 40 pairs #1/12" in hands.text
             assert "test IIA 1.00 [.918 1.00] n 64, believed" in hands.text
             assert "no op 0 n64  full swap .125 n64  random site .152 n64  chance .076 n62" in hands.text
             await hands.press("v")
@@ -124,3 +125,10 @@ def test_errors_are_those_of_the_exam(store: Store) -> None:
     other = site_map.Truth(frozenset({"L2.mlp_out@last"}), frozenset({"L1.mlp_out@target"}), 48, "variable")
     assert plot.errors(other) == (0, 1, 2)
     assert das.errors(other) == (1, 0, 1)
+
+
+def test_measured_shares_have_an_interval_over_what_n_counts() -> None:
+    iia = site_map.Table("raw iia", {"a": 0.75, "b": 0.5}, {"a": 40})
+    assert (iia.unit, iia.score("a"), iia.score("b")) == ("pairs", wilson(30, 40), None)
+    assert site_map.Table("pick stability", {"a": 0.5}, {"a": 100}).unit == "draws"
+    assert site_map.Table("ranking", {"a": 0.5}, {"a": 3}).score("a") is None  # a mass, or minus a cost

@@ -61,8 +61,7 @@ def swaps(record: Record, others: str) -> list[str]:
         controls = found["controls"]
         lines.append(row(position, found["iia"], found["invariance"]))
         lines.append(row("  nothing", controls["no_op"]["iia"], controls["no_op"]["invariance"]))
-        pool = controls.get("pooled")
-        if pool:
+        if pool := controls["pooled"]:
             lines.append(row(f"  {pool['count']} random", pool["iia"], pool["invariance"]))
         each = [
             " ".join(number(one[kind] and one[kind]["value"]) for one in controls[others])

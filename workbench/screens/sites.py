@@ -1,5 +1,6 @@
 """The site map of a finished run: what it says of every site, what it claims, and what is true."""
 
+import json
 from collections.abc import Iterable, Mapping
 from textwrap import wrap
 from typing import Any
@@ -12,7 +13,7 @@ from workbench import site_map
 from workbench.inspect_text import score
 from workbench.keys import Key
 from workbench.place import Line
-from workbench.screens.inspecting import ASIDE, PANES, Bottom, Inspecting, Pane, Question, Top
+from workbench.screens.inspecting import AGAIN, ASIDE, PANES, Bottom, Inspecting, Pane, Question, Top
 from workbench.screens.sheet import Sheet, title
 from workbench.site_map import Layout, SiteMap, Truth
 from workbench.store import Listing
@@ -48,7 +49,7 @@ class SitesPlace(Inspecting):
     ABOUT = "What a finished run says of every site: rows are parts in forward order, columns positions; * is claimed."
     KEYS = (
         Key("h,j,k,l", "attend", "Move over the sites.", "hjkl move", 5),
-        Key("enter", "attend", "Open the head, or the layer's heads or neurons, under the cursor.", "enter inspect", 5),
+        Key("enter", "attend", "Open the site, the head or the neuron under the cursor.", "enter inspect", 5),
         Key("v", "turn", "Next table of those that the run has.", "v table", 4),
         Key("S", "attend", "Next scale.", "S scale", 3),
         Key("z", "attend", "Next zoom.", "", 1),
@@ -206,23 +207,35 @@ class SitesPlace(Inspecting):
         if (site := self.site) is None:
             return
         one = Site.parse(site)
-        if one.head is not None or one.component == "attn_out":
-            self.leave_for(f"{self.cell}:L{one.layer}.head{one.head or 0}")
-        elif one.component.startswith("mlp"):
-            self.leave_for(f"{self.cell}:L{one.layer}.mlp")
+        if one.head is not None:
+            self.leave_for(f"{self.cell}:L{one.layer}.head{one.head}")
+        elif one.component == "mlp.post" and one.span is not None and one.span[1] == one.span[0] + 1:
+            self.leave_for(f"{self.cell}:L{one.layer}.mlp.neuron{one.span[0]}")
         else:
-            where = f"{-1 if one.layer is None else one.layer} {one.position}"
-            self.inspect(f"no screen for this part; in the shell: workbench inspect {self.cell} residual {where}")
+            self.leave_for(f"{self.cell}:{site}")
+
+    def action_train(self) -> None:
+        """Go to the launch of DAS at the site under the cursor."""
+        if self.site is None:
+            self.inspect("no such site: this part has no such position")
+        else:
+            self.leave_for(f"launch:{self.cell}:das", {"changes": [f"sites={json.dumps([self.site])}"]})
+
+    def asked(self) -> tuple[str, dict[str, str]]:
+        """The run's tables, with the truth where it is laid over them."""
+        return self.address, {"truth": "true"} if self.grid.overlay else {}
 
 
 def _entry(table: site_map.Table, site: str) -> str:
-    """A table's number for a site, with its rank and n."""
+    """A table's number for a site with its interval, what n counts, and its rank."""
     if site not in table.values:
         return f"{table.name} not looked at"
     value = table.values[site]
     rank = 1 + sum(other > value for other in table.values.values())
-    n = f" n {table.n[site]}" if site in table.n else ""
-    return f"{table.name} {short(value)}{n} #{rank}/{len(table.values)}"
+    found = table.score(site)
+    interval = "" if found is None else f" [{short(found.low)} {short(found.high)}]"
+    n = f" n {table.n[site]}{f' {table.unit}' if table.unit else ''}" if site in table.n else ""
+    return f"{table.name} {short(value)}{interval}{n} #{rank}/{len(table.values)}"
 
 
 def _brief(found: Mapping[str, Any] | None) -> str:
