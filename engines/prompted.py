@@ -8,19 +8,19 @@ two answers that begin with the same token cannot be told apart, and such pairs 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from engines.answer import Choice
 from engines.causal import Setting, Value
 from engines.errors import InsufficientData, InvalidModel, InvalidRows, Undefined, UnknownName
 from engines.model import Ask, Model, Shape, pad
-from engines.prompting import LAST, Example, Prompted, Span
-from engines.prompting import Protocol as Counting
+from engines.prompting import LAST, Example, Prompted, Protocol, Span
 from engines.site import Site
 from engines.task import Pair, Pairs, Problem, Task, label_pairs
 
@@ -28,29 +28,11 @@ CHUNK = 64
 """Prompts run at once where every logit of the vocabulary is looked at, and none is kept."""
 
 
-class Tokenizer(Protocol):
-    """What is needed of a tokenizer: ids with the characters that each stands for, and text from ids."""
-
-    is_fast: bool
-
-    def __call__(self, text: str, **options: Any) -> Any:
-        """Ids, and offsets when asked."""
-        ...
-
-    def encode(self, text: str, **options: Any) -> list[int]:
-        """Ids."""
-        ...
-
-    def decode(self, token_ids: Sequence[int], **options: Any) -> str:
-        """Text."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class Encoder:
     """A tokenizer with what it said kept; raises ``InvalidModel`` for one that does not tell offsets."""
 
-    tokenizer: Tokenizer
+    tokenizer: PreTrainedTokenizerBase
     _known: dict[str, tuple[list[int], list[Span]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -78,6 +60,10 @@ class Encoder:
                 return place
         raise InvalidRows(f"no token stands for character {last} ({prompt[span[0] : span[1]]!r}) of {prompt!r}")
 
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text of some tokens."""
+        return str(self.tokenizer.decode(list(tokens)))
+
     def first(self, answer: str) -> int:
         """The first token of an answer; raises ``InvalidRows`` for an empty one."""
         tokens = self.tokenizer.encode(answer, add_special_tokens=False)
@@ -104,7 +90,7 @@ class Bound:
         return {token: tuple(sorted(answers)) for token, answers in by_token.items() if len(answers) > 1}
 
 
-def bind(prompted: Prompted, tokenizer: Tokenizer, every: Sequence[Example]) -> Bound:
+def bind(prompted: Prompted, tokenizer: PreTrainedTokenizerBase, every: Sequence[Example]) -> Bound:
     """The task for a tokenizer, with the answers of all examples, interchanged ones too, as its answer code.
 
     Raises ``InvalidModel`` when the tokenizer gives every answer the same first token, ``InvalidRows`` for a position
@@ -113,20 +99,19 @@ def bind(prompted: Prompted, tokenizer: Tokenizer, every: Sequence[Example]) -> 
     encoder = Encoder(tokenizer)
     answers = {prompted.answer(run) for example in every for run in (example.base, example.source)}
     for example in every:
-        for name in prompted.variables:
-            answers.add(prompted.answer(_interchanged(prompted, name, example.base, example.source)))
+        answers |= {prompted.answer(interchanged(prompted, name, example)) for name in prompted.variables}
     firsts = {answer: encoder.first(answer) for answer in sorted(answers) if answer}
     tokens = sorted(set(firsts.values()))
     if len(tokens) < 2:
         shown = ", ".join(repr(answer) for answer in list(firsts)[:5])
-        first = repr(tokenizer.decode(tokens)) if tokens else "none"
+        first = repr(encoder.text(tokens)) if tokens else "none"
         raise InvalidModel(
             f"{prompted.name}: every answer ({shown}) begins with the token {first}, so that none can be told from "
             "another; this tokenizer splits the labels: take another model for this task"
         )
 
-    def counterfactual(variable: str, pair: Pair, base: Setting, source: Setting) -> Setting:  # noqa: ARG001
-        run = _interchanged(prompted, variable, base, source)
+    def counterfactual(variable: str, pair: Pair, base: Setting, source: Setting) -> Setting:
+        run = interchanged(prompted, variable, Example(base, source, pair.family, ""))
         own, label = prompted.answer(base), prompted.answer(run)
         if not own or not label:
             raise Undefined("the base or the interchanged run has no answer")
@@ -154,8 +139,9 @@ def bind(prompted: Prompted, tokenizer: Tokenizer, every: Sequence[Example]) -> 
     return Bound(task, prompted, encoder, firsts)
 
 
-def _interchanged(prompted: Prompted, variable: str, base: Setting, source: Setting) -> Setting:
-    return prompted.causal.revise(base, {variable: source[variable]})
+def interchanged(prompted: Prompted, variable: str, example: Example) -> Setting:
+    """The base's run with the variable as it is in the source's."""
+    return prompted.causal.revise(example.base, {variable: example.source[variable]})
 
 
 def _no_draw(rng: np.random.Generator) -> Pair:  # noqa: ARG001 - a task's signature
@@ -190,7 +176,7 @@ def greedy(model: Model, encoder: Encoder, prompts: Sequence[str], new_tokens: i
             best = _argmax(model, batch)
             for row, token in zip(chunk.tolist(), best.tolist(), strict=True):
                 made[row].append(token)
-    return [encoder.tokenizer.decode(tokens) for tokens in made]
+    return [encoder.text(tokens) for tokens in made]
 
 
 def _argmax(model: Model, batch: Any) -> Int[Tensor, " rows"]:
@@ -215,16 +201,34 @@ class Kept:
 
 
 def able(
-    model: Model, encoder: Encoder, examples: Sequence[Example], counting: Counting, new_tokens: int
+    model: Model, bound: Bound, examples: Sequence[Example], counting: Protocol, new_tokens: int
 ) -> tuple[list[Example], Mapping[str, Kept]]:
     """The examples whose base and source prompts the network completes rightly, and how many of each set they are."""
     runs = {str(run["prompt"]): run for one in examples for run in (one.base, one.source)}
-    texts = greedy(model, encoder, list(runs), new_tokens)
-    right = {prompt: counting.right(text, run) for (prompt, run), text in zip(runs.items(), texts, strict=True)}
+    if counting.right is None:
+        right = _leads(model, bound, runs)
+    else:
+        texts = greedy(model, bound.encoder, list(runs), new_tokens)
+        right = {prompt: counting.right(text, run) for (prompt, run), text in zip(runs.items(), texts, strict=True)}
     kept = [one for one in examples if right[str(one.base["prompt"])] and right[str(one.source["prompt"])]]
     counts = Counter(one.family for one in kept)
     every = Counter(one.family for one in examples)
     return kept, {name: Kept(counts[name], every[name]) for name in every}
+
+
+def _leads(model: Model, bound: Bound, runs: Mapping[str, Setting]) -> dict[str, bool]:
+    """By prompt, whether the first token of its answer leads those of all answers."""
+    code, prompts = bound.task.answer, list(runs)
+    labels = code.encode([bound.task.answers(run) for run in runs.values()], 1)
+    right: list[bool] = []
+    for chunk in torch.arange(len(prompts)).split(CHUNK):
+        batch = pad([bound.encoder.ids(prompts[int(row)]) for row in chunk])
+        last = torch.full((batch.rows, 1), batch.tokens.shape[1] - 1)
+        with torch.no_grad():
+            outputs = model.forward(batch, ask=Ask(last, torch.tensor(code.columns))).outputs
+        assert outputs is not None
+        right += code.correct(outputs, labels[chunk]).tolist()
+    return dict(zip(prompts, right, strict=True))
 
 
 def enough(task: Prompted, split: str, kept: Mapping[str, Kept], least: int) -> None:

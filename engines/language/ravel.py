@@ -163,11 +163,6 @@ def _row(city: Mapping[str, str], asked: str, template: str) -> dict[str, Any]:
     return {**city, "attribute": asked, "template": template, "prompt": template.format(city=city["entity"])}
 
 
-def asks_otherwise(variable: str, base: Setting) -> bool:
-    """Whether a base asks for another attribute than the variable."""
-    return base["queried"] != variable
-
-
 TASK = Prompted(
     name="ravel",
     summary="Say a city's country, continent or language: where is each of them, apart from the others?",
@@ -186,7 +181,7 @@ TASK = Prompted(
     places={"entity_last_token": entity},
     answer=answer,
     protocols={
-        "paper": Protocol("paper", ("attribute", "wikipedia"), known_as, {"": 2}, asks_otherwise),
+        "paper": Protocol("paper", ("attribute", "wikipedia"), known_as, {"": 2}, lambda base: str(base["queried"])),
         "official": Protocol("official", ("attribute", "wikipedia", "prompt_template"), contains, {"": 1}),
     },
     generate=generate,
