@@ -112,13 +112,16 @@ def test_the_newest_run_of_each_other_method_is_compared(store: Store) -> None:
 
 
 def test_a_shown_result_names_the_entries_of_its_tensors(store: Store) -> None:
-    tensors = build(DAS, store, {}).record["tensors"]
+    tensors = build(f"{CELL}#{DAS}", store, {}).record["tensors"]
     variable, site = tensors["axes"]["transport plan"]
     assert (variable["name"], variable["entries"]) == ("variable", ["opposite", "length"])
     assert tensors["shapes"]["transport plan"] == ["float64", 2, len(site["entries"])]
     assert {"L1.mlp_out@target", "L1.resid_post[13:23]@target"} <= set(site["entries"])
     coordinate, direction = tensors["axes"]["handles.0.columns"]
-    assert (coordinate["name"], direction) == ("coordinate of L1.mlp_out@target", {"name": "direction", "entries": None})
+    assert (coordinate["name"], direction) == (
+        "coordinate of L1.mlp_out@target",
+        {"name": "direction", "entries": None},
+    )
 
 
 def test_the_view_of_a_cell_has_the_differences_of_one_run(store: Store) -> None:
