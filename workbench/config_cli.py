@@ -74,11 +74,17 @@ def _tell(wanted: Preferences, as_json: bool) -> None:
     }
     keys = {name: {"value": one.value, "from": f"{wanted.file}:{one.line}"} for name, one in wanted.keys.items()}
     lines = [f"file {wanted.file}" + (" (there is none)" if not wanted.file.exists() else ""), "", "[screen]"]
-    rows = [(name, _toml(one["value"]), one["from"], one["about"]) for name, one in values.items()]
-    lines += [f"{name:8} = {value:16} {origin:9} {about}" for name, value, origin, about in rows]
+    rows = [(name, _toml(one["value"]), _short(wanted, one["from"]), one["about"]) for name, one in values.items()]
+    lines += [f"{name:8} = {value:16} {origin:14} {about}" for name, value, origin, about in rows]
     if keys:
-        lines += ["", "[keys]", *(f'"{name}" = {_toml(one["value"])}   {one["from"]}' for name, one in keys.items())]
+        rows = [(f'"{name}"', _toml(one["value"]), _short(wanted, one["from"])) for name, one in keys.items()]
+        lines += ["", "[keys]", *(f"{name:28} = {value:16} {origin}" for name, value, origin in rows)]
     put({"file": str(wanted.file), "screen": values, "keys": keys}, "\n".join(lines), as_json)
+
+
+def _short(wanted: Preferences, origin: str) -> str:
+    """Where a value comes from, without the folder, which is told once."""
+    return origin.removeprefix(f"{wanted.file.parent}/")
 
 
 def _toml(value: object) -> str:
@@ -100,7 +106,9 @@ def list_keys(as_json: AsJson = False) -> None:
     wanted = preferences.read(preferences.path())
     keymap, faults = start.keys_of(wanted)
     records, lines, owner = [], list[str](), ""
-    for name, key in verbs(reaches()).items():
+    found = verbs(reaches())
+    owners = list(dict.fromkeys(key.owner for key in found.values()))
+    for name, key in sorted(found.items(), key=lambda each: owners.index(each[1].owner)):
         keys = keymap.get(name, key.keys)
         records.append({"id": name, "keys": keys.split(","), "default": key.keys.split(","), "about": key.about})
         if key.owner != owner:

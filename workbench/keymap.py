@@ -3,7 +3,6 @@
 It knows the places by importing all of them, so it is asked only when somebody wants other keys.
 """
 
-import difflib
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +15,7 @@ from textual.keys import _character_to_key
 from workbench import screens
 from workbench.keys import EVERYWHERE, Key, declared, named
 from workbench.place import Place
-from workbench.preferences import Entry
+from workbench.preferences import Entry, guess
 from workbench.widgets.paint import Canvas
 
 SPECIAL = (
@@ -37,6 +36,7 @@ TAKEN = {
     "ctrl+m": "terminals send enter for it",
 }
 """Keys that cannot be given, and why."""
+LIST = "'workbench config keys' lists all"
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,9 @@ def read_keys(text: str) -> tuple[str, str]:
         if name in TAKEN:
             return "", f"{given} cannot be given: {TAKEN[name]}"
         if not (name in SPECIAL or len(given) == 1 or _prints(name) or re.fullmatch(r"ctrl\+[a-z]", name)):
-            near = difflib.get_close_matches(name, SPECIAL, n=1, cutoff=0.6)
-            guess = f"did you mean {near[0]}? " * bool(near)
             return "", (
-                f"no terminal sends a key {given!r}; {guess}allowed are what prints (comma for ,), ctrl+letter, "
-                f"{', '.join(SPECIAL[:14])}, f1 to f12"
+                f"no terminal sends a key {given!r}; {guess(name, SPECIAL)}it can be what prints (comma for ,), "
+                f"ctrl+letter, {', '.join(SPECIAL[:14])}, f1 to f12"
             )
         names.append(name)
     return ",".join(dict.fromkeys(names)), ""
@@ -117,9 +115,7 @@ def check(entries: Mapping[str, Entry], file: Path, known: Iterable[Reach]) -> t
     for name, entry in entries.items():
         keys, fault = read_keys(entry.value)
         if name not in ids:
-            near = difflib.get_close_matches(name, ids, n=1, cutoff=0.4)
-            guess = f"did you mean {near[0]!r}? " * bool(near)
-            faults.append((entry.line, f"no verb is called {name!r}; {guess}'workbench config keys' lists all"))
+            faults.append((entry.line, f"no verb is called {name!r}; {guess(name, ids)}{LIST}"))
         elif fault:
             faults.append((entry.line, f"{name}: {fault}"))
         else:

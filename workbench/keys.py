@@ -15,6 +15,8 @@ ATTEND = "attend"
 WORDS = {
     "1": "next",
     "-1": "previous",
+    "999": "last",
+    "-999": "first",
     "0,-1": "left",
     "0,1": "right",
     "-1,0": "up",
@@ -48,7 +50,7 @@ class Key:
         """What a user calls it, ``cells.open``; empty for what nobody can give another key."""
         if not self.owner or self.action == ATTEND:
             return ""
-        name, arguments = re.fullmatch(r"(?:app\.)?(\w+)(?:\((.*)\))?", self.action).groups()  # type: ignore[union-attr]
+        name, arguments = re.fullmatch(r"(?:\w+\.)?(\w+)(?:\((.*)\))?", self.action).groups()  # type: ignore[union-attr]
         said = WORDS.get(arguments or "", re.sub(r"[^\w-]+", "-", arguments or "").strip("-"))
         return f"{self.owner}.{self.name or '-'.join(filter(None, (name.replace('_', '-'), said)))}"
 

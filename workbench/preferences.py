@@ -13,7 +13,7 @@ known (``workbench.keymap``).
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -141,14 +141,14 @@ def _checked(file: Path, tables: Mapping[str, Any], at: Mapping[tuple[str, ...],
     for name, table in tables.items():
         line = at.get((name,), 0) or min((one for each, one in at.items() if each[0] == name), default=1)
         if name not in TABLES:
-            faults.append((line, f"no table or key is called {name!r} here; {_near(name, TABLES)}"))
+            faults.append((line, f"no table is called {name!r}; {guess(name, TABLES)}there are [screen] and [keys]"))
         elif not isinstance(table, dict):
             faults.append((line, f"{name} must be a table: write [{name}] in a line of its own"))
     screen, keys = (one if isinstance(one := tables.get(name), dict) else {} for name in TABLES)
     for name, value in screen.items():
         line = at.get(("screen", name), 1)
         if name not in values:
-            faults.append((line, f"[screen] has no {name!r}; {_near(name, tuple(values))}"))
+            faults.append((line, f"[screen] has no {name!r}; {guess(name, values)}it has {', '.join(values)}"))
         elif fault := _fault(name, value):
             faults.append((line, f"{name} {fault}"))
         else:
@@ -171,23 +171,33 @@ def _fault(name: str, value: Any) -> str:
         if any(value is one or (isinstance(one, str) and value == one) for one in option.allowed):
             return ""
         words = [one if isinstance(one, str) else str(one).lower() for one in option.allowed]
-        near = difflib.get_close_matches(str(value), words, n=1, cutoff=0.5)
-        return f"is {value!r}, but must be one of {', '.join(words)}" + f"; did you mean {near[0]}?" * bool(near)
+        return f"is {value!r}; {guess(str(value), words)}it can be {', '.join(words)}"
     if not isinstance(value, str):
-        return f"is {value!r}, but must be text in quotes"
+        return f"is {value!r}; it can be a text in quotes"
     if name == "start" and value:
         from workbench import screens
 
         try:
             screens.route(value)
         except InvalidSetting as error:
-            return f"is no address: {error}"
+            return f"is {value!r}, and {str(error).partition(';')[0]}; it can be an address such as 'jobs'"
     return ""
 
 
-def _near(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}? " * bool(near) + f"known: {', '.join(known)}"
+def in_order(faults: Iterable[str], file: Path) -> tuple[str, ...]:
+    """Faults by their line; those of the whole file first."""
+
+    def line(fault: str) -> int:
+        found = re.match(r":(\d+):", fault.removeprefix(str(file)))
+        return int(found[1]) if found else 0
+
+    return tuple(sorted(faults, key=line))
+
+
+def guess(name: str, known: Iterable[str]) -> str:
+    """A question after the known name that is nearest; empty if none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def _flat(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -88,7 +88,7 @@ def keys_of(wanted: Preferences) -> tuple[Mapping[str, str], tuple[str, ...]]:
     from workbench import keymap
 
     found, faults = keymap.check(wanted.keys, wanted.file, keymap.reaches())
-    return found, (*wanted.faults, *faults)
+    return found, preferences.in_order((*wanted.faults, *faults), wanted.file)
 
 
 def open_screen(address: str | None, *, plain_output: bool = False, flags: Mapping[str, Any] = NO_FLAGS) -> int:

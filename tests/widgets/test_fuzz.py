@@ -1,21 +1,27 @@
 """Whatever the values and the labels, every picture has its size, and nothing that a terminal obeys."""
 
 from array import array
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from textual.geometry import Size
 
 from tests.widgets.stage import LOOKS
 from workbench.display import Display
+from workbench.widgets.board import Board, Section
 from workbench.widgets.chart import Chart
 from workbench.widgets.curves import Curves, Series
 from workbench.widgets.dots import Dot, Dots
 from workbench.widgets.figure import Figure
+from workbench.widgets.form import Entry, Form
 from workbench.widgets.grid import Grid
 from workbench.widgets.histogram import Histogram
+from workbench.widgets.lines import Lines
 from workbench.widgets.matrix import SCALES, Matrix
 from workbench.widgets.paint import Canvas, short, text_of
+from workbench.widgets.prompt import Prompt
 from workbench.widgets.rows import Column, Rows
 from workbench.widgets.tokens import Tokens
 from workbench.widgets.zoom import RUNGS
@@ -32,12 +38,31 @@ WIDTH, HEIGHT = st.integers(1, 90), st.integers(1, 14)
 
 
 def check(canvas: Canvas, width: int, height: int) -> None:
-    """Every line fits and is harmless."""
+    """Every line fits, is as wide as the pane when it is drawn, and is harmless; the cursor and all goals are in it."""
     for y in range(height):
         text = text_of(canvas.line(y, width, height))
         assert width < 24 or cell_len(text) <= width  # in less Textual cuts it off
         assert_harmless(text, canvas.look)
     assert_harmless(canvas.inspect().plain, canvas.look)
+    with mock.patch.object(type(canvas), "size", Size(width, height)):
+        drawn(canvas, width, height)
+
+
+def drawn(canvas: Canvas, width: int, height: int) -> None:
+    """Every line as it is drawn, without and with the letters of a jump; and where the cursor and its goals are."""
+    goals = {(y, x): "ab" for y, x, _ in canvas.targets()}
+    for labels in ({}, goals):
+        canvas._labels_at = {}
+        canvas.label(labels)
+        for y in range(height):
+            shown = canvas.render_line(y)
+            assert shown.cell_length == width == cell_len(shown.text)
+            assert_harmless(shown.text, canvas.look)
+    canvas._labels_at = {}
+    if width >= 24 and height > 3:
+        for y, x in [canvas.cursor_at(), *goals]:
+            assert 0 <= y < height
+            assert 0 <= x < width
 
 
 def assert_harmless(text: str, look: Display) -> None:
@@ -142,6 +167,55 @@ def test_tokens(
     tokens.show([text for text, _ in pairs], [value for _, value in pairs] if has_values else None, marks={1})
     tokens.move_to(5)
     check(tokens, width, height)
+
+
+@st.composite
+def sections(draw: st.DrawFn) -> Section:
+    columns = tuple(draw(st.lists(ANY, min_size=1, max_size=9)))
+    rows = tuple(draw(st.lists(ANY, max_size=5)))
+    texts = st.lists(ANY, min_size=len(columns), max_size=len(columns)).map(tuple)
+    return Section(draw(ANY), columns, rows, tuple(draw(texts) for _ in rows))
+
+
+@given(st.lists(sections(), max_size=3), ANY, LOOK, WIDTH, HEIGHT, st.data())
+def test_boards(found: list[Section], needle: str, look: Display, width: int, height: int, data: st.DataObject) -> None:
+    board = Board(look)
+    board.load(found)
+    check(board, width, height)
+    board.move_to(data.draw(st.integers(0, 9)), data.draw(st.integers(0, 9)))
+    board.is_typing = data.draw(st.booleans())
+    check(board, width, height)
+    board.filter(needle)
+    check(board, width, height)
+
+
+@given(st.lists(st.builds(Entry, ANY, ANY, ANY, ANY), max_size=9), ANY, LOOK, WIDTH, HEIGHT)
+def test_forms(entries: list[Entry], text: str, look: Display, width: int, height: int) -> None:
+    form = Form(look)
+    form.load(entries, {entry.name: text for entry in entries[::2]})
+    check(form, width, height)
+    form.action_move(4)
+    form.action_edit()
+    if form.draft is not None:
+        form.draft = text
+    check(form, width, height)
+
+
+@given(st.lists(ANY, max_size=20), LOOK, WIDTH, HEIGHT, st.booleans())
+def test_lines(texts: list[str], look: Display, width: int, height: int, follow: bool) -> None:
+    lines = Lines(look, follow=follow)
+    lines.load(texts)
+    check(lines, width, height)
+    with mock.patch.object(Lines, "size", Size(width, height)):
+        lines.action_page(1)
+    check(lines, width, height)
+
+
+@given(ANY, LOOK, WIDTH, HEIGHT)
+def test_prompts(text: str, look: Display, width: int, height: int) -> None:
+    prompt = Prompt(look)
+    prompt.text = text
+    check(prompt, width, height)
 
 
 @given(st.floats(), st.integers(4, 9))

@@ -112,7 +112,7 @@ class Board(Filtered):
         """Cells of the labels and of a column, how many columns are seen, and the first line that is."""
         gutter, spot = self._labels + 3, self.spot
         count = len(self.sections[spot[0]].columns) if spot else 1
-        cell = max(LEAST, min(MOST, (width - gutter) // max(count, 1)))
+        cell = max(1, min(max(LEAST, min(MOST, (width - gutter) // max(count, 1))), width - gutter))
         seen = max(1, min(count, (width - gutter) // cell))
         self._left = window(self._left, spot[2] if spot else 0, seen, count)
         self._scroll(self.at[self.cursor] if self.shown else 0, max(1, height - HEAD))

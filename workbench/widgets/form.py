@@ -84,19 +84,20 @@ class Form(Canvas):
         if place >= len(self.entries):
             return []
         entry, is_here = self.entries[place], place == self.cursor
-        names = self._names
+        names = self._names(width)
+        values = max(1, min(VALUE, width - names - 6))
         is_typed = entry.name in self.typed
         text = self.typed.get(entry.name, entry.default)
         style = BOLD if is_typed else DIM
         if is_here and self.draft is not None:
             shown = self.draft + "_"
-            text, style = shown[max(0, len(shown) - VALUE) :], self.cursor_style
+            text, style = shown[max(0, len(shown) - values) :], self.cursor_style
         sign = CURSOR[self.look.glyphs] if is_here else " "
-        room = width - names - VALUE - 6
+        room = width - names - values - 6
         rest = f"{entry.kind}: {entry.about}" if entry.about else entry.kind
         return [
             Segment(f"{sign} {self.fit(entry.name, names)}  ", BOLD if is_here else PLAIN),
-            Segment(self.fit(text, VALUE), style),
+            Segment(self.fit(text, values), style),
             Segment("  " + self.tok(rest, max(0, room)), DIM),
         ]
 
@@ -113,8 +114,11 @@ class Form(Canvas):
 
     def cursor_at(self) -> tuple[int, int]:
         """The entry under the cursor, or the end of what is typed in its place."""
-        y = self.cursor - self._top
-        return (y, 2) if self.draft is None else (y, self._names + 4 + min(VALUE - 1, cell_len(self.draft)))
+        y, width = self.cursor - self._top, self.size.width
+        if self.draft is None:
+            return y, 2
+        names = self._names(width)
+        return y, names + 4 + min(max(1, min(VALUE, width - names - 6)) - 1, cell_len(self.draft))
 
     def targets(self) -> list[Target]:
         """The entries that are seen."""
@@ -125,10 +129,10 @@ class Form(Canvas):
         """Put the cursor on an entry."""
         self.action_move(goal[0] - self.cursor)
 
-    @property
-    def _names(self) -> int:
+    def _names(self, width: int) -> int:
         """Cells of the names."""
-        return max((cell_len(self.tok(each.name, NAME)) for each in self.entries), default=0)
+        widest = max((cell_len(self.tok(each.name, NAME)) for each in self.entries), default=0)
+        return max(1, min(widest, width - VALUE - 6))
 
     def action_move(self, down: int) -> None:
         """Move by some lines."""

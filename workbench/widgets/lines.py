@@ -40,6 +40,7 @@ class Lines(Canvas):
 
     def wrapped(self, width: int) -> list[str]:
         """The lines at this width; a line goes on below where its second column starts, or its text does."""
+        width = max(1, width)  # of a widget that is not seen, it is none
         if self._wrapped[0] != width:
             shown: list[str] = []
             for line in self.lines:
@@ -87,7 +88,7 @@ class Lines(Canvas):
 
     def action_far(self, end: int) -> None:
         """Go to the first line, or to the last and follow what comes."""
-        self.is_following = bool(end)
+        self.is_following = False  # else it counts as being at the end before it is
         count = len(self.wrapped(self.size.width))
         self.action_scroll_by(count if end else -count)
         self.is_following = bool(end)
