@@ -40,6 +40,14 @@ from engines.task import Pairs
 VOCABULARY, LAYERS, CONTEXT = 20, 2, 12
 SHAPE = DecoderShape(LAYERS, 2, 16, 8, 24, VOCABULARY, VOCABULARY, CONTEXT, causal=True, layer_norm=True)
 GATED: dict[str, Any] = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": CONTEXT}
+ROPE: dict[str, Any] = {
+    "rope_type": "llama3",
+    "rope_theta": 50.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
 SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 16,
@@ -73,7 +81,8 @@ HUGGING: dict[str, tuple[PreTrainedConfig, type[Any]]] = {
         GPT2LMHeadModel,
     ),
     "qwen2": (Qwen2Config(**SIZES, **GATED), Qwen2ForCausalLM),
-    "llama": (LlamaConfig(**SIZES, **GATED), LlamaForCausalLM),
+    # the rotations are scaled as those of Llama 3.1; these two frequencies are slowed down, the slow one more
+    "llama": (LlamaConfig(**SIZES, **GATED, rope_parameters=ROPE), LlamaForCausalLM),
     # the window is on every other layer; d_head is not d_model / heads
     "gemma2": (
         Gemma2Config(**SIZES, **GATED, head_dim=8, sliding_window=3, query_pre_attn_scalar=8),

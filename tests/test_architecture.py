@@ -77,7 +77,8 @@ def test_the_screens_process_holds_no_array_library(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["engines", "engines.errors", "engines.registry", "engines.site", "tracr_bridge", "workbench"]
+    "module",
+    ["engines", "engines.errors", "engines.registry", "engines.site", "engines.zoo", "tracr_bridge", "workbench"],
 )
 def test_names_and_errors_cost_nothing(module: str) -> None:
     assert not loaded_by(module) & {*HEAVY, "textual", "rich", "typer"}

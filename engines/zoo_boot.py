@@ -1,0 +1,125 @@
+"""A folder of a language model, loaded whole and put behind our protocol.
+
+transformers loads the weights here and not the bridge, because only then is it known that every weight was in the
+files: one that is missing would be drawn at random, in silence. Booting a bridge changes the model and the tokenizer
+that it is given: it gets a model of its own and a copy.
+"""
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import torch
+from huggingface_hub import errors as hub
+from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_ARCHITECTURES
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from engines.bridge_model import BridgeModel
+from engines.errors import InvalidModel, InvalidSetting, MissingModel
+from engines.zoo import Prospect
+from engines.zoo_table import TESTED, Row
+
+FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+"""What is fetched of a model on the hub: no pickles, no code, no other formats."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model behind our protocol, its tokenizer as its files define it, and what was known before it was loaded."""
+
+    model: BridgeModel
+    tokenizer: PreTrainedTokenizerBase
+    prospect: Prospect
+
+
+def boot(prospect: Prospect) -> Loaded:
+    """Load the model in the prospect's folder as it says; raises ``InvalidModel`` unless all of it is there."""
+    folder = prospect.folder
+    assert folder is not None  # whoever boots has fetched or converted it
+    if prospect.architecture not in (*TESTED, *SUPPORTED_ARCHITECTURES):
+        raise InvalidModel(f"{folder} holds a {prospect.architecture}, for which TransformerLens has no bridge")
+    tokenizer = _tokenizer(folder)
+    with quiet():
+        network = _network(prospect, folder)
+    bridge = TransformerBridge.boot_transformers(
+        str(folder), hf_model=network, tokenizer=copy.deepcopy(tokenizer), device=prospect.device
+    )
+    return Loaded(BridgeModel(prospect.name, bridge), tokenizer, prospect)
+
+
+def _network(prospect: Prospect, folder: Path) -> Any:
+    try:
+        network, said = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
+            folder,
+            dtype=getattr(torch, prospect.dtype),
+            attn_implementation="eager",
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise InvalidModel(f"{folder} cannot be loaded as a {prospect.architecture}: {_first(error)}") from error
+    for what in ("missing_keys", "mismatched_keys"):
+        if said[what]:
+            named = ", ".join(sorted(str(one) for one in said[what])[:3])
+            raise InvalidModel(
+                f"{folder}: {len(said[what])} weights of a {prospect.architecture} are not in its files or of another "
+                f"shape ({named}); copy the whole model"
+            )
+    return network.eval().requires_grad_(False).to(prospect.device)
+
+
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
+        raise InvalidModel(f"{folder}: its tokenizer cannot be read: {_first(error)}") from error
+
+
+def fetch(row: Row, cache: Path) -> None:
+    """Fetch a model of the table into the hub's cache; raises ``MissingModel`` with what to do."""
+    try:
+        huggingface_hub.snapshot_download(row.hub, cache_dir=cache, allow_patterns=list(FILES), ignore_patterns=["*/*"])
+    except hub.GatedRepoError as error:
+        raise MissingModel(
+            f"{row.hub} is gated and this account may not read it; accept its licence at "
+            f"https://huggingface.co/{row.hub} and log in with 'hf auth login'"
+        ) from error
+    except (hub.HfHubHTTPError, hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled, OSError) as error:
+        raise MissingModel(
+            f"{row.hub} could not be fetched: {_first(error)}; try again, or copy its folder from a machine that has it"
+        ) from error
+
+
+def free_on(device: str) -> int:
+    """Bytes of memory that are free on a CUDA device; raises ``InvalidSetting`` when it is not there."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    wanted = torch.device(device)
+    if (wanted.index or 0) >= count:
+        there = "this machine has none" if not count else f"this machine has {count}"
+        raise InvalidSetting(f"device {device!r} is not there ({there}); write cpu")
+    return torch.cuda.mem_get_info(wanted)[0]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars of transformers: whoever loads may own the screen."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _first(error: Exception) -> str:
+    """The first line of what went wrong."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
