@@ -119,6 +119,8 @@ class _Look:
     tree: Treeified | None = None
 
     def rewrite(self) -> Iterator[str]:
+        if not self.hypothesis.rewrites:
+            return  # the graph is as it was, and need not be computed
         try:
             self.graph = apply(self.graph, self.data.columns, self.hypothesis.rewrites)
         except WorkbenchError as error:
@@ -184,9 +186,12 @@ def _sampler(one: Inconsistency) -> str:
 
 
 def _vacuous(drawn: tuple[Vacuity, ...]) -> Iterator[str]:
+    """Draws that swap next to nothing, those that are alike together."""
+    alike: dict[str, list[str]] = {}
     for one in drawn:
         if one.itself > MOSTLY:
-            yield (
-                f"{one.node}: P(self) {one.itself:.3g}, {one.classes} classes of {one.mean_size:.4g}; what swaps "
-                "nothing tests nothing"
+            alike.setdefault(f"{one.classes} classes of {one.mean_size:.4g}, P(self) {one.itself:.3g}", []).append(
+                one.node
             )
+    for numbers, names in alike.items():
+        yield f"{', '.join(names)}: {numbers}; what swaps nothing tests nothing"

@@ -88,6 +88,18 @@ ROUTES: tuple[Route, ...] = (
         "scrub:5c4d71431d3f",
         "workbench.views.scrub:view",
     ),
+    Route(
+        re.compile("hypotheses"),
+        "workbench.screens.hypothesis_list:HypothesisList",
+        "hypotheses",
+        "workbench.views.hypothesis_list:view",
+    ),
+    Route(
+        re.compile(r"hypothesis:[A-Za-z0-9][A-Za-z0-9._-]*"),
+        "workbench.screens.hypothesis:HypothesisPlace",
+        "hypothesis:sort-v2",
+        "workbench.views.hypothesis:view",
+    ),
     Route(re.compile("command"), "workbench.screens.command:Command", "command"),
     Route(re.compile("help"), "workbench.screens.help:Help", "help"),
 )

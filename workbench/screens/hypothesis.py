@@ -1,0 +1,606 @@
+"""The editor of a hypothesis: its tree, what each node claims, the rules that it keeps, and what a scrub would cost."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from textual import events
+from textual.widget import Widget
+
+from engines.errors import WorkbenchError
+from engines.hypothesis import DRAWS, SOURCES, Hypothesis
+from workbench import hypothesis_edits as edits
+from workbench import scrub_jobs
+from workbench.hypotheses import Document, Hypotheses, last_scrub
+from workbench.keys import Key
+from workbench.screens import hypothesis_ask as asking
+from workbench.screens import hypothesis_text as words
+from workbench.screens import scrub_control
+from workbench.screens.hypothesis_ask import Ask, Candidate, Candidates
+from workbench.screens.hypothesis_tree import Tree
+from workbench.screens.inspecting import PANES, WIDE, Column, Inspecting, Pane, Question
+from workbench.screens.sheet import Sheet, title
+from workbench.scrubs import Scrubs
+from workbench.wire import Subject
+
+REST = 0.15
+"""Seconds for which a draft must rest before its rules are asked for."""
+LATER = 0.6
+"""Seconds for which it must rest before a plan is measured."""
+LEAST = 6
+"""Lines that the tree keeps at least."""
+ASIDE = 44
+"""Columns of what stands at the right."""
+PLAIN = str.maketrans("│├└─…", "|+`-~")
+"""The glyphs of a drawing where there are none."""
+Change = Callable[[Hypothesis], Hypothesis]
+
+
+class HypothesisPlace(Inspecting):
+    """A hypothesis, address ``hypothesis:NAME``."""
+
+    ABOUT = (
+        "A hypothesis of causal scrubbing: the root is the output, a child is an input of its parent, and at each node "
+        "only the feature phi may matter. Below are the rules that it keeps, the plan of a scrub, and the last one."
+    )
+    KEYS = (
+        Key("j,down,k,up", "attend", "Move over the nodes.", "jk node", 7),
+        Key("enter", "open", "Edit what the node claims, or start what was asked for."),
+        Key("e", "feature", "Edit what the node claims: features with commas between.", "e edit", 7),
+        Key("m", "map", "Map the node to parts of the graph: paths from the output on.", "m map", 5),
+        Key("a", "add", "Add an input of this node.", "a add", 6),
+        Key("D", "delete", "Delete the node with all below it; u brings it back.", "D delete", 5),
+        Key("o", "others", "What the node's other inputs are given.", "o others", 5),
+        Key("O", "groups", "Give some of the other inputs sources of their own."),
+        Key("d", "draw", "How the node's datum is drawn."),
+        Key("V", "via", "Which parts the node's path may run through besides."),
+        Key("n", "rename", "Rename the node.", "n name", 2),
+        Key("u", "undo(-1)", "Undo the last change.", "u undo", 5),
+        Key("U", "undo(1)", "Do again what was undone."),
+        Key("s", "save", "Save the draft to the hypothesis' file.", "s save", 6),
+        Key("t", "treeify", "The tree of copies with one draw of its data, or back.", "t treeify", 3),
+        Key("J", "swap(1)", "Another reference for the swaps.", "J/K swap", 1),
+        Key("K", "swap(-1)", "The reference before."),
+        Key("r", "run", "Scrub: its cost is shown first, and enter starts it.", "r run", 6),
+        Key("A", "adversary", "Search for what the hypothesis left out: its cost is shown first.", "A adversary", 2),
+        Key("l", "last", "Open the last scrub of exactly this hypothesis."),
+        PANES,
+    )
+    DEFAULT_CSS = """
+    HypothesisPlace Tree { height: 1fr; }
+    """
+
+    def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
+        super().__init__(address, view)
+        self.title_of = address.partition(":")[2]
+        self.stack: list[Document] = []
+        self.at = 0
+        self.saved: bytes | None = None
+        self.trouble = ""
+        self.graph: dict[str, Any] | None = None
+        self.record: dict[str, Any] | None = None
+        self.plan: dict[str, Any] | None = None
+        self.refusals: dict[str, str] = {}
+        self.row = max(0, self.kept("row", 0))
+        self.pending: Callable[[], str] | None = None
+        """What enter starts, after its cost was shown."""
+        self.overwrites = self.spoken = False
+        self.answer: Callable[[str], None] = lambda _: None
+        self.drawing: list[str] | None = None
+
+    # The frame
+
+    def body(self) -> Iterable[Widget]:
+        """The tree above the rules, and what is known of a node beside them."""
+        self.outline, self.ask_line, self.drawn = Tree(self.look), Ask(self.look), Sheet(self.look)
+        self.checks, self.sheet = Sheet(self.look), Sheet(self.look)
+        self.drawn.display = False
+        yield Column(Pane(self.outline, self.drawn, self.ask_line), Pane(self.checks, id="checks"))
+        yield Pane(self.sheet, id="node")
+
+    def on_mount(self) -> None:
+        """Read the file."""
+        self.load()
+
+    def _arrange(self, width: int) -> None:
+        super()._arrange(width)
+        self.query_one("#node").styles.width = ASIDE if width >= WIDE else "1fr"
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Lines are wrapped to other widths."""
+        super().on_resize(event)
+        self.call_after_refresh(self.tell)
+
+    def _attend(self, pane: int) -> None:
+        super()._attend(pane)
+        self.call_after_refresh(self.tell)
+
+    def complain(self, sentence: str) -> None:
+        """Say what is wrong until the cursor moves, whatever is answered meanwhile."""
+        self.spoken = True
+        super().complain(sentence)
+
+    def note(self, first: str, second: str | None = None) -> None:
+        """Say what was done, as long."""
+        self.spoken = True
+        self.inspect(first, second)
+
+    def _share(self, lines: int) -> None:
+        """Give the rules the room that they need, if a few nodes have some as well."""
+        column = self.query_one(Column)
+        room = column.size.height - min(len(self.outline.twigs) + 1, max(LEAST, column.size.height // 3))
+        is_wide = self.app.size.width >= WIDE
+        self.query_one("#checks").styles.height = max(1, min(lines, room)) if is_wide and room > 0 else "1fr"
+
+    def view(self) -> dict[str, Any]:
+        """The node under the cursor, and the reference of the swaps."""
+        return {"node": self.outline.node.name, "row": self.row} if self.outline.node else dict(self.given)
+
+    def asked(self) -> tuple[str, dict[str, str]]:
+        """The view draws what is seen, changes that were not saved included."""
+        return self.address, {"row": str(self.row)}
+
+    @property
+    def folder(self) -> Hypotheses:
+        """Where hypotheses are."""
+        return Hypotheses.of(self.bench.store)
+
+    @property
+    def document(self) -> Document | None:
+        """What is edited."""
+        return self.stack[self.at] if self.stack else None
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether what is seen is not what the file says."""
+        return self.document is not None and self.document.text.encode() != self.saved
+
+    def target(self) -> Subject:
+        """Who knows the subject."""
+        assert self.document is not None
+        return Subject(self.document.hypothesis.subject)
+
+    # Reading, changing, saving
+
+    def load(self) -> None:
+        """Show the file with the changes that were not saved, or say why it cannot be read."""
+        self.stack, self.at, self.trouble = [], 0, ""
+        try:
+            self.saved = self.folder.content(self.title_of)
+            saved = self.folder.read(self.title_of)
+            draft = self.folder.read_draft(self.title_of)
+        except WorkbenchError as error:
+            self.trouble = str(error)
+            text = [] if self.saved is None else self.saved.decode(errors="replace").splitlines()
+            self.drawn.show([title("the file, which is no hypothesis: repair it in another editor, then R"), *text])
+            self._turn(True)
+            self.complain(self.trouble)
+            self.tell()
+            return
+        self.stack = [saved] if draft is None or draft.text == saved.text else [saved, draft]
+        self.at = len(self.stack) - 1
+        self._turn(False)
+        self.shown(self.kept("node", "") or None)
+        if self.is_draft:
+            self.note("these changes were not saved: s saves them, u takes them back")
+
+    def action_again(self) -> None:
+        """Read a file afresh that could not be read, else ask again."""
+        if self.trouble:
+            self.load()
+        else:
+            super().action_again()
+
+    def apply(self, change: Change, here: str | None = None) -> None:
+        """Change the hypothesis, keep the draft, and look at the rules anew; what is no tree is refused."""
+        document = self.document
+        if document is None:
+            self.complain(self.trouble)
+            return
+        try:
+            new = document.changed(change(document.hypothesis))
+        except WorkbenchError as error:
+            self.complain(f"not changed: {error}")
+            return
+        if new == document:
+            self.note("nothing is changed by that")
+            return
+        self.stack = [*self.stack[: self.at + 1], new]
+        self.at += 1
+        lost = document.comments - new.comments
+        self.changed(here)
+        if lost > 0:
+            self.complain(f"comments in what changed are gone: {lost}; u brings them back")
+
+    def changed(self, here: str | None = None) -> None:
+        """Keep what is seen now as the draft, or forget the draft if it says what the file does."""
+        assert self.document is not None
+        self.shown(here)
+        try:
+            if self.is_draft:
+                self.folder.keep(self.title_of, self.document)
+            else:
+                self.folder.forget(self.title_of)
+        except WorkbenchError as error:
+            self.complain(f"the draft is only on this screen: {error}")
+
+    def shown(self, here: str | None = None) -> None:
+        """Show the document, and ask what is to be known of it."""
+        assert self.document is not None
+        self.pending, self.overwrites, self.spoken = None, False, False
+        self.record, self.plan, self.drawing, self.refusals = None, None, None, {}
+        self.outline.load(self.document.hypothesis, here)
+        self._turn(False)
+        self.tell()
+        toml = self.document.text
+        if self.client is not None and self.client.cell != self.target():
+            self.client.heard = lambda _: None
+            self.run_worker(self.client.close(), group="hang up")
+            self.client, self.graph = None, None
+        if self.graph is None or self.graph["for"] != self._head():
+            self.ask("subject", Question("subject", {"toml": toml}, partial(self.know, self._head()), REST))
+        self.look_again()
+        self.ask("plan", Question("plan", {"toml": toml}, self.measured, LATER))
+
+    def look_again(self) -> None:
+        """Ask for the rules and one swap of each draw."""
+        assert self.document is not None
+        self.ask("check", Question("check", {"toml": self.document.text, "row": self.row}, self.learn, REST))
+
+    def _head(self) -> tuple[Any, ...]:
+        assert self.document is not None
+        one = self.document.hypothesis
+        return one.subject, one.data, one.rewrites
+
+    def action_undo(self, step: int) -> None:
+        """Go back to what was before a change, or forward again."""
+        if not 0 <= self.at + step < len(self.stack):
+            self.note("nothing to undo" if step < 0 else "nothing to do again")
+            return
+        self.at += step
+        self.changed()
+
+    def action_save(self) -> None:
+        """Save, unless the file is another than the one that was read: then only when asked twice."""
+        if self.document is None:
+            self.complain(self.trouble)
+            return
+        try:
+            found = self.folder.content(self.title_of)
+            if found != self.saved and not self.overwrites:
+                self.overwrites = True
+                self.complain("the file was changed by somebody else since it was read; s again writes over it")
+                return
+            self.folder.save(self.title_of, self.document)
+        except WorkbenchError as error:
+            self.complain(f"not saved: {error}")
+            return
+        self.saved, self.overwrites = self.document.text.encode(), False
+        self.tell()
+        self.note(f"saved {self.folder.file(self.title_of)}")
+
+    # Answers
+
+    def know(self, head: tuple[Any, ...], record: dict[str, Any]) -> None:
+        """Learn the parts of the graph and the features of the data."""
+        self.graph = {**record, "for": head}
+        if record["trouble"]:
+            self.complain(record["trouble"])
+
+    def learn(self, record: dict[str, Any]) -> None:
+        """Learn which rules are kept."""
+        self.record = record
+        self.refusals.pop("check", None)
+        self.tell()
+
+    def measured(self, record: dict[str, Any]) -> None:
+        """Learn what a scrub would cost."""
+        self.plan = record
+        self.refusals.pop("plan", None)
+        self.tell()
+
+    def refused(self, kind: str, error: WorkbenchError) -> None:
+        """A hypothesis that is not admissible has no plan; what else has no answer is said."""
+        self.refusals[kind] = str(error)
+        self.tell()
+        if kind != "plan":
+            self.complain(str(error))
+
+    # Showing
+
+    def tell(self) -> None:
+        """Show what is known, in every pane."""
+        width = max(24, self.checks.size.width - 1)
+        document = self.document
+        if document is None:
+            self.checks.show(words.checks(None, self.trouble, width))
+            self.sheet.show([])
+            return
+        hypothesis = document.hypothesis
+        trouble = self.refusals.get("check", "")
+        lines = words.checks(self.record, trouble, width)
+        if self.record is not None and not self.record["admissible"]:
+            lines += ["", "plan  none before every rule is kept"]
+        else:
+            lines += ["", *words.planned(self.plan, self.refusals.get("plan", "") or trouble, width)]
+        lines += words.bits(self.record, self.look.glyphs, width)
+        lines += ["", *self._last(hypothesis), *words.commented(document)]
+        self.checks.show(lines)
+        self._share(len(lines))
+        known = {one["name"]: one for one in (self.record or {}).get("nodes", ())}
+        counts = {name: one["vacuity"]["classes"] for name, one in known.items() if one["vacuity"]}
+        self.outline.become("draft, not saved: s" if self.is_draft else "saved")
+        self.outline.learn(words.named(self.record, hypothesis), counts)
+        self.point(known)
+
+    def point(self, known: Mapping[str, Any] | None = None) -> None:
+        """Show the node under the cursor."""
+        node = self.outline.node
+        if known is None:
+            known = {one["name"]: one for one in (self.record or {}).get("nodes", ())}
+        if node is None:
+            return
+        fact = known.get(node.name)
+        self.sheet.show(words.node(node, fact, self.record, max(24, self.sheet.size.width - 1)))
+        if self.spoken:
+            return
+        self.inspect(words.brief(node, fact), f"{self.cursor_address()}  {self._swap(fact)}")
+
+    def _swap(self, fact: Mapping[str, Any] | None) -> str:
+        if fact is None or fact["before"] is None:
+            return ""
+        return f"swap {fact['before']['row']} -> {fact['after']['row']}"
+
+    def _last(self, hypothesis: Hypothesis) -> list[str]:
+        """The last scrub of exactly this."""
+        try:
+            name = last_scrub(self.bench.store, hypothesis)
+            record = None if name is None else Scrubs(self.bench.store.scrubs).record(name)
+        except (WorkbenchError, OSError) as error:
+            return [f"last  {error}"]
+        return words.last(record, name)
+
+    def on_tree_moved(self) -> None:
+        """Follow the cursor."""
+        self.pending, self.spoken = None, False
+        self.point()
+
+    def on_tree_opened(self) -> None:
+        """Edit the claim, or start what was asked for."""
+        self.action_open()
+
+    def action_swap(self, step: int) -> None:
+        """Look at the swaps of another reference."""
+        count = (self.record or {}).get("references")
+        if count:
+            self.row = (self.row + step) % count
+            self.look_again()
+            if self.drawn.display:
+                self._draw()
+
+    # The tree of copies
+
+    def _turn(self, drawn: bool) -> None:
+        """Show the drawing in place of the tree, or the tree."""
+        self.outline.display, self.drawn.display = not drawn, drawn
+        self.ask_line.close()
+        self._arrange(self.app.size.width)
+        if drawn and self.document is not None:
+            self._alone()
+        if self.is_attached:
+            self.set_focus(self.drawn if drawn else self.outline)
+
+    def _alone(self) -> None:
+        """Leave the rules out, so that what stands above them has their room."""
+        if self.app.size.width >= WIDE:
+            self.query_one("#checks").display = False
+
+    def action_treeify(self) -> None:
+        """Show the tree of copies, or the nodes again."""
+        if self.document is None or self.drawn.display:
+            self._turn(self.document is None)
+            return
+        self.drawn.show([title("tree of copies"), " asked for ..."])
+        self._turn(True)
+        self._draw()
+
+    def _draw(self) -> None:
+        assert self.document is not None
+        self.ask("draw", Question("draw", {"toml": self.document.text, "row": self.row}, self.draw, REST))
+
+    def draw(self, record: dict[str, Any]) -> None:
+        """Show the drawing."""
+        lines = record["lines"]
+        if self.look.glyphs == "ascii":
+            lines = [line.translate(PLAIN) for line in lines]
+        self.drawn.show([title(f"tree of copies: {words.copies(record['copies'])}; t: back"), *lines])
+
+    # Questions
+
+    def question(self, about: str, text: str, candidates: Candidates, answer: Callable[[str], None]) -> None:
+        """Ask for a line."""
+        self.answer, self.pending = answer, None
+        self._attend(0)
+        self.outline.display = self.drawn.display = False
+        self._alone()
+        self.ask_line.open(about, text, candidates)
+
+    def on_ask_left(self) -> None:
+        """Nothing is changed."""
+        self._turn(False)
+        self.spoken = False
+        self.point()
+
+    def on_ask_answered(self, event: Ask.Answered) -> None:
+        """Do what was asked for."""
+        self._turn(False)
+        self.answer(event.text)
+
+    def edited(self, about: str, text: str, candidates: Candidates, change: Callable[..., Hypothesis]) -> None:
+        """Ask for a line that changes the node under the cursor."""
+        node = self.outline.node
+        if node is None:
+            self.complain(self.trouble)
+            return
+        self.question(
+            f"{about} of {node.name}",
+            text,
+            candidates,
+            lambda typed: self.apply(partial(_at, change, node.name, typed)),
+        )
+
+    def action_open(self) -> None:
+        """Start what was asked for, or edit what the node claims."""
+        if self.pending is None:
+            self.action_feature()
+        else:
+            work, self.pending = self.pending, None
+            scrub_control.begin(self, work)
+
+    def action_feature(self) -> None:
+        """Edit what the node claims."""
+        if (node := self.outline.node) is not None and node.parent is None:
+            self.complain(f"the root {node.name} stands for the output and claims nothing; its datum is the reference")
+            return
+        text = ", ".join(node.feature) if node else ""
+        self.edited(
+            "features (commas between; none: any datum)", text, asking.words(self._features()), edits.set_feature
+        )
+
+    def action_map(self) -> None:
+        """Edit the node's paths."""
+        text = "; ".join(self.outline.node.paths) if self.outline.node else ""
+        self.edited("paths (semicolons between)", text, self._paths(), edits.set_paths)
+
+    def action_others(self) -> None:
+        """Edit the source of the node's other inputs."""
+        text = str(self.outline.node.other) if self.outline.node else ""
+        self.edited("source of other inputs", text, asking.one(self._sources(SOURCES)), edits.set_other)
+
+    def action_draw(self) -> None:
+        """Edit how the node's datum is drawn."""
+        text = str(self.outline.node.draw) if self.outline.node else ""
+        self.edited("draw", text, asking.one(self._sources(DRAWS)), edits.set_draw)
+
+    def action_groups(self) -> None:
+        """Edit the sources of some of the node's other inputs."""
+        text = edits.groups_text(self.outline.node) if self.outline.node else ""
+        self.edited("groups (PATH; PATH by SOURCE | ..)", text, asking.one(()), edits.set_groups)
+
+    def action_via(self) -> None:
+        """Edit what the node's path may run through."""
+        kinds = {} if self.graph is None else {one["kind"]: "every part of this kind" for one in self.graph["nodes"]}
+        names = [] if self.graph is None else [(one["name"], one["kind"]) for one in self.graph["nodes"]]
+        text = ", ".join(self.outline.node.via) if self.outline.node else ""
+        self.edited("via (commas between)", text, asking.words([*kinds.items(), *names]), edits.set_via)
+
+    def action_rename(self) -> None:
+        """Rename the node."""
+        if (node := self.outline.node) is None:
+            self.complain(self.trouble)
+            return
+        self.question(
+            f"another name for {node.name}",
+            node.name,
+            asking.one(()),
+            lambda typed: self.apply(lambda one: edits.rename(one, node.name, typed), typed.strip()),
+        )
+
+    def action_add(self) -> None:
+        """Add an input of the node."""
+        if (node := self.outline.node) is None:
+            self.complain(self.trouble)
+            return
+
+        def add(typed: str) -> None:
+            assert self.document is not None
+            try:
+                new, name = edits.add_child(self.document.hypothesis, node.name, typed)
+            except WorkbenchError as error:
+                self.complain(f"not changed: {error}")
+            else:
+                self.apply(lambda _: new, name)
+
+        self.question(f"path of a new input of {node.name}", node.paths[0], self._paths(), add)
+
+    def action_delete(self) -> None:
+        """Delete the node with all below it."""
+        if (node := self.outline.node) is None:
+            self.complain(self.trouble)
+        else:
+            self.apply(lambda one: edits.delete(one, node.name), node.parent)
+
+    def _features(self) -> list[Candidate]:
+        if self.graph is None:
+            return []
+        return [(one["name"], one["why"] or f"{one['classes']:,} classes") for one in self.graph["features"]]
+
+    def _paths(self) -> Candidates:
+        return asking.one(()) if self.graph is None else asking.paths(self.graph["nodes"], self.graph["output"])
+
+    def _sources(self, known: Mapping[str, str]) -> list[Candidate]:
+        """Sources with what they may be about, as far as that is known."""
+        found: list[Candidate] = []
+        for form, about in known.items():
+            kind, _, argument = form.partition(":")
+            found.append((form if argument else kind, about))
+            if self.graph is not None and argument == "NAME":
+                found += [(f"{kind}:{name}", f"{count} data") for name, count in self.graph["subsets"].items()]
+            if self.graph is not None and argument == "FEATURE":
+                found += [(f"{kind}:{one['name']}", about) for one in self.graph["features"]]
+        return found
+
+    # Running
+
+    def on_screen_resume(self) -> None:
+        """A scrub may have ended meanwhile."""
+        super().on_screen_resume()
+        self.tell()
+
+    def action_last(self) -> None:
+        """Open the last scrub."""
+        name = None if self.document is None else last_scrub(self.bench.store, self.document.hypothesis)
+        if name is None:
+            self.complain("no scrub of exactly this hypothesis yet: r runs one")
+        else:
+            self.leave_for(f"scrub:{name}")
+
+    def action_run(self) -> None:
+        """Show what a scrub costs; enter starts it."""
+        self._propose("scrub", None)
+
+    def action_adversary(self) -> None:
+        """Show what a search costs; enter starts it."""
+        self._propose("adversary", {})
+
+    def _propose(self, what: str, search: Mapping[str, Any] | None) -> None:
+        document, plan = self.document, self.plan
+        if self.pending is not None:
+            self.pending, self.spoken = None, False
+            self.point()
+        elif document is None or (self.record is not None and not self.record["admissible"]):
+            self.complain(f"no {what}: {self.trouble or 'a rule is broken, see !! in the checks'}")
+        elif plan is None:
+            self.complain(f"no {what} yet: {self.refusals.get('plan') or 'its cost is still being measured'}")
+        else:
+            store, name = self.bench.store, self.title_of
+            how = plan["plan"] if search is None else {**plan["plan"], "ablations": False}
+            self.pending = partial(
+                scrub_jobs.start, store, document.text, how, name=f"hypothesis:{name}", search=search
+            )
+            times = self._joins(document.hypothesis) if search is not None else 1
+            said = words.cost(plan) if times == 1 else self._searched(plan, times)
+            self.note(f"{what}: {said}", "enter starts it in a process of its own; r leaves it")
+
+    def _joins(self, hypothesis: Hypothesis) -> int:
+        """How many joined hypotheses an adversary tries at most."""
+        features = [one for one in self._features() if not one[0].endswith("~")]
+        return max(1, len(features) * len(hypothesis.nodes))
+
+    def _searched(self, plan: Mapping[str, Any], times: int) -> str:
+        return f"up to {times:,} scrubs of {words.cost(plan)}: {words.seconds(plan['seconds'] * times)} in all"
+
+
+def _at(change: Callable[..., Hypothesis], name: str, typed: str, hypothesis: Hypothesis) -> Hypothesis:
+    """A change of one node by what was typed."""
+    return change(hypothesis, name, typed)
