@@ -186,6 +186,20 @@ def examples(
     return found, left_out
 
 
+def doing_nothing(task: Prompted, variable: str, every: Sequence[Example], protocol: Protocol) -> Mapping[str, float]:
+    """By counterfactual set, the share of examples on which doing nothing is right: known from the causal model alone.
+
+    The network is taken to say exactly the base's answer, which holds for rows that it does rightly.
+    """
+    right: dict[str, list[bool]] = {}
+    for one in every:
+        run = task.causal.revise(one.base, {variable: one.source[variable]})
+        said = task.answer(one.base)
+        same = said == task.answer(run) if protocol.right is None else protocol.right(said, run)
+        right.setdefault(one.family, []).append(same)
+    return {name: sum(values) / len(values) for name, values in right.items()}
+
+
 def contains(generated: str, run: Setting) -> bool:
     """Whether the run's ``answer`` is in the generated text: the official evaluator's rule for every task."""
     return str(run["answer"]) in generated

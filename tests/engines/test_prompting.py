@@ -1,0 +1,305 @@
+"""Prompted tasks: rows of the right schema, positions by characters, answers by tokens, and what a network can do."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer, pre_tokenizers
+from tokenizers.models import BPE, WordLevel
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from engines import mib, prompted, registry
+from engines.bridge_model import BridgeModel
+from engines.errors import InsufficientData, InvalidModel, InvalidRows, UnknownName
+from engines.evaluation import full_swap_handle
+from engines.language import arithmetic, ioi, mcqa, ravel, sva
+from engines.prompting import Example, Prompted, Row, doing_nothing, examples
+from engines.site import Site
+
+CITIES = tuple(
+    {
+        "entity": f"City{place}",
+        "Country": f"Land{place % 5}",
+        "Continent": f"Part{place % 3}",
+        "Language": f"Tongue{place % 7}",
+    }
+    for place in range(60)
+)
+TASKS = {name: registry.load("engines.language", name, "TASK", "task") for name in registry.names("engines.language")}
+GENERATED = sorted(name for name, task in TASKS.items() if task.generate is not None)
+
+
+@pytest.fixture(autouse=True)
+def _own_cities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cities without the packages that know real ones."""
+    monkeypatch.setattr(ravel, "cities", lambda: CITIES)
+
+
+def rows(task: Prompted, n: int, seed: int = 0) -> list[Row]:
+    assert task.generate is not None
+    return list(islice(task.generate(np.random.default_rng(seed)), n))
+
+
+def every(task: Prompted, n: int = 40, seed: int = 0) -> list[Example]:
+    return examples(task, "test", rows(task, n, seed), task.sets)[0]
+
+
+def words(task: Prompted, found: list[Example]) -> PreTrainedTokenizerFast:
+    """A tokenizer with a token for each word, its space before it, and each mark."""
+    texts = [str(run["prompt"]) + task.answer(run) for one in found for run in (one.base, one.source)]
+    pattern = re.compile(r" ?\w+|\n|[^\w]")
+    known = dict.fromkeys(word for text in texts for word in pattern.findall(text))
+    tokenizer = Tokenizer(WordLevel({word: place for place, word in enumerate(("[U]", *known))}, unk_token="[U]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern.pattern), behavior="isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[U]")
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_generators_make_rows_of_their_schema_and_are_seeded(name: str) -> None:
+    task = TASKS[name]
+    assert rows(task, 5, 3) == rows(task, 5, 3) != rows(task, 5, 4)
+    for one in every(task):
+        assert set(task.causal.variables) <= set(one.base)
+        assert one.family in task.sets
+        for place in task.places.values():
+            start, stop = place(one.base)
+            assert 0 <= start < stop <= len(str(one.base["prompt"]))
+
+
+def test_positions_are_those_of_the_words() -> None:
+    checks = {
+        "mcqa": {"correct_symbol": lambda run: str(run["answer"]).strip(), "correct_symbol_period": lambda _: "."},
+        "arithmetic": {"op2_last": lambda run: str(10 * run["b1"] + run["b0"])},
+        "ravel": {"entity_last_token": lambda run: run["entity"]},
+        "sva": {"subject": lambda run: run["noun"]},
+        "names": {
+            f"name_{place}": lambda run, letter=letter: run[f"name_{letter}"]
+            for place, letter in zip((1, 2, 3), "abc", strict=True)
+        },
+        "colours": {
+            "colour_1": lambda run: run["colour_0"],
+            "colour_2": lambda run: run["colour_1"],
+            "question": lambda run: run["asked"],
+            "answer_thing": lambda run: run["asked"],
+        },
+    }
+    for name, expected in checks.items():
+        task = TASKS[name]
+        found = every(task, 20)
+        bound = prompted.bind(task, words(task, found), found)
+        for one in found:
+            ids, at = bound.encoder.ids(str(one.base["prompt"])), prompted.located(bound, one.base)
+            assert set(at) == set(task.positions)
+            assert at["last"] == len(ids) - 1
+            for position, word in expected.items():
+                assert bound.encoder.text([ids[at[position]]]).strip() == word(one.base), (name, position)
+
+
+def test_what_doing_nothing_scores_is_known_from_the_causal_model_alone() -> None:
+    """The no-op rates that MIB's published result files have in cells that cannot change the output."""
+    found = every(mcqa.TASK, 300)
+    pointer = doing_nothing(mcqa.TASK, "answer_pointer", found, mcqa.TASK.protocol("paper"))
+    assert pointer == {"answerPosition": 0.0, "randomLetter": 1.0, "answerPosition_randomLetter": 0.0}
+    assert sum(pointer.values()) / 3 == pytest.approx(1 / 3)
+    assert set(doing_nothing(mcqa.TASK, "answer", found, mcqa.TASK.protocol("paper")).values()) == {0.0}
+    # a carry is 1 with 45 of 100 pairs of digits; bases whose ones sum to nine are left out, which leaves 45 of 90
+    sums = doing_nothing(arithmetic.TASK, "ones_carry", every(arithmetic.TASK, 1500), arithmetic.TASK.protocol("paper"))
+    assert sums["ones_carry"] == 0.0
+    assert sums["random"] == pytest.approx(0.5, abs=0.04)
+    cities = doing_nothing(ravel.TASK, "Country", every(ravel.TASK, 900), ravel.TASK.protocol("paper"))
+    asked = 1 / 3 * (1 - 11 / 59)  # a third asks for it; 11 of 59 other cities are in the same one
+    assert cities["attribute"] == pytest.approx(1 - asked, abs=0.045)
+    flips = doing_nothing(ioi.TASK, "output_token", every(ioi.TASK, 50), ioi.TASK.protocol("paper"))
+    assert flips == {"s1_io_flip": 1.0, "s2_io_flip": 0.0, "s1_ioi_flip_s2_ioi_flip": 0.0}
+
+
+def test_the_linear_model_of_ioi_has_the_signs_of_its_sets() -> None:
+    signs = {
+        name: {ioi.both_signs(one.base, one.source) for one in every(ioi.TASK, 20) if one.family == name}
+        for name in ioi.SETS
+    }
+    assert signs == {"s1_io_flip": {(1, -1)}, "s2_io_flip": {(-1, -1)}, "s1_ioi_flip_s2_ioi_flip": {(-1, 1)}}
+    linear = ioi.Linear(bias=0.295, token_coeff=0.63, position_coeff=2.235)
+    targets = [linear.target(token, position) for token, position in ((1, 1), (-1, 1), (1, -1), (-1, -1))]
+    assert targets == pytest.approx([3.16, 1.90, -1.31, -2.57])
+
+
+def test_sums_are_right_with_one_leading_zero_or_none() -> None:
+    run = arithmetic.CAUSAL.run({"prompt": "", "a1": 1, "a0": 2, "b1": 3, "b0": 4})
+    assert run["answer"] == "046"
+    assert [arithmetic.first_number(text, run) for text in ("46", " 046", "is 46.", "47", "146", "none")] == [
+        *(True, True, True),
+        *(False, False, False),
+    ]
+
+
+def test_cities_are_right_by_alternatives_synonyms_and_beginnings() -> None:
+    run = ravel.CAUSAL.run(
+        {
+            "prompt": "",
+            "entity": "",
+            "queried": "Country",
+            "own_Country": "United States, USA",
+            "own_Continent": "",
+            "own_Language": "",
+        }
+    )
+    said = {" the United States": True, " America": True, " United": True, " France": False, "": False}
+    assert {text: ravel.known_as(text, run) for text in said} == said
+
+
+def broken(row: Row, **changes: Any) -> Row:
+    return {**row, **changes}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("mcqa", {"prompt": 3}, "test row 0: 'prompt' is 3; it must be text"),
+        ("mcqa", {"answerKey": "B"}, "test row 0: 'answerKey' is 'B'; it must be a whole number"),
+        ("mcqa", {"answerKey": 4}, "test row 0: answerKey is 4; it must be 0 to 3"),
+        ("mcqa", {"choices": []}, "test row 0: 'choices' is []; it must be a record"),
+        (
+            "mcqa",
+            {"choices": {"label": ["A"], "text": ["red"]}},
+            "choices: 1 labels and 1 texts; 4 of each",
+        ),
+        ("mcqa", {"randomLetter_counterfactual": None}, "'randomLetter_counterfactual' is None; it must be a record"),
+        ("arithmetic", {"operand1": 1}, "are not operand1 and operand2"),
+        ("arithmetic", {"operand1": 100}, "operand1 is 100; this task adds numbers of at most two digits"),
+        (
+            "ravel",
+            {"attribute": "Mayor"},
+            "attribute is 'Mayor'; it must be one of Country, Continent, Language, w",
+        ),
+        ("ravel", {"entity": "Nowhere"}, "does not name the entity 'Nowhere' as a word"),
+        (
+            "ioi",
+            {"metadata": {"subject": "Ann"}},
+            "metadata has no column 'indirect_object'; it has: subject",
+        ),
+        ("ioi", {"prompt": "Nobody gave anything to"}, "holds the names none of"),
+        ("sva", {"plural": 2}, "plural is 2"),
+        ("names", {"names": ["Ann", "Ann", "Ann"]}, "are not two, and one of them again"),
+        ("colours", {"colours": ["red"]}, "two things, two colours and one of the things asked"),
+    ],
+)
+def test_a_wrong_row_is_named_with_its_column(name: str, change: Mapping[str, Any], said: str) -> None:
+    task = TASKS[name]
+    row = broken(rows(task, 1)[0], **change)
+    with pytest.raises(InvalidRows, match=re.escape(said)):
+        examples(task, "test", [row], task.sets)
+
+
+def test_a_missing_column_and_rows_of_another_task() -> None:
+    row = {key: value for key, value in rows(mcqa.TASK, 1)[0].items() if key != "prompt"}
+    with pytest.raises(InvalidRows, match=r"test row 0 has no column 'prompt'; it has: question, choices"):
+        examples(mcqa.TASK, "test", [row], mcqa.SETS)
+    found, outside = examples(arithmetic.TASK, "test", [broken(rows(arithmetic.TASK, 1)[0], num_digit=3)], ("random",))
+    assert (found, outside) == ([], {"num_digit is 3, not 2": 1})
+
+
+def test_unknown_protocols_name_the_known() -> None:
+    with pytest.raises(UnknownName, match="Known: official, paper"):
+        mcqa.TASK.protocol("mine")
+
+
+def test_a_tokenizer_that_splits_every_label_is_refused_and_collisions_are_counted() -> None:
+    found = every(mcqa.TASK, 10)
+    split = Tokenizer(BPE({" ": 0, **{chr(mark): mark for mark in range(1, 128) if mark != 32}}, []))
+    with pytest.raises(InvalidModel, match=r"every answer .* begins with the token ' ', so that none can be told"):
+        prompted.bind(mcqa.TASK, PreTrainedTokenizerFast(tokenizer_object=split), found)
+    pieces = {" ": 0, **{chr(mark): mark for mark in range(1, 128) if mark != 32}}
+    letters = {f" {letter}": 200 + place for place, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZLPT")}
+    half = Tokenizer(BPE({**pieces, **letters}, [(" ", letter[1]) for letter in letters]))
+    found = every(ravel.TASK, 60)
+    bound = prompted.bind(ravel.TASK, PreTrainedTokenizerFast(tokenizer_object=half), found)
+    assert {answers[0][:2] for answers in bound.collisions.values()} == {" L", " P", " T"}
+    pairs = prompted.pairs_of(bound, found)
+    assert pairs.skipped["Country"]["two answers begin with one token"] > 0
+    assert not pairs.informative("Country").any()  # every country here begins alike
+
+
+@pytest.fixture(scope="module")
+def agreeing() -> tuple[BridgeModel, prompted.Bound, dict[str, list[Example]]]:
+    """A tiny GPT-2 that has learned which verb follows which noun, and the agreement task bound to its tokenizer."""
+    task = sva.TASK
+    parts = {part: every(task, 24, seed) for seed, part in enumerate(("fit", "calibration", "test"))}
+    known = [one for part in parts.values() for one in part]
+    tokenizer = words(task, known)
+    torch.manual_seed(0)
+    network = GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=16, bos_token_id=0, eos_token_id=0
+        )
+    )
+    bound = prompted.bind(task, tokenizer, known)
+    runs = {str(run["prompt"]): run for one in known for run in (one.base, one.source)}
+    inputs = torch.tensor([bound.encoder.ids(prompt) for prompt in runs])
+    labels = torch.tensor([bound.firsts[task.answer(run)] for run in runs.values()])
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    for _ in range(150):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(network(inputs).logits[:, -1], labels).backward()
+        optimizer.step()
+    bridge = TransformerBridge.boot_transformers("gpt2", hf_model=network.eval(), tokenizer=tokenizer, device="cpu")
+    return BridgeModel("tiny", bridge), bound, parts
+
+
+def test_generation_is_greedy_over_the_whole_vocabulary(agreeing: Any) -> None:
+    model, bound, parts = agreeing
+    prompts = [str(one.base["prompt"]) for one in parts["test"][:5]]
+    texts = prompted.greedy(model, bound.encoder, prompts, 2)
+    for prompt, text in zip(prompts, texts, strict=True):
+        ids = bound.encoder.ids(prompt)
+        for _ in range(2):
+            with torch.no_grad():
+                ids.append(int(model.bridge(torch.tensor([ids]))[0, -1].argmax()))
+        assert text == bound.encoder.text(ids[-2:])
+
+
+def test_only_rows_that_the_network_does_rightly_are_kept(agreeing: Any) -> None:
+    model, bound, parts = agreeing
+    kept, counts = prompted.able(model, bound, parts["test"], sva.TASK.protocol("paper"), 0)
+    assert len(kept) == counts["other_number"].kept > 20
+    wrong = [
+        dataclasses.replace(one, base={**one.base, "answer": sva.VERBS[1 - one.base["number"]]})
+        for one in parts["test"]
+    ]
+    kept, counts = prompted.able(model, bound, wrong, sva.TASK.protocol("paper"), 0)
+    assert (len(kept), counts["other_number"].share) == (0, 0.0)
+    with pytest.raises(
+        InsufficientData, match=r"too few test rows right on both sides \(other_number 0 of 24; at least 8"
+    ):
+        prompted.enough(sva.TASK, "test", counts, 8)
+
+
+def test_a_run_from_rows_to_benchmark_scores(agreeing: Any) -> None:
+    model, bound, parts = agreeing
+    problem = prompted.problem(bound, model, parts, "number", name="lm.sva/tiny/number", seed=0)
+    assert [str(site) for site in problem.sites][:2] == ["L0.resid_post@last", "L0.resid_post@subject"]
+    sites = [Site(layer, "resid_post", "last") for layer in (0, 1)]
+    handles = [full_swap_handle("number", site, model, None) for site in sites]
+    report = mib.report(problem, bound, parts["test"], handles, sva.TASK.protocol("paper"), 0)
+    assert report.no_op.mean.value == 0.0
+    assert report.claims[1].method.mean.value == 1.0  # the last layer's last token is the output
+    assert report.highest in sites
+    assert [claim.method == claim.full_swap for claim in report.claims] == [True, True]
+    assert report.normalised == max(claim.method.mean.value for claim in report.claims)
+    assert report.average == pytest.approx(sum(claim.method.mean.value for claim in report.claims) / 2)
+    alone = mib.report(problem, bound, parts["test"], handles[1:], sva.TASK.protocol("paper"), 0)
+    assert alone.average is None
+    assert alone.notes == ("claims in 1 of 2 layers: no layer average",)
+
+
+def test_parts_share_no_base(agreeing: Any) -> None:
+    _, _, parts = agreeing
+    kept, left_out = prompted.apart({"fit": parts["fit"], "test": [*parts["test"], *parts["fit"]]})
+    assert left_out["test"] >= len(parts["fit"])
+    assert not {str(one.base["prompt"]) for one in kept["fit"]} & {str(one.base["prompt"]) for one in kept["test"]}
