@@ -37,6 +37,12 @@ ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("neuron", {"layer": 1, "index": 20}),
     ("neuron", {"layer": 1, "index": 21}),
     ("neuron", {"layer": 1, "index": 20, "tokens": ["a", "b", "c"]}),
+    *(("site", {"site": f"L{layer}.mlp_out@target"}) for layer in (0, 1)),
+    *(("site", {"site": site}) for site in ("embed@last", "L2.attn_out@last")),
+    *(("states", {"site": "L1.mlp_out@target", "example": example}) for example in (0, 3, 4)),
+    ("states", {"site": "L0.mlp_out@target", "example": 3}),
+    *(("states", {"site": site, "example": 0}) for site in ("embed@last", "L2.attn_out@last")),
+    ("states", {"site": "L1.mlp_out@target", "tokens": ["a", "b", "c"]}),
 )
 """What the tests' screens ask."""
 UNKNOWN = "unknown token 'z'; reverse takes 1 to 5 tokens out of a, b, c"
@@ -58,6 +64,7 @@ class Played:
 
     asked: list[tuple[str, dict[str, Any]]]
     dies = False
+    hurried = 0
     held: asyncio.Event | None = None
 
     def __init__(self, cell: Cell, *, store: Store) -> None:
@@ -76,6 +83,10 @@ class Played:
         if "z" in (params.get("tokens") or ()):
             raise InvalidSetting(UNKNOWN)
         return json.loads((RECORDS / named(request, params)).read_text())
+
+    def again(self) -> None:
+        """Count how often a start at once was asked for."""
+        type(self).hurried += 1
 
     def become(self, state: str) -> None:
         """Be in another state."""

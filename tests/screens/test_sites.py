@@ -89,7 +89,7 @@ def test_depth_and_back(store: Store, played: type[Played]) -> None:  # noqa: AR
     async def main() -> None:
         async with opened(store, PLOT, site="embed@last") as hands:
             await hands.press("enter")
-            assert f"workbench inspect {CELL} residual -1 last" in hands.text
+            assert hands.app.place.address == f"{CELL}:embed@last"
         async with opened(store, PLOT, site="L2.attn_out@last", table=2, scale="unit", truth=True) as hands:
             assert "pick stability, table 3 of 3" in hands.text
             assert "scale unit" in hands.text
@@ -97,9 +97,10 @@ def test_depth_and_back(store: Store, played: type[Played]) -> None:  # noqa: AR
             await hands.press("w", "v")
             assert "ranking, table 1 of 3" in hands.text
             await hands.press("h", "enter")
-            assert f"{CELL}:L2.head0" in hands.text
+            assert hands.app.place.address == f"{CELL}:L2.attn_out@last"
             await hands.press("minus")
             assert "L2.attn_out@last" in hands.text
+            assert hands.app.place.asked() == (PLOT, {"truth": "true"})
 
     asyncio.run(main())
 

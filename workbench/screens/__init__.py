@@ -100,6 +100,12 @@ ROUTES: tuple[Route, ...] = (
         "hypothesis:sort-v2",
         "workbench.views.hypothesis:view",
     ),
+    Route(
+        re.compile(r"(?!launch:)[^#/]+/[^#/]+/[^#/:]+(#[0-9a-f]+)?:[A-Za-z0-9_.]+(\[\d+:\d+\])?@\w+"),
+        "workbench.screens.residual:ResidualPlace",
+        "rasp.reverse/compiled/opposite:L1.resid_post@last",
+        "workbench.views.residual:view",
+    ),
     Route(re.compile("command"), "workbench.screens.command:Command", "command"),
     Route(re.compile("help"), "workbench.screens.help:Help", "help"),
 )

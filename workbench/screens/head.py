@@ -1,6 +1,7 @@
 """One attention head: its pattern on an example, what it writes, and what it does to the answers."""
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from textual.widget import Widget
 from workbench.keys import Key
 from workbench.place import Line
 from workbench.screens.effect_text import Record, effects, largest, number, row, swaps
-from workbench.screens.inspecting import OWN, PANES, REST, Bottom, Column, Inspecting, Pane, Question, Top
+from workbench.screens.inspecting import AGAIN, OWN, PANES, REST, Bottom, Column, Inspecting, Pane, Question, Top
 from workbench.screens.sheet import Prompt, Sheet, title
 from workbench.widgets.grid import Grid
 from workbench.widgets.matrix import Matrix
@@ -38,6 +39,7 @@ class HeadPlace(Inspecting):
         Key("N", "neurons", "The neurons of this layer.", "N neurons", 4),
         OWN,
         PANES,
+        AGAIN,
     )
 
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
@@ -66,6 +68,18 @@ class HeadPlace(Inspecting):
         """Which example, which side of it, and the cell."""
         at = {"row": self.grid.row, "column": self.grid.column}
         return {"example": self.example, "side": self.side, "tokens": self.tokens, **at}
+
+    def asked(self) -> tuple[str, dict[str, str]]:
+        """The head on the example, or on the own prompt."""
+        if self.tokens is not None:
+            return self.address, {"tokens": " ".join(self.tokens)}
+        return self.address, {"example": str(self.example), "side": self.side}
+
+    def command(self) -> str:
+        """The inspection that has all that is seen."""
+        where = ["head", str(self.at_layer), str(self.at_head)]
+        which = ["--example", str(self.example)] if self.tokens is None else ["--prompt", " ".join(self.tokens)]
+        return shlex.join(["workbench", "inspect", self.cell, *where, *which])
 
     def on_mount(self) -> None:
         """Ask for everything."""

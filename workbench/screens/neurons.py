@@ -1,6 +1,7 @@
 """The neurons of a layer, and of the one under the cursor where it is strong and what it does to the answers."""
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
@@ -10,7 +11,7 @@ from textual.widget import Widget
 from workbench.keys import Key
 from workbench.place import Line
 from workbench.screens.effect_text import Record, effects, largest, number, row, score, swaps
-from workbench.screens.inspecting import ASIDE, OWN, PANES, REST, Bottom, Inspecting, Pane, Question, Top
+from workbench.screens.inspecting import AGAIN, ASIDE, OWN, PANES, REST, Bottom, Inspecting, Pane, Question, Top
 from workbench.screens.inspecting import Column as Beside
 from workbench.screens.sheet import Prompt, Sheet, title
 from workbench.widgets.chart import Chart
@@ -59,6 +60,7 @@ class NeuronsPlace(Inspecting):
         Key("N", "heads", "The heads of this layer.", "N heads", 3),
         OWN,
         PANES,
+        AGAIN,
     )
 
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
@@ -91,6 +93,19 @@ class NeuronsPlace(Inspecting):
     def cursor_address(self) -> str:
         """The neuron under the cursor."""
         return f"{self.cell}:L{self.at_layer}.mlp" + (f".neuron{self.index}" if self.index >= 0 else "")
+
+    def asked(self) -> tuple[str, dict[str, str]]:
+        """In the first pane the layer's neurons in their order, else the one under the cursor."""
+        if not self.pane or self.index < 0:
+            return f"{self.cell}:L{self.at_layer}.mlp", {"order": self.order}
+        return self.cursor_address(), {} if self.tokens is None else {"tokens": " ".join(self.tokens)}
+
+    def command(self) -> str:
+        """The inspection that has all that is seen in the pane."""
+        if not self.pane or self.index < 0:
+            return shlex.join(["workbench", "inspect", self.cell, "neurons", str(self.at_layer)])
+        own = [] if self.tokens is None else ["--prompt", " ".join(self.tokens)]
+        return shlex.join(["workbench", "inspect", self.cell, "neuron", str(self.at_layer), str(self.index), *own])
 
     def on_mount(self) -> None:
         """Ask for everything."""

@@ -55,7 +55,9 @@ class SitesPlace(Inspecting):
         Key("z", "attend", "Next zoom.", "", 1),
         Key("T", "truth", "Lay the brute-force truth over the claims, or take it away.", "T truth", 4),
         Key("c", "compare", "Compare the run with the compiled truth.", "c compare", 3),
+        Key("d", "train", "Train DAS at the site: its settings and its cost are shown first.", "d train", 3),
         PANES,
+        AGAIN,
     )
 
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:

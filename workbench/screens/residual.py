@@ -1,0 +1,400 @@
+"""Any site as a vector: what is in it on examples or along an input, and what it does to the answers."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
+from typing import Any
+
+from textual.widget import Widget
+
+from workbench.keys import Key
+from workbench.place import Line
+from workbench.screens.effect_text import SMALL, Record, effects, largest, score, swaps
+from workbench.screens.inspecting import AGAIN, ASIDE, OWN, PANES, REST, Bottom, Inspecting, Pane, Question, Top
+from workbench.screens.sheet import Prompt, Sheet, title
+from workbench.site_map import Truth
+from workbench.widgets.grid import Grid
+from workbench.widgets.matrix import Matrix
+from workbench.widgets.paint import Said, exact
+
+LAYER = re.compile(r"(?:L(\d+)\.)?([^@]+)@(\w+)")
+SIDES = ("base", "source", "difference")
+NAMES = {"base": "base", "source": "counterfactual", "difference": "base minus counterfactual"}
+FORMS = ("examples", "tokens")
+"""What columns are: the site on some examples, or its component at every token of one."""
+
+
+class Values(Grid):
+    """A grid whose columns and whose truth are the place's."""
+
+    KEYS = (Key("v", "turn", "Other columns."), Key("z", "zoom", "Next zoom."))
+
+    class Turned(Said["Values"]):
+        """Other columns are wanted."""
+
+    class Overlaid(Said["Values"]):
+        """The truth is wanted."""
+
+    def action_turn(self) -> None:
+        """Ask for other columns."""
+        self.post_message(self.Turned(self))
+
+    def action_truth(self) -> None:
+        """Ask for the truth."""
+        self.post_message(self.Overlaid(self))
+
+
+class ResidualPlace(Inspecting):
+    """A site, address ``CELL:L1.resid_post@last``; a run may stand behind the cell."""
+
+    ABOUT = (
+        "One site as a vector: rows are named directions or coordinates, columns examples or an input's tokens; * is "
+        "the cell's variable."
+    )
+    KEYS = (
+        Key("h,j,k,l", "attend", "Move over the values.", "hjkl cell", 5),
+        Key("J", "example(1)", "Next example.", "J/K example", 6),
+        Key("K", "example(-1)", "Example before."),
+        Key("v", "turn", "Columns: examples, or the tokens of one.", "v columns", 4),
+        Key("b", "side", "Base, counterfactual, or base minus counterfactual.", "b side", 5),
+        Key("right_curly_bracket", "layer(1)", "The same site a layer above.", "{ } layer", 5),
+        Key("left_curly_bracket", "layer(-1)", "The same site a layer below; the embedding is below the first."),
+        Key("L", "position(1)", "Next position that has a name.", "H/L position", 3),
+        Key("H", "position(-1)", "Position before."),
+        Key("T", "truth", "Tell whether the site carries the variable, by brute force.", "T truth", 4),
+        Key("d", "train", "Train DAS here: its settings and its cost are shown first.", "d train", 4),
+        Key("enter", "attend", "Tell what the row stands for.", "", 1),
+        Key("S", "attend", "Next scale.", "", 1),
+        Key("z", "attend", "Next zoom.", "", 1),
+        Key("N", "parts", "The layer's neurons, or its heads where the site is of attention.", "N parts", 2),
+        OWN,
+        PANES,
+        AGAIN,
+    )
+
+    def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
+        super().__init__(address, view)
+        self.example, side, form = self.kept("example", 0), self.kept("side", ""), self.kept("form", "")
+        self.side = side if side in SIDES else "base"
+        self.form = form if form in FORMS else "examples"
+        self.network: Record = {}
+        self.record: Record | None = None
+        self.values: Record | None = None
+        self.truth = "not asked (T)"
+        self._start: int | None = self.kept("row", -1)
+
+    @property
+    def site(self) -> str:
+        """The site's name."""
+        return self.address.rpartition(":")[2]
+
+    def body(self) -> Iterable[Widget]:
+        """The values, and beside them what is known of the site."""
+        self.grid = Values(Matrix([], [], []), self.look, scale="signed" if self.side == "difference" else "global")
+        self.about, self.told = Line(), Line()
+        self.sheet = Sheet(self.look)
+        yield Top(self.about, self.told)
+        yield Pane(self.grid)
+        yield Pane(self.sheet, classes="aside")
+        yield Bottom(Prompt(self.look, "own prompt, tokens with spaces between"))
+
+    def view(self) -> dict[str, Any]:
+        """Which example, which side of it, what the columns are, and the row."""
+        at = {"example": self.example, "side": self.side, "form": self.form, "tokens": self.tokens}
+        return {**at, "row": self.grid.row}
+
+    def asked(self) -> tuple[str, dict[str, str]]:
+        """The view of the values that are seen."""
+        options = {"form": self.form, "side": self.side, "example": str(self.example)}
+        if self.tokens is not None:
+            options = {"form": "tokens", "tokens": " ".join(self.tokens)}
+        return f"{self.cell}:{self.site}", options
+
+    def command(self) -> str:
+        """In the first pane the values are seen, else what is known of the site."""
+        if self.pane:
+            return shlex.join(["workbench", "inspect", self.cell, "site", self.site])
+        which = ["--example", str(self.example)] if self.tokens is None else ["--prompt", " ".join(self.tokens)]
+        return shlex.join(["workbench", "inspect", self.cell, "states", self.site, *which])
+
+    # Asking
+
+    def on_mount(self) -> None:
+        """Ask for everything."""
+        self.inspect("asking the model server; the first answer waits until the network is loaded")
+        self.ask("overview", Question("overview", {}, self.know))
+        self.look_at()
+
+    def know(self, record: Record) -> None:
+        """Learn how many layers, positions and examples there are."""
+        self.network = record
+
+    def look_at(self) -> None:
+        """Ask for the site."""
+        self.record = self.values = None
+        self.ask("site", Question("site", {"site": self.site}, self.show_site, REST))
+        self.prompted()
+
+    def prompted(self) -> None:
+        """Ask for the values on the example, or on the user's own prompt."""
+        params: dict[str, Any] = {"site": self.site, "example": self.example}
+        if self.tokens is not None:
+            params, self.form = {"site": self.site, "tokens": self.tokens}, "tokens"
+        self.ask("states", Question("states", params, self.show_values, REST))
+
+    def action_example(self, step: int) -> None:
+        """Go to another example."""
+        self._to_example(self.example + step)
+
+    def _to_example(self, example: int) -> None:
+        last = self.network.get("shown", 1 + example) - 1
+        example = max(0, min(example, last))
+        if (example, self.tokens) != (self.example, None):
+            self.example, self.tokens = example, None
+            self.prompted()
+
+    def action_layer(self, step: int) -> None:
+        """Go to the same component of another layer; below the first layer's residual stream is the embedding."""
+        layer, component, position = LAYER.fullmatch(self.site).groups()  # type: ignore[union-attr]
+        last = self.network.get("layers", 0) - 1
+        at = (-1 if layer is None else int(layer)) + step
+        stream = component.partition("[")[0] in ("embed", "resid_post")
+        if not self.network or at > last or at < (-1 if stream and self.network.get("heads") else 0):
+            self.inspect(f"no layer {'above' if step > 0 else 'below'} {self.site}")
+            return
+        span = component[component.index("[") :] if "[" in component else ""
+        part = f"embed{span}" if at < 0 else f"resid_post{span}" if stream else component
+        self._turn(f"{part}@{position}" if at < 0 else f"L{at}.{part}@{position}")
+
+    def action_position(self, step: int) -> None:
+        """Go to another position that has a name."""
+        part, _, position = self.site.partition("@")
+        positions = list(self.network.get("positions", ()))
+        if position in positions:
+            self._turn(f"{part}@{positions[(positions.index(position) + step) % len(positions)]}")
+        elif (number_of := re.fullmatch(r"t(\d+)", position)) and int(number_of[1]) + step >= 0:
+            self._turn(f"{part}@t{int(number_of[1]) + step}")
+
+    def _turn(self, site: str) -> None:
+        self.address = f"{self.address.rpartition(':')[0]}:{site}"
+        self.show_header(self.bench.facts)
+        self.truth = "not asked (T)"
+        self.look_at()
+
+    def action_truth(self) -> None:
+        """Ask whether the site carries the variable."""
+        self.truth = "asking"
+        self.draw_about()
+        self.ask("truth", Question("truth", {}, self.learn))
+
+    def learn(self, record: Record) -> None:
+        """Tell whether the site carries the variable."""
+        truth, asked = Truth.of(record), self.network.get("variable", "the variable")
+        if truth is None:
+            self.truth = "none is known: this network was trained, not compiled"
+        else:
+            how = [name for name, some in (("whole", truth.whole), ("subspace", truth.subspace)) if self.site in some]
+            said = {"whole": f"carries {asked} whole", "subspace": f"carries {asked} in a subspace"}
+            told = said[how[0]] if how else f"does not carry {asked}"
+            self.truth = f"{told}, by brute force on n {truth.n} informative pairs"
+        self.draw_about()
+
+    def on_values_turned(self) -> None:
+        """Show other columns."""
+        self.action_turn()
+
+    def on_values_overlaid(self) -> None:
+        """Ask for the truth."""
+        self.action_truth()
+
+    def action_train(self) -> None:
+        """Go to the launch of DAS at this site."""
+        self.leave_for(f"launch:{self.cell}:das", {"changes": [f"sites={json.dumps([self.site])}"]})
+
+    def action_parts(self) -> None:
+        """Go to the parts of the layer."""
+        layer, component, _ = LAYER.fullmatch(self.site).groups()  # type: ignore[union-attr]
+        part = "head0" if component.startswith(("attn_out", "head")) else "mlp"
+        if not self.network.get("heads" if part == "head0" else "neurons"):
+            self.inspect("this network has no such parts")
+            return
+        self.leave_for(f"{self.cell}:L{layer or 0}.{part}")
+
+    def action_side(self) -> None:
+        """Show the other side."""
+        self.side = SIDES[(SIDES.index(self.side) + 1) % len(SIDES)]
+        self.grid.scale = "signed" if self.side == "difference" else "global"
+        self.draw()
+
+    def action_turn(self) -> None:
+        """Show the site on examples, or along one input."""
+        self.form = FORMS[(FORMS.index(self.form) + 1) % len(FORMS)]
+        self.draw()
+
+    # Showing
+
+    def show_site(self, record: Record) -> None:
+        """What is known of the site."""
+        self.record = record
+        self.sheet.show(_known(record))
+        self.draw()
+
+    def show_values(self, record: Record) -> None:
+        """The values."""
+        self.values = record
+        self.draw()
+
+    def draw_about(self) -> None:
+        """The lines above: the site with its truth, and what the columns are."""
+        if self.record is None or self.values is None:
+            return
+        record, own = self.record, self.values["example"] is None
+        self.about.show(f" {record['site']}  {len(record['rows'])} {record['kind']}   truth: {self.truth}")
+        self.told.show(f" own prompt {' '.join(self.values['base']['tokens'])}" if own else self._columns(record))
+
+    def _columns(self, record: Record) -> str:
+        """What the columns are."""
+        assert self.values is not None
+        if self.form == "examples":
+            first, count = self.values["examples"]["start"], len(self.values["examples"]["base"])
+            told = f"examples {first + 1} to {first + count} of {record['n']}, {record['shown']} can be shown"
+        else:
+            sides = (f"{NAMES[name]} {' '.join(self.values[name]['tokens'])}" for name in ("base", "source"))
+            told = f"tokens of example {self.values['example'] + 1} of {record['n']}: {', '.join(sides)}"
+        return f" {NAMES[self.side]}, {told}"
+
+    def draw(self) -> None:
+        """The values of the side that is looked at."""
+        if self.record is None or self.values is None:
+            return
+        columns, lines = self._chosen(self.values)
+        rows = [f"{'*' if one['asked'] else ' '}{one['name']}" for one in self.record["rows"]]
+        flat = [None if line is None else line[row] for row in range(len(rows)) for line in lines]
+        matrix = Matrix(flat, rows, columns)
+        self.draw_about()
+        self.grid.show(matrix)
+        if self._start is not None:  # where the user was, or at the cell's variable
+            asked = [at for at, one in enumerate(self.record["rows"]) if one["asked"]]
+            self.grid.move_to(self._start if self._start >= 0 else next(iter(asked), 0), self.grid.column)
+            self._start = None
+        if self.form == "examples" and self.values["example"] is not None:
+            self.grid.move_to(self.grid.row, self.values["example"] - self.values["examples"]["start"])
+        self.tell()
+
+    def _chosen(self, values: Record) -> tuple[list[str], Sequence[Sequence[float] | None]]:
+        """Columns and their numbers."""
+        own, side = values["example"] is None, self.side
+        if self.form == "examples" and not own:
+            window = values["examples"]
+            columns = [str(window["start"] + at + 1) for at in range(len(window["base"]))]
+            return columns, _side(side, window["base"], window["source"])
+        base = values["base"]
+        if own or side == "base":
+            return _tokens(base, None), base["values"]
+        source = values["source"]
+        if side == "source":
+            return _tokens(source, None), source["values"]
+        if len(base["tokens"]) != len(source["tokens"]):
+            return _tokens(base, None), [None] * len(base["tokens"])
+        return _tokens(base, source), _side(side, base["values"], source["values"])
+
+    def tell(self) -> None:
+        """Tell about the row and the value under the cursor."""
+        if self.record is None or self.values is None or not self.record["rows"]:
+            return
+        one = self.record["rows"][self.grid.row]
+        column = self.grid.matrix.columns[self.grid.column]
+        value = self.grid.matrix.at(self.grid.row, self.grid.column)
+        if value is None:
+            lengths = " and ".join(str(len(self.values[name]["tokens"])) for name in ("base", "source"))
+            self.inspect(f"no difference: the two inputs have {lengths} tokens")
+            return
+        own = self.values["example"] is None
+        what = "example" if self.form == "examples" and not own else "token"
+        side = "own prompt" if own else NAMES[self.side]
+        mean = one["mean"]
+        self.inspect(
+            f"{one['name']}  {exact(value)} at {what} {column}, {side}   mean {score(mean)} n {mean['n']} bases   "
+            f"{_says(one['says'], self.record['answers'])}",
+            f"{self.cursor_address()}   lens here: {self._lens()}",
+        )
+
+    def _lens(self) -> str:
+        """The logit lens of the column under the cursor."""
+        assert self.values is not None
+        values = self.values
+        if self.form == "examples" and values["example"] is not None:
+            return "in the columns of tokens (v)"
+        if self.side == "difference" and values["example"] is not None:
+            return "of one side only (b)"
+        lens = values["source" if self.side == "source" and "source" in values else "base"]["lens"]
+        if lens is None:
+            return "none: the unembedding does not read this vector"
+        return _says(lens[self.grid.column], values["answers"])
+
+    def on_grid_moved(self) -> None:
+        """Follow the cursor; in columns of examples it is the example."""
+        if self.form == "examples" and self.values is not None and self.values["example"] is not None:
+            self._to_example(self.values["examples"]["start"] + self.grid.column)
+        self.tell()
+
+    def on_grid_opened(self) -> None:
+        """Tell a row's label in full."""
+        if self.record is None:
+            return
+        one = self.record["rows"][self.grid.row]
+        label = one["label"]
+        if label is None:
+            told = "no label: not known, or it means nothing by itself"
+        else:
+            of = f"variable {label['variable']}" if label["variable"] is not None else "no variable"
+            told = f"{label['role']} of {of}, value {label['value']}"
+        self.complain(f"{one['name']}: {told}; {_says(one['says'], self.record['answers'])}")
+
+
+def _side(
+    side: str, base: Sequence[Sequence[float]], source: Sequence[Sequence[float]]
+) -> Sequence[Sequence[float] | None]:
+    if side == "difference":
+        return [[x - y for x, y in zip(p, q, strict=True)] for p, q in zip(base, source, strict=True)]
+    return base if side == "base" else source
+
+
+def _tokens(side: Record, other: Record | None) -> list[str]:
+    """Tokens as columns, with their places; * is the site's own."""
+    tokens = side["tokens"]
+    if other is not None:
+        tokens = [a if a == b else f"{a}/{b}" for a, b in zip(tokens, other["tokens"], strict=True)]
+    return [f"{token}{'*' if place == side.get('at') else ''}" for place, token in enumerate(tokens)]
+
+
+def _says(values: Sequence[float] | None, answers: Sequence[Any]) -> str:
+    """What a vector says about the answers."""
+    if values is None:
+        return "says nothing to the answers directly"
+    return "says " + "  ".join(line.strip() for line in largest(map(str, answers), values, 4))
+
+
+def _known(record: Record) -> list[str]:
+    """The cell's variable in the site, and the site's effects beside their controls."""
+    asked = [one for one in record["rows"] if one["asked"]]
+    lines = [title(f"rows of {record['variable']}: {len(asked)} of {len(record['rows'])}")]
+    known = [one["label"]["variable"] for one in record["rows"] if one["label"] and not one["asked"]]
+    others = [name for name in dict.fromkeys(known) if name is not None]
+    lines += wrap(f"others: {', '.join(others) or 'none has a name'}", ASIDE - 2)
+    lines += ["", *swaps(record, "random_sites"), "", *effects(record, "random_site")]
+    lines += ["", title("the largest means over bases")]
+    order = sorted(record["rows"], key=lambda one: -abs(one["mean"]["value"]))[:6]
+    order = [one for one in order if abs(one["mean"]["value"]) > SMALL]
+    lines += [f"  {one['name']:16} {score(one['mean'])} n {one['mean']['n']}" for one in order]
+    lines += ["", title("what a unit of a row says to the answers (logit lens)")]
+    said = [
+        one for one in record["rows"] if one["says"] is not None and any(abs(value) > SMALL for value in one["says"])
+    ]
+    lines += [f"  {one['name']:16} {_says(one['says'], record['answers'])[5:]}" for one in said[:8]]
+    lines += [f"  and {len(said) - 8} more rows"] * (len(said) > 8)
+    lines += [] if said else ["  nothing"]
+    peers = ", ".join(record["peers"]) or "none: there is no other site of its kind"
+    return [*lines, "", *wrap(f"random sites are of: {peers}", ASIDE - 2), *wrap(f"note: {record['note']}", ASIDE - 2)]

@@ -1,0 +1,63 @@
+"""A site as a vector: its values on examples or along an input, and what it does to the answers."""
+
+from typing import Any
+
+from engines.errors import InvalidSetting
+from workbench import inspect_text
+from workbench.client import ask
+from workbench.spec import Cell
+from workbench.store import Store
+from workbench.view import Heat, Points, View
+from workbench.views.effects import Record, ablations, point, swaps
+
+SIDES = ("base", "source", "difference")
+FORMS = ("examples", "tokens")
+
+
+def view(
+    address: str, store: Store, *, example: int = 0, side: str = "base", form: str = "examples", tokens: str = ""
+) -> View:
+    """The view of a site: columns are the examples around one, or its tokens; ``tokens`` is an own prompt."""
+    name, _, site = address.rpartition(":")
+    for what, given, allowed in (("side", side, SIDES), ("form", form, FORMS)):
+        if given not in allowed:
+            raise InvalidSetting(f"{what} is {given!r}; choose one of {', '.join(allowed)}")
+    cell = Cell.parse(name.partition("#")[0])
+    which: dict[str, Any] = {"tokens": tokens.split()} if tokens else {"example": example}
+    record = ask(cell, "site", store=store, site=site)
+    values = ask(cell, "states", store=store, site=site, **which)
+    pictures, notes = _values(record, values, "base" if tokens else side, "tokens" if tokens else form)
+    means = Points(f"{site}: mean over bases", tuple(point(one["name"], one["mean"]) for one in record["rows"]))
+    effects = (*swaps(record, "random_sites"), *ablations(record, "random_site"))
+    words = f"{inspect_text.site(record)}\n\n{inspect_text.states(values)}"
+    return View({"site": record, "states": values}, words, (*pictures, *effects, means), notes)
+
+
+def _values(record: Record, values: Record, side: str, form: str) -> tuple[tuple[Heat, ...], tuple[str, ...]]:
+    """What is drawn of a side; both where they have no difference."""
+    if form == "examples":
+        both = {name: values["examples"][name] for name in ("base", "source")}
+        first = values["examples"]["start"]
+        labels = {name: tuple(str(first + at) for at in range(len(lines))) for name, lines in both.items()}
+    else:
+        names = [name for name in ("base", "source") if name in values]
+        both = {name: values[name]["values"] for name in names}
+        labels = {name: tuple(f"{at} {token}" for at, token in enumerate(values[name]["tokens"])) for name in names}
+    title = f"{record['site']} ({record['kind']} x {form})"
+    if side != "difference":
+        which = "own prompt" if values["example"] is None else side
+        return (_heat(record, f"{title}, {which}", labels[side], both[side]),), ()
+    if len(both["base"]) != len(both["source"]):
+        lengths = f"{len(both['base'])} and {len(both['source'])}"
+        pictures = tuple(_heat(record, f"{title}, {name}", labels[name], both[name]) for name in both)
+        return pictures, (f"no difference: the two inputs have {lengths} tokens; both are drawn",)
+    lines = [[x - y for x, y in zip(p, q, strict=True)] for p, q in zip(both["base"], both["source"], strict=True)]
+    return (_heat(record, f"{title}, base minus counterfactual", labels["base"], lines, signed=True),), ()
+
+
+def _heat(record: Record, title: str, columns: tuple[str, ...], lines: list, *, signed: bool = False) -> Heat:
+    rows = tuple(one["name"] for one in record["rows"])
+    values = tuple(line[row] for row in range(len(rows)) for line in lines)
+    asked = [at for at, one in enumerate(record["rows"]) if one["asked"]]
+    marks = {f"of {record['variable']}": [(row, 0) for row in asked]} if asked and columns else {}
+    return Heat(title, rows, columns, values, marks, signed)
