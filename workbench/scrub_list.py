@@ -157,7 +157,8 @@ class Found:
         if self.job is not None:
             return self.job.spec
         outcome = self.outcome(store)
-        assert outcome is not None
+        if outcome is None:
+            raise StoreError("nothing was scrubbed here; 'workbench ls scrubs' lists what was")
         return scrub_jobs.ask(str(outcome.record["hypothesis"]), outcome.record["plan"])
 
     def outcome(self, store: Store) -> Outcome | None:

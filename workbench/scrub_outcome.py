@@ -19,15 +19,18 @@ VACUOUS = 0.5
 ROUNDING = 1e-9
 RAW = ("scrubbed", "original", "randomised", "constant")
 FLAGS = {
-    "slice": "a slice disagrees with the total, or is worse than the constant answer",
     "constant": "worse than the best constant answer",
-    "above": "more than all is recovered: information is smuggled in",
-    "below": "less than nothing is recovered: worse than unrelated data",
-    "undefined": "recovered is undefined: the randomised behaviour equals the original",
-    "vacuous": f"every draw mostly keeps its datum (P(self) above {VACUOUS:g}): almost nothing is swapped",
+    "above": "over 100 %: information is smuggled in",
+    "below": "below 0 %: worse than unrelated data",
+    "undefined": "undefined: the randomised behaviour equals the original",
+    "apart": f"surely more than {APART:g} of the way from the total",
+    "slice": "a slice is flagged",
+    "vacuous": f"vacuous: every draw mostly keeps its datum (P(self) above {VACUOUS:g})",
     "sampler": "sampler only: a feature is no function of those below it",
 }
 """What ``!`` means."""
+BRIEF = {name: name for name in FLAGS} | {"above": ">1", "below": "<0", "slice": "slices", "undefined": "undef"}
+"""Flags where there is little room."""
 
 
 @dataclass(frozen=True)
@@ -202,9 +205,14 @@ def _slice_doubts(losses: Record, total: Record, is_reward: bool) -> tuple[str, 
     if mine.value is None or whole.value is None:
         return found
     (low, high), (least, most) = _ends(mine), _ends(whole)
-    return (*found, *["slice"] * (low - most > APART or least - high > APART))
+    return (*found, *["apart"] * (low - most > APART or least - high > APART))
 
 
-def told(flags: Sequence[str]) -> list[str]:
-    """What flags mean, a sentence each."""
-    return [f"! {FLAGS[flag]}" for flag in flags]
+def told(flags: Sequence[str]) -> str:
+    """What flags mean, one after the other; empty without any."""
+    return f"! {'; '.join(FLAGS[flag] for flag in flags)}" if flags else ""
+
+
+def brief(flags: Sequence[str]) -> str:
+    """Flags in a word each; empty without any."""
+    return f"! {','.join(BRIEF[flag] for flag in flags)}" if flags else ""

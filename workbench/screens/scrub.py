@@ -18,7 +18,7 @@ from workbench.screens.scores import bar
 from workbench.screens.scrub_control import begin, price
 from workbench.scrub_list import Found
 from workbench.scrub_outcome import Outcome, Part
-from workbench.views.scrub import command
+from workbench.views.scrub import command, stale
 from workbench.watch import Watch
 from workbench.widgets.chart import Chart
 from workbench.widgets.histogram import Histogram
@@ -60,7 +60,7 @@ class ScrubPlace(Place):
     ScrubPlace #head { height: 4; }
     ScrubPlace #axis { height: 7; }
     ScrubPlace #nodes { height: 2fr; }
-    ScrubPlace #said { height: 1; }
+    ScrubPlace #said { height: 2; }
     """
 
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
@@ -71,7 +71,7 @@ class ScrubPlace(Place):
         self.wrong = ""
         pane = self.given.get("pane")
         self.pane = pane if pane in PANES else RESULT
-        self.aside = self.pane if self.pane != RESULT else "draws"
+        self.aside = self.pane if self.pane not in (RESULT, "everything") else "draws"
         self.is_raw = self.given.get("raw") is True
         self.is_log = self.given.get("log") is True
         self.meant = ""
@@ -214,7 +214,7 @@ class ScrubPlace(Place):
         told = (
             [*self.followed.lines, *log(self.followed.run)] if self.followed else ["no job kept this: there is no log"]
         )
-        lines = told if self.is_log else scrub_panes.everything(outcome)
+        lines = told if self.is_log else [*scrub_panes.everything(outcome), "", *stale(outcome.record)]
         self.lines("text").load(scrub_panes.drawn(lines, display(self)))
 
     def fill_examples(self, outcome: Outcome) -> None:
@@ -236,7 +236,7 @@ class ScrubPlace(Place):
         is_done, is_wide = self.outcome is not None, self.app.size.width >= WIDE
         self.query_one("#story").display = not is_done
         self.query_one("#panes").display = is_done
-        shown = {RESULT, self.aside} if is_wide else {self.pane}
+        shown = {RESULT, self.aside} if is_wide and self.pane != "everything" else {self.pane}
         for name in PANES:
             self.query_one(f"#{name}").display = name in shown
         self.query_one(f"#{FOCUS[self.pane]}" if is_done else "#story").focus()
@@ -282,7 +282,7 @@ class ScrubPlace(Place):
     def turn_to(self, pane: str) -> None:
         """Go to a pane."""
         self.pane = pane
-        self.aside = pane if pane != RESULT else self.aside
+        self.aside = pane if pane not in (RESULT, "everything") else self.aside
         self.show_panes()
         self.tell()
 

@@ -17,7 +17,7 @@ def begin(place: Place, work: Callable[[], str]) -> None:
     place.inspect("starting a worker of its own: it outlives this screen ...")
 
     def began(name: str) -> None:
-        if app.place is place:
+        if place.is_current:
             place.leave_for(f"scrub:{name}")
 
     def refused(sentence: str) -> None:

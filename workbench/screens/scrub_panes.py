@@ -5,7 +5,7 @@ from typing import Any
 
 from workbench import scrub_text
 from workbench.display import Display
-from workbench.scrub_outcome import Measured, Outcome, Part, raw_shown, shown, told
+from workbench.scrub_outcome import Measured, Outcome, Part, brief, raw_shown, shown, told
 from workbench.scrub_text import number, percent
 from workbench.widgets.dots import Dot, Dots
 from workbench.widgets.histogram import Histogram
@@ -24,23 +24,13 @@ SLICES = (
 )
 EXAMPLES = (Column("row", 6, right=True), Column("change", 10, right=True, text=number), Column("datum", 40))
 DRAWS = (
-    Column("what is drawn", 18),
-    Column("keeps", 18, 1),
+    Column("what is drawn", 16),
+    Column("keeps", 14, 1),
     Column("classes", 7, 2, right=True),
     Column("mean size", 9, 4, right=True, text=number),
     Column("single", 7, 3, right=True, text=percent),
     Column("P(self)", 7, right=True, text=lambda value: f"{value:.3f}"),
 )
-WORDS = {
-    "slice": "apart",
-    "constant": "constant",
-    "above": ">1",
-    "below": "<0",
-    "undefined": "undefined",
-    "vacuous": "vacuous",
-    "sampler": "sampler",
-}
-"""Flags where there is little room."""
 ASCII = str.maketrans({"█": "#", "░": ".", "±": "+-", "…": "~"})
 NOTHING = Dots(())
 OLD = "this record names no data: it was kept before records did; R scrubs again"
@@ -65,9 +55,8 @@ def slice_row(part: Part) -> Row:
     losses = part.losses
     recovered = losses["recovered"]
     share, ends = ("undefined", None) if recovered is None else (percent(recovered["value"]), interval(recovered))
-    flag = f"! {','.join(WORDS[flag] for flag in part.flags)}" if part.flags else None
     raw = [number(losses[name]["value"]) for name in ("scrubbed", "original", "randomised", "constant")]
-    return [part.name, part.n, share, ends, flag, *raw]
+    return [part.name, part.n, share, ends, brief(part.flags) or None, *raw]
 
 
 def interval(estimate: Mapping[str, Any]) -> str:
@@ -83,7 +72,7 @@ def part_lines(part: Part, outcome: Outcome) -> tuple[str, str | None]:
     sampled = "" if outcome.record["exact"] else f"   {outcome.how}"
     first = f"{part.name} n {part.n:,}   recovered {shown(losses['recovered'])}{sampled}   against constant {rock}"
     raw = "  ".join(f"{name} {raw_shown(losses[name])}" for name in ("scrubbed", "original", "randomised", "constant"))
-    return first, " ".join(told(part.flags)) or raw
+    return first, told(part.flags) or raw
 
 
 def head(outcome: Outcome, name: str) -> list[str]:
@@ -92,14 +81,13 @@ def head(outcome: Outcome, name: str) -> list[str]:
     behaviour = record["behaviour"]
     better = "higher is better" if behaviour["reward"] else "lower is better"
     runs = "exact: every run enumerated" if record["exact"] else f"sampled: {record['samples']:,} runs"
-    flags = "! " + ", ".join(WORDS[flag] for flag in outcome.flags) + "; w: all of it" if outcome.flags else "no flags"
     hypothesis = name or str(record["hashes"]["hypothesis"])[:8]
     losses = outcome.total.losses
     return [
         f"{hypothesis} of {record['subject']}",
         f"{runs}   {behaviour['output']} ({better})",
         f"recovered {shown(losses['recovered'])}   n {outcome.total.n:,}",
-        flags,
+        told(outcome.flags) or "nothing to doubt by the numbers alone",
     ]
 
 
@@ -115,8 +103,8 @@ def examples_said(part: Part, outcome: Outcome) -> str:
         return OLD
     shown_, n = len(part.examples["most"]), part.examples["n"]
     output = outcome.record["behaviour"]["output"]
-    sampled = "" if outcome.record["exact"] else " that were drawn as references"
-    return f"{part.name}: the {shown_} of {n:,} data{sampled} whose {output} changed most, scrubbed less original"
+    sampled = "" if outcome.record["exact"] else " drawn"
+    return f"{part.name}: those {shown_} of {n:,}{sampled} data whose {output} changed most"
 
 
 def draw_rows(outcome: Outcome) -> list[Row]:
@@ -167,7 +155,7 @@ def below_changes(outcome: Outcome) -> list[str]:
 
 def everything(outcome: Outcome) -> list[str]:
     """The flags, the report, and the hypothesis as text."""
-    lines = [*told(outcome.flags), ""] if outcome.flags else []
+    lines = [told(outcome.flags), ""] if outcome.flags else []
     lines += scrub_text.report(outcome.record).splitlines()
     return [*lines, "", "hypothesis", *(f"  {line}" for line in outcome.record["hypothesis"].splitlines())]
 

@@ -11,7 +11,7 @@ from workbench.keys import Key
 from workbench.outcome import length
 from workbench.place import Place, bench, display
 from workbench.scrub_list import Entry
-from workbench.scrub_outcome import FLAGS, shown
+from workbench.scrub_outcome import brief, shown, told
 from workbench.store import ACTIVE
 from workbench.views.scrubs import notes
 from workbench.widgets.rows import Column, Row, Rows
@@ -98,8 +98,8 @@ class ScrubList(Place):
         one = self.entry
         unread = " ".join(notes(self.damaged))
         if self.trouble or one is None:
-            hidden = f"{len(self.found)} scrubs, none of which has this text" if self.found else NONE
-            self.complain(self.trouble or unread or hidden)
+            hidden = f"{len(self.found)} scrubs, none of which has this text" if self.found else unread
+            self.complain(self.trouble or hidden or NONE)
             return
         self.inspect(sentence(one), second(one, unread))
 
@@ -120,7 +120,6 @@ class ScrubList(Place):
 def row(one: Entry) -> Row:
     """A scrub as a row; of one that is not done the numbers are missing."""
     subject = one.subject if one.kind == "scrub" else f"{one.kind} {one.subject}"
-    flag = f"! {','.join(one.flags)}" if one.flags else None
     head = [one.id, subject, one.hypothesis]
     runs = scrub_text.runs(one.record)
     if one.recovered is None:
@@ -129,7 +128,7 @@ def row(one: Entry) -> Row:
     else:
         numbers = [scrub_text.percent(one.recovered["value"]), interval(one.recovered), runs]
     constant = None if one.constant is None else scrub_text.percent(one.constant)
-    return [*head, *numbers, constant, flag, one.state, one.updated]
+    return [*head, *numbers, constant, brief(one.flags) or None, one.state, one.updated]
 
 
 def interval(estimate: Mapping[str, Any]) -> str:
@@ -149,4 +148,4 @@ def sentence(one: Entry) -> str:
 
 def second(one: Entry, unread: str) -> str | None:
     """What is to be doubted of a scrub, or what cannot be read; None for its address."""
-    return f"! {'; '.join(FLAGS[flag] for flag in one.flags)}" if one.flags else unread or None
+    return told(one.flags) or unread or None

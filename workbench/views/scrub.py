@@ -6,7 +6,7 @@ from typing import Any
 
 from workbench import provenance, scrub_list, scrub_text, text
 from workbench.scrub_jobs import Job, JobSpec, JobSummary
-from workbench.scrub_outcome import Measured, Outcome, told
+from workbench.scrub_outcome import Measured, Outcome, brief, told
 from workbench.store import Store
 from workbench.view import Entry, Point, Points, Table, View
 
@@ -20,7 +20,7 @@ def view(address: str, store: Store) -> View:
     found = scrub_list.find(store, address.removeprefix("scrub:"))
     outcome = found.outcome(store)
     if outcome is not None:
-        notes = (*told(outcome.flags), *_stale(outcome.record))
+        notes = (*filter(None, [told(outcome.flags)]), *stale(outcome.record))
         return View(outcome.record, scrub_text.report(outcome.record), panels(outcome), notes)
     assert found.job is not None
     result = found.job.result() if found.job.run.done else {}
@@ -35,7 +35,7 @@ def panels(outcome: Outcome) -> tuple[Points | Table, ...]:
     n = outcome.total.n
     shares = [_point(one, n, outcome.how) for one in outcome.shares]
     ends = [Point("original", 1.0, n=n, note="by definition"), Point("randomised", 0.0, n=n, note="by definition")]
-    slices = [_point(part.recovered, part.n, flag(part.flags), part.name) for part in outcome.parts[1:]]
+    slices = [_point(part.recovered, part.n, brief(part.flags), part.name) for part in outcome.parts[1:]]
     name = f"{outcome.record['subject']}: share recovered"
     drawn = tuple(_draw(one) for one in outcome.record["nodes"])
     changed = tuple(
@@ -50,11 +50,6 @@ def panels(outcome: Outcome) -> tuple[Points | Table, ...]:
         Table("draws", DRAWS, drawn),
         *([Table("changed most", EXAMPLES, changed)] if changed else []),
     )
-
-
-def flag(flags: tuple[str, ...]) -> str:
-    """Flags in a few words."""
-    return f"! {', '.join(flags)}" if flags else ""
 
 
 def _point(one: Measured, n: int, note: str, name: str | None = None) -> Point:
@@ -111,7 +106,8 @@ def command(spec: JobSpec, file: str) -> str:
     return shlex.join(words)
 
 
-def _stale(record: Mapping[str, Any]) -> tuple[str, ...]:
+def stale(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence about a result of other code."""
     if record["source"] == provenance.source():
         return ()
     return (f"other code computed this ({record['source']}, now {provenance.source()}); --again computes it afresh",)

@@ -2,9 +2,9 @@
 
 from workbench import scrub_list, scrub_text, text
 from workbench.scrub_list import Entry
+from workbench.scrub_outcome import brief
 from workbench.store import Store
 from workbench.view import Point, Points, Table, View
-from workbench.views.scrub import flag
 
 COLUMNS = ("scrub", "kind", "state", "subject", "hypothesis", "recovered", "low", "high", "n", "runs", "constant")
 REST = ("flag", "seed", "updated")
@@ -25,14 +25,14 @@ def view(address: str, store: Store) -> View:  # noqa: ARG001 - a view's signatu
             one.n,
             scrub_text.runs(record),
             one.constant,
-            flag(one.flags),
+            brief(one.flags),
             one.seed,
             text.when(one.updated),
         )
         for one, record in zip(found, records, strict=True)
     )
     done = [one for one in found if one.state == "done" and one.kind == "scrub"]
-    points = tuple(Point(f"{one.id[:6]} {one.hypothesis}", *_share(one), one.n, flag(one.flags)) for one in done)
+    points = tuple(Point(f"{one.id[:6]} {one.hypothesis}", *_share(one), one.n, brief(one.flags)) for one in done)
     return View(
         records,
         scrub_text.scrubs(records),
