@@ -283,3 +283,47 @@ def test_the_product_starts_with_what_it_may_cost(own_home: Path) -> None:  # no
         assert (len(terminal.raw) - sent) / 10 < 400  # a cursor, a row of labels, and two lines of inspector
         assert (terminal.cpu() - spent) / 10 < 0.012
         assert terminal.type("Q").ends() == 0
+
+
+def test_for_readers_the_terminals_own_cursor_is_where_the_selection_is(own_home: Path) -> None:
+    own_home.mkdir()
+    (own_home / "config.toml").write_text('[screen]\na11y = true\n[keys]\n"cells.side-next" = "n"\n')
+    with Pty((*WORKBENCH, "tui", "cells"), size=(80, 24)) as terminal:
+        terminal.shows("cell 1 of").drain()
+        assert terminal.raw.rindex(b"\x1b[?25h") > terminal.raw.rindex(b"\x1b[?25l")
+        assert terminal.text.isascii()
+        assert not re.search(rb"38;5|48;5|\x1b\[2m|\x1b\[0;2m", terminal.raw)
+        for keys, down in (("", 0), ("j", 1), ("n", 1), ("k", 0)):
+            terminal.type(keys).drain()
+            lines, cursor = terminal.text.splitlines(), terminal.screen.cursor
+            assert lines[cursor.y].startswith(">")
+            assert lines[cursor.y][cursor.x] == "."
+            assert lines[cursor.y][cursor.x - 1] == " "
+            assert cursor.y == 5 + down
+        assert "hjkn move" in lines[-1]
+        terminal.type("/").shows("/_")
+        terminal.type("marks").shows("/marks_").drain()
+        assert terminal.text.splitlines()[terminal.screen.cursor.y].startswith("/marks_")
+        assert terminal.screen.cursor.x == len("/marks")
+        assert terminal.type("\rQ").ends() == 0
+
+
+def test_keys_are_moved_by_the_file_and_its_faults_are_said(own_home: Path) -> None:
+    own_home.mkdir()
+    (own_home / "config.toml").write_text('[keys]\n"rows.move-next" = "n,down"\n"rows.move-prev" = "p"\n')
+    with Pty(CELLS) as terminal:
+        terminal.shows("called 'rows.move-prev'; did you mean 'rows.move-previous'?")
+        terminal.type("jn").shows("cell 2 of").drain()
+        assert "nk move" in terminal.text
+        assert terminal.type("Q").ends() == 0
+
+
+def test_a_jump_costs_few_bytes(own_home: Path) -> None:  # noqa: ARG001
+    with Pty((*WORKBENCH, "tui", "cells"), size=(80, 24)) as terminal:
+        terminal.shows("cell 1 of").drain()
+        sent = len(terminal.raw)
+        terminal.type("f").shows("jump: type the letters").drain()
+        assert len(terminal.raw) - sent < 3_000
+        sent = len(terminal.raw)
+        terminal.type("al").shows("cell 2 of").drain()
+        assert len(terminal.raw) - sent < 3_000

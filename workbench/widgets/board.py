@@ -180,7 +180,8 @@ class Board(Filtered):
         if self.is_typing or (spot := self.spot) is None:
             return 0, min(cell_len(self.tok(self.needle, self.size.width)) + 1, max(0, self.size.width - 1))
         gutter, cell, _, top = self._layout(*self.size)
-        return HEAD + self.at[self.cursor] - top, gutter + (spot[2] - self._left) * cell
+        text = self.fit(self.sections[spot[0]].texts[spot[1]][spot[2]], cell - 1, right=True)
+        return HEAD + self.at[self.cursor] - top, gutter + (spot[2] - self._left) * cell + _blanks(text)
 
     def targets(self) -> list[Target]:
         """The texts that are seen."""
@@ -245,3 +246,8 @@ class Board(Filtered):
             self._arrange(here)
             self.refresh()
             self.post_message(self.Moved(self, self.spot))
+
+
+def _blanks(text: str) -> int:
+    """How many blanks a text begins with; none if there is nothing else."""
+    return len(text) - len(text.lstrip()) if text.strip() else 0

@@ -123,8 +123,12 @@ class Grid(Canvas):
 
     def cursor_at(self) -> tuple[int, int]:
         """The cell under the cursor."""
-        spot = self._spot(self.frame(*self.size))[0]
-        return spot.y, spot.x
+        frame = self.frame(*self.size)
+        spot = self._spot(frame)[0]
+        if not self.matrix.rows or not self.matrix.columns:
+            return 0, 0
+        text = self._cell(frame, self.row // frame.pool[0], self.column // frame.pool[1])[0]
+        return spot.y, spot.x + (len(text) - len(text.lstrip()) if text.strip() else 0)
 
     def targets(self) -> list[Target]:
         """The cells that are seen; only their rows where two letters do not fit into a cell."""
