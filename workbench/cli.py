@@ -485,11 +485,13 @@ def export(
       workbench export rasp.reverse/compiled/opposite scores.png scores.csv
       workbench export rasp.reverse/compiled/opposite#3f2a:sites sites.svg
     """
+    from workbench import exporting
+
     for file in files:
         exports.check(file)
     found = view.build(address, open_store(folder), read_options(options))
     for file in files:
-        exports.write(found, file)
+        exporting.write(found, file)
         note(f"wrote {file}")
     put([str(file) for file in files], "\n".join(map(str, files)), as_json)
 
