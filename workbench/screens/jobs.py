@@ -1,5 +1,6 @@
 """The jobs: runs at work, those that ended badly, the last that are done, and what the one under the cursor says."""
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from workbench.widgets.rows import Column, Row, Rows
 
 LOOK = 0.5
 """Seconds between two looks at the files of the runs that are not done."""
+HEARD = 2.0
+"""Seconds for which the answer to a key is left to be read, unless the cursor is moved."""
 FEW = 100
 """How many runs one look looks at, at most."""
 RECENT = 20
@@ -74,6 +77,8 @@ class Jobs(Place):
         """With which of them the next look begins, since one look does not do for all."""
         self.is_soon = False
         """Whether the next look comes soon."""
+        self.until = 0.0
+        """Until when the answer to a key is left to be read."""
         self.damaged = ""
         self.doomed: str | None = None
         """The run for which X was pressed once."""
@@ -141,7 +146,10 @@ class Jobs(Place):
         """Read what is new of the runs that are not done; nothing is painted if nothing is."""
         if not self.runs or not self.is_current:
             return
-        if self.read() or any(watch.is_active for watch in self.watches.values()):
+        was_heard = 0 < self.until <= time.monotonic()
+        if was_heard:
+            self.until = 0.0
+        if self.read() or was_heard or any(watch.is_active for watch in self.watches.values()):
             self.load(self.run.id if self.run else None)
             self.tell()
 
@@ -178,7 +186,7 @@ class Jobs(Place):
             self.query_one(Lines).load([f" {self.damaged}"] if self.damaged else [])
             return
         watch = self.watches[run.id]
-        if self.doomed != run.id:
+        if self.doomed != run.id and time.monotonic() >= self.until:
             self.doomed = None
             say = self.inspect if watch.is_active or watch.state in ("done", "queued") else self.complain
             say(watch.trouble or f"{run.spec.method} seed {run.spec.seed}   {status(watch, self.listing)}")
@@ -188,6 +196,7 @@ class Jobs(Place):
 
     def on_rows_moved(self) -> None:
         """Follow the cursor."""
+        self.until = 0.0
         self.read()
         self.tell()
 
@@ -208,21 +217,25 @@ class Jobs(Place):
     def action_stop(self) -> None:
         """Ask the run to stop."""
         if self.run:
+            self.until = time.monotonic() + HEARD
             control.stop(self, self.watches[self.run.id].run)
 
     def action_again(self) -> None:
         """Go on with the run, when it is its turn."""
         if self.run:
+            self.until = time.monotonic() + HEARD
             control.resume(self, self.watches[self.run.id].run)
 
     def action_at_once(self) -> None:
         """Go on with the run now."""
         if self.run:
+            self.until = time.monotonic() + HEARD
             control.resume(self, self.watches[self.run.id].run, at_once=True)
 
     def action_queue(self, places: int) -> None:
         """Move the run in the queue."""
         if self.run:
+            self.until = time.monotonic() + HEARD
             control.move(self, self.watches[self.run.id].run, places)
 
     def action_kill(self) -> None:
@@ -240,6 +253,7 @@ class Jobs(Place):
             )
         else:
             self.doomed = None
+            self.until = time.monotonic() + HEARD
             control.kill(self, watch.run)
 
 
