@@ -15,7 +15,7 @@ from tests.conftest import Golden
 from tests.screens.hands import ASCII, CELL, FULL, SIZES, Hands, opened
 from tests.terminal.harness import WORKBENCH, Pty
 from tests.workbench.conftest import wait
-from workbench import app, detach, disk, logout, process, queueing, waiting, watch
+from workbench import app, detach, disk, logout, process, queueing, scrub_jobs, waiting, watch
 from workbench.screens.jobs import OUTLIVE
 from workbench.spec import Spec
 from workbench.store import Run, Store
@@ -469,4 +469,33 @@ def test_what_ends_runs_at_logout_is_told_before_a_launch_and_with_the_jobs(
         await hands.shows(" ! this system ends what you started when you log out")
 
     act(store, f"launch:{CELL}:dbm", script)
+    act(store, "jobs", script)
+
+
+def test_scrub_jobs_are_among_the_jobs_and_wait_for_nobody(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parent / "scrubs" / "easy.toml").read_text()
+    spec = scrub_jobs.ask(text, {}, name="easy")
+    job = scrub_jobs.Job(Run(scrub_jobs.folder(store) / "ab12cd34ef56"))
+    job.run.folder.mkdir(parents=True)
+    (job.run.folder / "spec.json").write_bytes(disk.encode(spec.record))
+    job.run.report("running", heartbeat=NOW + 1)
+    (scrub_jobs.folder(store) / "dd").mkdir()
+    restarted: list[str] = []
+    monkeypatch.setattr(scrub_jobs, "restart", lambda job: restarted.append(job.id) or job.id)
+
+    async def script(hands: Hands) -> None:
+        rows = hands.app.place.query_one(Rows)
+        assert rows.rows[0][:5] == ["ab12cd34ef56", "scrub", "easy", 0, "running"]
+        assert "jobs 2 run" in hands.text
+        assert "2 run folders cannot be read and are not listed: broken, scrub-jobs/dd" in hands.text
+        assert hands.app.place.cursor_address() == "scrub:ab12cd34ef56"
+        await hands.press("less_than_sign")
+        assert "a scrub waits for nobody: only runs have a place in the queue" in hands.text
+        await hands.press("x")
+        assert job.run.stop_requested
+        job.run.report("stopped")
+        await hands.shows("stopped   on request")
+        await hands.press("R")
+        assert restarted == [job.id]
+
     act(store, "jobs", script)

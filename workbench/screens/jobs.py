@@ -10,13 +10,14 @@ from workbench import queueing, text
 from workbench.keys import Key
 from workbench.outcome import length
 from workbench.place import Line, Place, bench, display
-from workbench.screens import control
+from workbench.screens import control, scrub_control
 from workbench.screens.run import SOON, log, status
 from workbench.screens.scores import bar
-from workbench.store import ACTIVE, Listing, Run, Summary
+from workbench.store import ACTIVE, Listing, Summary
 from workbench.watch import PIECE, Watch
 from workbench.widgets.lines import Lines
 from workbench.widgets.rows import Column, Row, Rows
+from workbench.work import folder
 
 LOOK = 0.5
 """Seconds between two looks at the files of the runs that are not done."""
@@ -68,7 +69,8 @@ class Jobs(Place):
 
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
         super().__init__(address, view)
-        self.runs: list[Summary] = []
+        self.runs: list[Any] = []
+        """``Summary`` of runs, and of scrub jobs, which have the same fields but for a place in the queue."""
         self.watches: dict[str, Watch] = {}
         self.listing: Listing | None = None
         self.unread: set[str] = set()
@@ -101,7 +103,7 @@ class Jobs(Place):
         control.warn(self, lambda warning: self.query_one("#outlive", Line).show(f" ! {warning}"))
 
     @property
-    def run(self) -> Summary | None:
+    def run(self) -> Any:
         """The run under the cursor."""
         index = self.query_one(Rows).index
         return None if index is None else self.runs[index]
@@ -112,19 +114,23 @@ class Jobs(Place):
 
     def cursor_address(self) -> str:
         """The run under the cursor."""
-        return f"{self.run.spec.cell}#{self.run.id}" if self.run else self.address
+        return address(self.run) if self.run else self.address
 
     def listed(self, listing: Listing) -> None:
         """Hear of other runs."""
         self.listing = listing
         self.damaged = text.damaged(listing.damaged) if listing.damaged else ""
-        open_ones = [run for run in listing.runs if run.state != "done"]
-        done = [run for run in listing.runs if run.state == "done"][:RECENT]
+        everything = sorted((*listing.runs, *listing.scrubs), key=lambda run: -run.updated)
+        open_ones = [run for run in everything if run.state != "done"]
+        done = [run for run in everything if run.state == "done"][:RECENT]
         here, before = self.run.id if self.run else self.given.get("run"), {run.id: run for run in self.runs}
-        self.runs = sorted([*open_ones, *done], key=lambda run: (urgency(run.state), run.place or 0, -run.updated))
+        self.runs = sorted([*open_ones, *done], key=lambda run: (urgency(run.state), place(run) or 0, -run.updated))
         known = self.watches
         store = bench(self).store
-        self.watches = {run.id: known.get(run.id) or Watch(Run(store.root / run.id), run.state) for run in self.runs}
+        self.watches = {
+            run.id: known.get(run.id) or Watch(folder(store, run.id, is_scrub=is_scrub(run)), run.state)
+            for run in self.runs
+        }
         self.unread = {run.id for run in self.runs if before.get(run.id) != run and run.state != "done"} | (
             self.unread & self.watches.keys()
         )
@@ -190,7 +196,8 @@ class Jobs(Place):
             self.doomed = None
             say = self.inspect if watch.is_active or watch.state in ("done", "queued") else self.complain
             say(watch.trouble or f"{run.spec.method} seed {run.spec.seed}   {status(watch, self.listing)}")
-        head = [f"{run.id}  {run.spec}"] + [self.damaged] * bool(self.damaged)
+        asked = f"{run.spec.method} {run.spec.cell}" if is_scrub(run) else run.spec
+        head = [f"{run.id}  {asked}"] + [self.damaged] * bool(self.damaged)
         words = [*head, *watch.lines[-100:], *log(watch.run), *([watch.trouble] if watch.trouble else [])]
         self.query_one(Lines).load([f" {line}" for line in words])
 
@@ -224,17 +231,31 @@ class Jobs(Place):
         """Go on with the run, when it is its turn."""
         if self.run:
             self.until = time.monotonic() + HEARD
-            control.resume(self, self.watches[self.run.id].run)
+            self.resume(at_once=False)
 
     def action_at_once(self) -> None:
         """Go on with the run now."""
         if self.run:
             self.until = time.monotonic() + HEARD
-            control.resume(self, self.watches[self.run.id].run, at_once=True)
+            self.resume(at_once=True)
+
+    def resume(self, *, at_once: bool) -> None:
+        """Go on with a run, or begin a scrub anew, which waits for nobody."""
+        run, found = self.run, self.watches[self.run.id].run
+        if not is_scrub(run):
+            control.resume(self, found, at_once=at_once)
+        elif self.watches[run.id].state == "done":
+            self.complain(f"scrub job {run.id} is finished; enter shows it")
+        else:
+            from workbench.scrub_jobs import Job, restart
+
+            scrub_control.begin(self, lambda: restart(Job(found)))
 
     def action_queue(self, places: int) -> None:
         """Move the run in the queue."""
-        if self.run:
+        if self.run and is_scrub(self.run):
+            self.complain("a scrub waits for nobody: only runs have a place in the queue")
+        elif self.run:
             self.until = time.monotonic() + HEARD
             control.move(self, self.watches[self.run.id].run, places)
 
@@ -257,6 +278,21 @@ class Jobs(Place):
             control.kill(self, watch.run)
 
 
+def is_scrub(run: Any) -> bool:
+    """Whether a summary is that of a scrub job."""
+    return not isinstance(run, Summary)
+
+
+def address(run: Any) -> str:
+    """Where a run or a scrub job is seen."""
+    return run.address if is_scrub(run) else f"{run.spec.cell}#{run.id}"
+
+
+def place(run: Any) -> int | None:
+    """The place in the queue of a run that waits."""
+    return None if is_scrub(run) else run.place
+
+
 def urgency(state: str) -> int:
     """Where in the list a state stands."""
     if state in ACTIVE:
@@ -264,7 +300,7 @@ def urgency(state: str) -> int:
     return {"queued": 1, "stale": 2, "failed": 2, "done": 4}.get(state, 3)
 
 
-def row(run: Summary, watch: Watch, listing: Listing | None) -> Row:
+def row(run: Any, watch: Watch, listing: Listing | None) -> Row:
     """A run as a row."""
     state = "damaged" if watch.trouble else watch.state
     progress, stage, share, left = watch.progress, None, None, None
@@ -272,10 +308,12 @@ def row(run: Summary, watch: Watch, listing: Listing | None) -> Row:
         stage = progress.stage
         share = bar(progress.share, 5) or None
         left = None if progress.left is None else length(progress.left)
+    elif state == "done" and (recovered := run.headline.get("recovered")):
+        stage = f"rec. {recovered['value']:.2f} n={run.headline['n']}"
     elif score := run.headline.get("iia") if state == "done" else None:
         stage = f"IIA {score['value']:.3f} n={score['n']}"
-    elif state == "queued" and run.place is not None and listing is not None:
-        stage, share = queueing.ahead(listing, run.place), f"number {run.place}"
+    elif state == "queued" and (number := place(run)) is not None and listing is not None:
+        stage, share = queueing.ahead(listing, number), f"number {number}"
     elif run.error or watch.status.get("error"):
         stage = str(watch.status.get("error") or run.error)
     elif progress and state != "done":
