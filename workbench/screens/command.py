@@ -8,7 +8,7 @@ from textual.widget import Widget
 
 from engines.errors import InvalidSetting
 from workbench import catalog, screens
-from workbench.keys import EVERYWHERE, Key, named
+from workbench.keys import EVERYWHERE, Key, first, named
 from workbench.place import Place, bench, display
 from workbench.store import Listing
 from workbench.widgets.prompt import Prompt
@@ -72,8 +72,9 @@ class Command(Place):
             for key in told
             if (is_everywhere := key.owner == "everywhere") or hasattr(below, f"action_{_name(key.action)}")
         ]
+        to = first("to_mark", bench(self).keymap)
         marks = [
-            Choice(f"mark {letter}: {visit.address}", f"' {letter}", "a mark", action=f"app.go_mark('{letter}')")
+            Choice(f"mark {letter}: {visit.address}", f"{to} {letter}", "a mark", action=f"app.go_mark('{letter}')")
             for letter, visit in sorted(bench(self).marks.items())
         ]
         places = [Choice(name, "", "", address=name) for name in ("cells", "jobs")]
