@@ -217,7 +217,7 @@ class Inspecting(Place):
         prompt = self.query_one(Prompt)
         prompt.text, prompt.display = "", True
         self._before = self.focused
-        prompt.focus()
+        self.set_focus(prompt)  # at once: what is typed next is for it
 
     def on_prompt_typed(self, event: Prompt.Typed) -> None:
         """Take a prompt; without tokens the examples are shown again."""
