@@ -77,7 +77,7 @@ class Command(Place):
             Choice(f"mark {letter}: {visit.address}", f"{to} {letter}", "a mark", action=f"app.go_mark('{letter}')")
             for letter, visit in sorted(bench(self).marks.items())
         ]
-        places = [Choice(name, "", "", address=name) for name in ("cells", "jobs")]
+        places = [Choice(name, "", "", address=name) for name in ("cells", "jobs", "hypotheses")]
         cells = [Choice(name, "", "its runs and scores", address=name) for name in catalog.cell_names()]
         new = [Choice(f"launch:{one.text}", "", "a new run", address=f"launch:{one.text}") for one in cells]
         self.choices = [*places, *marks, *verbs, *cells, *new]
