@@ -137,7 +137,7 @@ class Inspecting(Place):
 
     def refused(self, kind: str, error: WorkbenchError) -> None:  # noqa: ARG002 - for who asks several kinds
         """Say why there is no answer."""
-        self.inspect(str(error))
+        self.complain(str(error))
 
     def _heard(self, state: str) -> None:
         """The header tells the state, and a screen that waits what it waits for."""
