@@ -211,6 +211,7 @@ def test_the_view_tells_the_same(store: Store, monkeypatch: pytest.MonkeyPatch) 
     assert f"OFF    {SITE}: truth yes, plot_das yes, SUBSPACE OFF" in view.text
     assert f"{SPAN}: no compiled block carries the variable here" in view.text
     assert json.loads(json.dumps(view.record, allow_nan=False)) == view.record
+    assert [one.note for one in view.panels[-3].points if one.name == "plot d87e"] == ["1 miss 1 false"]  # type: ignore[union-attr]
     other = build(PLACE, store, {"against": PLOT})
     assert (other.record["run"], other.record["method"]) == (PLOT, "plot")
     assert other.panels[0].marks["miss"]  # type: ignore[union-attr]
