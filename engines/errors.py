@@ -18,6 +18,7 @@
     │   └── NotJoinable      two hypotheses without a common refinement
     ├── NotExtensional       a rewrite that changed what a graph computes
     ├── TooLarge             work that does not fit the budget that was stated
+    ├── InvalidSubmission    a folder or a claim that the MIB benchmark cannot read; names the file
     └── StoreError           the folder of runs
         ├── CorruptRun       a run folder that cannot be read; named
         └── StoreUnwritable  full disk, read-only folder
@@ -116,6 +117,10 @@ class NotExtensional(WorkbenchError):
 
 class TooLarge(WorkbenchError):
     """Exact work that exceeds its stated budget."""
+
+
+class InvalidSubmission(WorkbenchError):
+    """A claim that the MIB benchmark's files cannot say, or a file that it cannot read."""
 
 
 class StoreError(WorkbenchError):

@@ -25,6 +25,7 @@ from workbench import (
     exports,
     inspect_cli,
     logout,
+    mib_cli,
     process,
     provenance,
     queue_cli,
@@ -406,7 +407,9 @@ def tui(
 def show(
     address: Annotated[
         str,
-        typer.Argument(help="An address of the screen, a task, a program, a method, or an id of a run or a scrub."),
+        typer.Argument(
+            help="An address of the screen, a task, a program, a method, an id of a run or a scrub, or an MIB folder."
+        ),
     ],
     truth: Annotated[
         bool, typer.Option("--truth", help="Of a program: what is known about its circuit, and the certificate.")
@@ -431,6 +434,8 @@ def show(
     if truth:
         task = Cell.parse(address).task if "/" in address else f"rasp.{address.removeprefix('rasp.')}"
         _show_truth(catalog.asked(task)[0], open_store(folder), as_json)
+    elif mib_cli.is_submission(address):
+        mib_cli.show(Path(address), as_json)
     elif options or "/" in address or screens.known(address):
         found = view.build(address, open_store(folder), read_options(options))
         put(found.record, found.text, as_json)
@@ -647,6 +652,7 @@ scrub_cli.mount(app, lists)
 inspect_cli.mount(app)
 config_cli.mount(app)
 queue_cli.mount(app)
+mib_cli.mount(app)
 
 if __name__ == "__main__":
     sys.exit(main())

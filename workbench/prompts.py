@@ -48,10 +48,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A problem and what is to be told with its result: protocol, rows, what was kept of them."""
+    """A problem and what is to be told with its result: protocol, rows, what was kept of them.
+
+    ``bound`` is the task in the model's tokens, ``test`` the examples that the test pairs are.
+    """
 
     problem: Problem
     facts: Mapping[str, Any]
+    bound: prompted.Bound
+    test: tuple[Example, ...]
 
 
 def asked(name: str) -> Asked:
@@ -123,4 +128,4 @@ def prepare(cell: Cell, seed: int, store: Store) -> Steps[Prepared]:
         "device": loaded.prospect.device,
         "dtype": loaded.prospect.dtype,
     }
-    return Prepared(problem, facts)
+    return Prepared(problem, facts, bound, tuple(parts[PARTS["test"]]))
