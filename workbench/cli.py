@@ -438,7 +438,7 @@ def show(
     elif address in catalog.program_names() or catalog.RANDOM.fullmatch(address):
         program = catalog.program(address)
         put(text.record(program), text.program(program), as_json)
-    elif address in catalog.task_names() or address.startswith("rasp."):
+    elif address in catalog.task_names() or address.startswith("rasp.") or catalog.PROMPTED.fullmatch(address):
         card = catalog.card(address)
         put(text.record(card), text.card(card), as_json)
     elif address in catalog.method_names():
