@@ -84,6 +84,9 @@ class BridgeModel:
     """Why no columns may be left out of a run that is given their keys and values; empty where they may."""
     narrow: bool = field(init=False, repr=False, default=False)
     """Whether the asked columns of the unembedding can be computed without the rest of the vocabulary."""
+    _digests: dict[tuple[tuple[int, int], ...], str] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         self.bridge.requires_grad_(False).eval()
@@ -100,8 +103,16 @@ class BridgeModel:
         object.__setattr__(self, "narrow", _narrow(self))
 
     def digest(self) -> str:
-        """A hash of the bridge's weights; it reads all of them."""
-        return weights_digest(self.bridge)
+        """A hash of the bridge's weights. It reads all of them, seconds for a large model, unless none was set since.
+
+        What is written past autograd, through a weight's ``data``, goes unnoticed.
+        """
+        tensors = itertools.chain(self.bridge.parameters(), self.bridge.buffers())
+        stamp = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
+        if stamp not in self._digests:
+            self._digests.clear()
+            self._digests[stamp] = weights_digest(self.bridge)
+        return self._digests[stamp]
 
     @property
     def shape(self) -> Shape:

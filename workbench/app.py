@@ -22,13 +22,13 @@ from workbench import exports, queueing, remembered, screens
 from workbench.display import Display
 from workbench.input import Terminal, Tty
 from workbench.keys import EVERYWHERE, Keymap, bindings
-from workbench.listing import Index
 from workbench.place import Facts, Place, assignments
 from workbench.process import now
 from workbench.remembered import Memory, Visit
 from workbench.store import ACTIVE, Listing, Store
 from workbench.travel import Travelling, visit_of
 from workbench.widgets.paint import Canvas
+from workbench.work import Work
 
 LOOK = 2.0
 """Seconds between two looks at the folder of runs, at least."""
@@ -79,7 +79,7 @@ class WorkbenchApp(Travelling):
         self.notices: list[str] = []
         self._state = state
         self._kept: Memory | None = None
-        self._index = Index(store.root)
+        self._index = Work(store)
         self._next_look: Timer | None = None
         self._looks = 0
         self._pause: Timer | None = None
@@ -156,8 +156,9 @@ class WorkbenchApp(Travelling):
         if listing is self.listing:
             return
         self.listing = listing
-        running = sum(run.state in ACTIVE for run in listing.runs)
-        failed = sum(run.state == "failed" for run in listing.runs)
+        everything = (*listing.runs, *listing.scrubs)
+        running = sum(run.state in ACTIVE for run in everything)
+        failed = sum(run.state == "failed" for run in everything)
         self.facts = replace(self.facts, running=running, failed=failed)
         self.brief(self.place)
 
@@ -253,7 +254,7 @@ class WorkbenchApp(Travelling):
         self._pause = None
         places = [place for place in self.screen_stack if isinstance(place, Place) and place.KEPT]
         visits = tuple(visit_of(place) for place in places)
-        trail = self.trail.seen(visits[-1]) if self.place.KEPT and visits else self.trail
+        trail = self.trail.seen(visits[-1]) if visits and self.place.KEPT else self.trail
         memory = Memory(visits, trail, dict(self.marks))
         if visits and memory != self._kept:
             try:

@@ -29,6 +29,7 @@ from workbench import (
     provenance,
     queue_cli,
     queueing,
+    reports,
     screens,
     scrub_cli,
     scrub_jobs,
@@ -564,6 +565,7 @@ def exam(
     except process.Terminated:
         return complain("ended by SIGTERM; finished runs are kept: give the same command again to go on", TERMINATED)
     put(report.record, report.text, as_json)
+    reports.keep(open_store(folder), report.kept)
     return OK if report.passed else FAILED
 
 
@@ -601,6 +603,7 @@ def _exam_by_rung(
     if table is not None:
         disk.replace(table, rung_text.markdown(found).encode())
     put(found.record, rung_text.text(found), as_json)
+    reports.keep(store, found.kept)
     return FAILED if found.failures else OK
 
 

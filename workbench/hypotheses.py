@@ -80,14 +80,14 @@ class Document:
         gone = [node.name for node in old.nodes if node.name not in {each.name for each in hypothesis.nodes}]
         new = [node.name for node in hypothesis.nodes if node.name not in texts]
         renamed = {new[0]: gone[0]} if len(gone) == len(new) == 1 else {}
-        parts = [head]
+        parts, end = [head], "\r\n" if "\r\n" in self.text else "\n"
         for node in hypothesis.nodes:
             block = texts.get(renamed.get(node.name, node.name))
             if block is not None and node in old.nodes:
                 parts.append(block.lead + block.body)
             else:
-                parts.append((block.lead if block else "") + _written(node, hypothesis))
-        return _joined(parts, "\r\n" if "\r\n" in self.text else "\n")
+                parts.append((block.lead if block else "") + _written(node, hypothesis).replace("\n", end))
+        return _joined(parts, end)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _joined(parts: Sequence[str], end: str) -> str:
     for part in parts:
         if text and not text.endswith(("\n\n", "\r\n\r\n")):
             text += end if text.endswith("\n") else end * 2
-        text += part if end == "\n" or end in part else part.replace("\n", end)
+        text += part
     return text.rstrip("\r\n") + end
 
 

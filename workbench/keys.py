@@ -71,6 +71,7 @@ EVERYWHERE = claimed(
         Key("1", "go('cells')", "Go to the list of cells."),
         Key("3", "go('jobs')", "Go to the jobs: runs at work, failed and recent."),
         Key("4", "go('hypotheses')", "Go to the hypotheses of causal scrubbing."),
+        Key("5", "go('exam')", "Go to the report cards of the exam."),
         Key("colon", "go('command')", "Type an address or a verb.", ": command", 3, "command"),
         Key("question_mark", "help", "Show the keys of this place."),
         Key("R,ctrl+l", "redraw", "Paint the screen afresh, after something else wrote over it."),

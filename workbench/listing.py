@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,6 +69,8 @@ class Listing:
     runs: tuple[Summary, ...]
     damaged: tuple[str, ...]
     slots: int = waiting.SLOTS
+    scrubs: tuple[Any, ...] = ()
+    """The scrub jobs, newest first, where they were looked at: see ``workbench.work``."""
 
     @property
     def queued(self) -> tuple[Summary, ...]:
@@ -77,21 +79,27 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
     """A run as it was read: its summary but for what may change without a file, whether its process lives."""
 
     key: Key
     read: int
     base: str
     status: Mapping[str, Any]
-    told: Summary
+    told: Any
+    """A ``Summary``, or another job's."""
+
+    @staticmethod
+    def stamp(folder: Path | str) -> tuple[Key, int]:
+        """By what the status of a run is known again, and when this was asked: before it is read."""
+        return _key(f"{folder}/status.json"), time.time_ns()
 
     @property
     def is_settled(self) -> bool:
         """Whether nothing about it changes unless its status does."""
         return self.status.get("state", "new") in ("stopped", "failed", "new") or self.told.state == "done"
 
-    def summary(self) -> Summary:
+    def summary(self) -> Any:
         """The summary as it is now."""
         if self.is_settled:
             return self.told
@@ -107,13 +115,17 @@ class _Known:
 
 
 class Index:
-    """The runs of a folder as they were last read. Threads may look at once; the second waits for the first."""
+    """The runs of a folder as they were last read. Threads may look at once; the second waits for the first.
 
-    def __init__(self, root: Path) -> None:
+    ``read`` reads one of them, for folders of other jobs that are laid out as runs are.
+    """
+
+    def __init__(self, root: Path, *, read: Callable[[Path, str], Known] | None = None) -> None:
         self.root = root
+        self._read = read or _read
         self.cost = 0.0
         """Seconds of this thread's processor time that the last look took."""
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, Known] = {}
         self._last: Listing | None = None
         self._lock = threading.Lock()
 
@@ -149,11 +161,11 @@ class Index:
         runs.sort(key=lambda run: (-run.updated, run.id))
         return Listing(tuple(runs), tuple(sorted(damaged)), queue.slots)
 
-    def _one(self, name: str) -> _Known:
+    def _one(self, name: str) -> Known:
         before = self._known.get(name)
         if before is not None and before.is_still(_key(f"{self.root}/{name}/status.json")):
             return before
-        return _read(self.root, name)
+        return self._read(self.root, name)
 
 
 def names(root: Path) -> list[str]:
@@ -173,11 +185,11 @@ def _key(file: str) -> Key:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def _read(root: Path, name: str) -> _Known:
+def _read(root: Path, name: str) -> Known:
     """One run for the list. Paths are joined as text here: 5,000 times three ``Path`` objects would be felt."""
     base = f"{root}/{name}/"
     spec = spec_of(root / name, disk.read(base + "spec.json"))
-    key, when = _key(base + "status.json"), time.time_ns()  # before it is read: one that is replaced now is read again
+    key, when = Known.stamp(base[:-1])
     try:
         status = mapping(disk.read(base + "status.json"), root / name / "status.json")
     except FileNotFoundError:
@@ -192,7 +204,7 @@ def _read(root: Path, name: str) -> _Known:
         headline=headline if done and isinstance(headline, dict) else {},
         error=status.get("error"),
     )
-    return _Known(key, when, base, status, told)
+    return Known(key, when, base, status, told)
 
 
 def _queued(run: Summary, queue: Waiting) -> Summary:

@@ -133,7 +133,7 @@ def turn(listing: Listing) -> str:
 
 def ahead(listing: Listing, place: int) -> str:
     """What a run that waits at a place waits for, in words."""
-    if place > 1 and len(listing.queued) >= place:
+    if 1 < place <= len(listing.queued) + 1:
         return f"after {listing.queued[place - 2].id[:4]}"
     active = [run for run in listing.runs if run.state in ACTIVE]
     if not active:

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engines.score import Score, wilson
-from workbench import scrub_exam
+from workbench import provenance, scrub_exam
+from workbench.reports import ALL, EXAM
 from workbench.scrub_exam import Scrub
 
 REGIME = "cross position, variable length"
@@ -109,6 +110,31 @@ class Report:
             "summary": [asdict(summary) for summary in self.summaries],
             "rows": [asdict(row) for row in self.rows],
             "scrubs": [one.record for one in self.scrubs],
+        }
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What is kept of it (``workbench.reports``): a square a method and program, and all its rows."""
+        programs = list(dict.fromkeys(row.program for row in self.rows))
+        squares = [{**asdict(one), "column": ALL} for one in self.summaries]
+        for program in programs:
+            here = Report(tuple(row for row in self.rows if row.program == program), (), 0.0)
+            squares += [{**asdict(one), "column": program} for one in here.summaries]
+        return {
+            "kind": EXAM,
+            "regime": REGIME,
+            "question": None,
+            "methods": list(dict.fromkeys(row.method for row in self.rows)),
+            "columns": programs,
+            "programs": programs,
+            "seeds": len({row.seed for row in self.rows}),
+            "squares": squares,
+            "rows": [asdict(row) for row in self.rows],
+            "faults": list(self.faults),
+            "notes": [*self.notes, *scrub_exam.lines(self.scrubs)] if self.scrubs else list(self.notes),
+            "legend": list(LEGEND),
+            "seconds": self.seconds,
+            "source": provenance.source(),
         }
 
     @property

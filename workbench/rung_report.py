@@ -6,7 +6,7 @@ from typing import Any
 
 from tracr_bridge.examination import Mark
 from tracr_bridge.regimes import REGIMES
-from workbench import catalog, provenance
+from workbench import catalog, provenance, reports
 from workbench.intervals import Estimate, Values, mean, share
 from workbench.ladder import Findings
 
@@ -87,6 +87,30 @@ class RungReport:
             "totals": [asdict(cell) for cell in self.totals],
             "failures": list(self.failures),
             "marks": [asdict(mark) for mark in found.marks],
+        }
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What is kept of it (``workbench.reports``): a square a method and rung; its marks have files of their own."""
+        found, question = self.findings, self.findings.question
+        cells = [(cell, cell.rung) for cell in self.cells] + [(cell, reports.ALL) for cell in self.totals]
+        return {
+            "kind": reports.LADDER,
+            "regime": REGIMES[question.regime],
+            "drawn": question.regime,
+            "question": question.id,
+            "methods": list(question.methods),
+            "columns": list(question.rungs),
+            "programs": list(found.programs),
+            "seeds": question.seeds,
+            "squares": [{**asdict(cell), "column": column} for cell, column in cells],
+            "rungs": [asdict(rung) for rung in self.rungs],
+            "rows": [],
+            "faults": list(self.failures),
+            "notes": [f"{drawn(found.programs)} of the programs are random; {found.kept} were examined before"],
+            "legend": [],
+            "seconds": found.seconds,
+            "source": provenance.source(),
         }
 
 

@@ -228,7 +228,8 @@ def ask(
     if how["exact"] and how["samples"] is not None:
         raise InvalidSetting(f"exact and {how['samples']} samples were both asked for; choose one")
     sought = None if search is None else _allowed(search, SEARCH, "of an adversary")
-    spec = JobSpec(SCRUB if search is None else ADVERSARY, text, name, how, sought, again)
+    called = name.removeprefix("hypothesis:")  # an address is a name as well
+    spec = JobSpec(SCRUB if search is None else ADVERSARY, text, called, how, sought, again)
     _ = spec.hypothesis
     return spec
 

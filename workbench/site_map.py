@@ -4,6 +4,7 @@ found = read(store.find("b6671f92cb99"))
 found.tables[0].values["L1.mlp_out@target"]
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from engines.interval import Score, wilson
 from engines.site import Site
 from workbench.store import Run
 
+ADDRESS = re.compile(r"(.+):([\w.]+(?:\[\d+:\d+\])?@\w+)")
+EXAMPLE = "rasp.reverse/compiled/opposite:L1.resid_post@last"
 HELD_OUT = "held-out "
 """How measures on test pairs begin: they are the result's scores, and stand beside their controls there."""
 
@@ -158,6 +161,14 @@ def _measured(run: Run) -> list[Table]:
                     if value >= values.get(site, value):
                         values[site], n[site] = float(value), event["n"]
     return [Table(name, *both) for name, both in found.items()]
+
+
+def split(address: str) -> tuple[str, str]:
+    """The cell, perhaps with a run, and the site of an address; a span has a colon, too. Raises ``InvalidSite``."""
+    found = ADDRESS.fullmatch(address)
+    if found is None:
+        raise InvalidSite(f"{address!r} is no address of a site; write CELL:SITE, such as {EXAMPLE}")
+    return found[1], found[2]
 
 
 def _whole(part: Mapping[str, Any]) -> bool:

@@ -170,6 +170,44 @@ def test_a_bridge_that_pads_wrongly_takes_one_length_at_a_time() -> None:
     assert_close(outputs(alone).float(), outputs(family("llama").forward(mixed(), ask=LAST))[:1], **CLOSE)
 
 
+@pytest.mark.parametrize("name", BRIDGES)
+def test_some_columns_are_those_of_the_whole_vocabulary(name: str) -> None:
+    model, added, some = family(name), noise(3, 7, 16), torch.tensor([17, 3, 4])
+    assert model.narrow
+    for port in (Port(None, "embed"), Port(LAYERS - 1, "resid_post")):
+        found = []
+        for columns in (COLUMNS, some):
+            change = added.clone().requires_grad_()
+            edits = {port: lambda tensor, change=change: tensor + change}
+            chosen = outputs(model.forward(mixed(), edits=edits, ask=replace(LAST, columns=columns)))
+            chosen = chosen[..., some] if columns is COLUMNS else chosen
+            chosen.pow(2).sum().backward()
+            found.append((chosen, change.grad))
+        assert_close(found[0], found[1], **CLOSE)
+
+
+def test_an_unembedding_whose_columns_depend_on_each_other_is_run_whole() -> None:
+    bridge = boot(*HUGGING["gpt2"])
+    bridge.unembed.register_forward_hook(lambda _module, _inputs, logits: logits - logits.mean(-1, keepdim=True))
+    model, ask = BridgeModel("centred", bridge), replace(LAST, columns=torch.tensor([7, 2]))
+    assert not model.narrow
+    everything = outputs(family("gpt2").forward(mixed(), ask=LAST))
+    assert_close(
+        outputs(model.forward(mixed(), ask=ask)), (everything - everything.mean(-1, True))[..., [7, 2]], **CLOSE
+    )
+
+
+def test_a_digest_is_that_of_the_weights_as_they_are() -> None:
+    model, other = native(NATIVE), native(NATIVE)
+    first = model.digest()
+    assert first == model.digest() == other.digest()
+    with torch.no_grad():
+        next(model.bridge.parameters()).add_(1.0)
+    assert model.digest() != first
+    model.bridge.load_state_dict(other.bridge.state_dict())
+    assert model.digest() == first
+
+
 def test_a_bridge_without_mlps_serves_the_rest() -> None:
     model = native(replace(NATIVE, attn_only=True))
     assert family("native").components - model.components == {"mlp.pre", "mlp.post", "mlp_out", "resid_mid"}

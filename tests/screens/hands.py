@@ -38,9 +38,11 @@ ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("neuron", {"layer": 1, "index": 21}),
     ("neuron", {"layer": 1, "index": 20, "tokens": ["a", "b", "c"]}),
     *(("site", {"site": f"L{layer}.mlp_out@target"}) for layer in (0, 1)),
+    *(("site", {"site": f"L{layer}.resid_post[13:23]@target"}) for layer in (0, 1)),
     *(("site", {"site": site}) for site in ("embed@last", "L2.attn_out@last")),
     *(("states", {"site": "L1.mlp_out@target", "example": example}) for example in (0, 3, 4)),
     ("states", {"site": "L0.mlp_out@target", "example": 3}),
+    *(("states", {"site": f"L{layer}.resid_post[13:23]@target", "example": 0}) for layer in (0, 1)),
     *(("states", {"site": site, "example": 0}) for site in ("embed@last", "L2.attn_out@last")),
     ("states", {"site": "L1.mlp_out@target", "tokens": ["a", "b", "c"]}),
 )

@@ -15,10 +15,11 @@ from tests.conftest import Golden
 from tests.screens.hands import ASCII, CELL, FULL, SIZES, Hands, opened
 from tests.terminal.harness import WORKBENCH, Pty
 from tests.workbench.conftest import wait
-from workbench import disk, process
+from workbench import app, detach, disk, logout, process, queueing, scrub_jobs, waiting, watch
 from workbench.screens.jobs import OUTLIVE
 from workbench.spec import Spec
 from workbench.store import Run, Store
+from workbench.watch import Watch
 from workbench.widgets.board import Board
 from workbench.widgets.lines import Lines
 from workbench.widgets.rows import Rows
@@ -45,6 +46,7 @@ def store(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """Two finished runs, one at work, one that failed, one that was killed, and a folder that is none."""
     monkeypatch.setattr(process, "now", lambda: NOW)
     monkeypatch.setattr(process, "HOST", "here")
+    monkeypatch.setattr(logout, "warning", str)
     monkeypatch.setattr(process, "alive", lambda pid, _: pid == PID or process.born(pid) is not None)
     shutil.copytree(RECORDED, own_home / "runs")
     found = Store(own_home / "runs")
@@ -284,7 +286,7 @@ def test_a_run_is_asked_to_stop_and_its_process_killed_only_when_asked_twice(sto
         assert "was asked to stop at its next event" in hands.text
         assert run.stop_requested
         run.report("running", pid=sleeper.pid, born=process.born(sleeper.pid))
-        await hands.shows(f"process {sleeper.pid} on here")
+        await hands.shows(f"process {sleeper.pid}")
         await hands.press("X")
         assert f"X again kills process {sleeper.pid} at once" in hands.text
         assert sleeper.poll() is None
@@ -315,12 +317,12 @@ def test_stale_failed_and_damaged_runs_are_told_from_live_ones(store: Store) -> 
     act(store, "jobs", script)
 
 
-def test_a_run_launched_on_the_screen_outlives_it(own_home: Path) -> None:
+def test_a_run_launched_on_the_screen_outlives_it_even_if_that_is_killed(own_home: Path) -> None:
     store = Store(own_home / "runs")
     run = Run(store.root / Spec.parse(CELL, "full_swap").id)
     with Pty((*WORKBENCH, "tui", f"launch:{CELL}:full_swap"), size=(100, 30)) as terminal:
         terminal.shows("there is no equal run; enter starts it").type("\r").shows(f"opposite#{run.id}")
-        assert terminal.type("Q").ends() == 0
+        terminal.process.kill()
     assert os.getsid(run.status()["pid"]) == run.status()["pid"]
     wait(lambda: run.done)
     assert run.state == "done"
@@ -356,3 +358,144 @@ def test_the_command_line_goes_where_letters_in_their_order_say(store: Store) ->
         assert "was asked to stop" in hands.text
 
     act(store, "cells", script)
+
+
+def test_a_launch_waits_while_another_is_at_work_and_its_place_is_changed_where_the_jobs_are(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "LOOK", 0.05)
+    first, second = (Run(store.root / Spec.parse(CELL, "dbm", seed=seed).id) for seed in (0, 1))
+    queueing.add(store, store.open(Spec.parse(CELL, "dbm", seed=1)))
+
+    async def script(hands: Hands) -> None:
+        assert f"there is no equal run; enter queues it after {second.id[:4]}; ! starts it at once" in hands.text
+        await hands.press("enter")
+        await hands.shows(f"queued after {second.id[:4]}   x takes it out of the queue")
+        assert hands.app.place.address == f"{CELL}#{first.id}"
+        await hands.press("3")
+        rows = hands.app.place.query_one(Rows)
+        assert [row[4:7] for row in rows.rows][1:3] == [
+            ["queued", "after 34bd", "number 1"],
+            ["queued", f"after {second.id[:4]}", "number 2"],
+        ]
+        await hands.press("j", "j", "less_than_sign")
+        await hands.shows(f"after {first.id[:4]}      number 2")
+        assert [row[0] for row in rows.rows[1:3]] == [first.id, second.id]
+        await hands.press("R")
+        assert "waits already; ! starts it at once, x takes it out of the queue" in hands.text
+        await hands.press("x")
+        assert "waits no more; R queues it again, ! starts it at once" in hands.text
+        await hands.shows("never started; R starts it")
+        assert waiting.read(store.root).ids == (second.id,)
+        await hands.press("less_than_sign")
+        assert "does not wait" in hands.text
+
+    act(store, f"launch:{CELL}:dbm", script)
+
+
+def test_a_run_whose_forerunner_was_killed_is_started_by_a_look_and_one_at_once_by_a_key(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "LOOK", 0.05)
+    monkeypatch.setattr(detach, "launch", lambda run, _: run.report("running", pid=PID, born="then") or PID)
+    waits, other = (store.open(Spec.parse(CELL, "dbm", seed=seed)) for seed in (0, 1))
+    for run in (waits, other):
+        queueing.add(store, run)
+    at_work = store.open(Spec.parse(CELL, "full_swap", seed=1))
+
+    async def script(hands: Hands) -> None:
+        rows = hands.app.place.query_one(Rows)
+        assert [row[4] for row in rows.rows[:3]] == ["running", "queued", "queued"]
+        await hands.press("j", "j", "exclamation_mark")
+        await hands.shows("running")
+        assert other.state == "running"
+        assert waits.state == "queued"
+        await hands.press("3")
+        for run in (at_work, other):
+            asked(store, run.spec.method, run.spec.seed, {"state": "running", "pid": 1 << 30})  # killed
+        for _ in range(500):
+            if waits.state == "running":
+                break
+            await asyncio.sleep(0.01)
+        assert waits.state == "running"
+        await hands.shows("jobs 1 run")
+
+    act(store, "jobs", script)
+
+
+def test_a_run_resumed_elsewhere_is_heard_of_and_nothing_is_told_when_nothing_changed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "LOOK", 0.05)
+
+    async def script(hands: Hands) -> None:
+        told = []
+        monkeypatch.setattr(type(hands.app), "brief", lambda _, place: told.append(place))
+        await asyncio.sleep(0.3)
+        assert told == []
+        asked(store, "full_swap", 2, {"state": "running"})
+        for _ in range(500):
+            if told:
+                break
+            await asyncio.sleep(0.01)
+        assert hands.app.facts.running == 2
+
+    act(store, "help", script)
+
+
+def test_a_long_log_keeps_no_key_waiting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "PIECE", 1 << 12)
+    monkeypatch.setattr(Watch.look, "__defaults__", (1 << 12,))
+    run = store.open(Spec.parse(CELL, "full_swap", seed=1))
+    event = disk.encode({"t": NOW, "event": "Notice", "text": "again"})
+    with (run.folder / "events.jsonl").open("ab") as file:
+        file.write(event * 1000 + disk.encode({"t": NOW, "event": "Notice", "text": "the last word"}))
+
+    async def script(hands: Hands) -> None:
+        await hands.press("question_mark", "minus")  # while it is read
+        await hands.shows("1004 eve")
+        assert hands.app.place.query_one(Lines).lines[-1] == " note: the last word"
+
+    act(store, f"{CELL}#{run.id}", script)
+    act(store, "jobs", script)
+
+
+def test_what_ends_runs_at_logout_is_told_before_a_launch_and_with_the_jobs(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logout, "warning", lambda: "this system ends what you started when you log out")
+
+    async def script(hands: Hands) -> None:
+        await hands.shows(" ! this system ends what you started when you log out")
+
+    act(store, f"launch:{CELL}:dbm", script)
+    act(store, "jobs", script)
+
+
+def test_scrub_jobs_are_among_the_jobs_and_wait_for_nobody(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parent / "scrubs" / "easy.toml").read_text()
+    spec = scrub_jobs.ask(text, {}, name="easy")
+    job = scrub_jobs.Job(Run(scrub_jobs.folder(store) / "ab12cd34ef56"))
+    job.run.folder.mkdir(parents=True)
+    (job.run.folder / "spec.json").write_bytes(disk.encode(spec.record))
+    job.run.report("running", heartbeat=NOW + 1)
+    (scrub_jobs.folder(store) / "dd").mkdir()
+    restarted: list[str] = []
+    monkeypatch.setattr(scrub_jobs, "restart", lambda job: restarted.append(job.id) or job.id)
+
+    async def script(hands: Hands) -> None:
+        rows = hands.app.place.query_one(Rows)
+        assert rows.rows[0][:5] == ["ab12cd34ef56", "scrub", "easy", 0, "running"]
+        assert "jobs 2 run" in hands.text
+        assert "2 run folders cannot be read and are not listed: broken, scrub-jobs/dd" in hands.text
+        assert hands.app.place.cursor_address() == "scrub:ab12cd34ef56"
+        await hands.press("less_than_sign")
+        assert "a scrub waits for nobody: only runs have a place in the queue" in hands.text
+        await hands.press("x")
+        assert job.run.stop_requested
+        job.run.report("stopped")
+        await hands.shows("stopped   on request")
+        await hands.press("R")
+        assert restarted == [job.id]
+
+    act(store, "jobs", script)

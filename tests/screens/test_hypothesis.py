@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 
 from engines.errors import WorkbenchError
 from tests.conftest import Golden
@@ -93,7 +94,10 @@ def write(store: Store, text: str, name: str = "claim") -> Path:
 
 async def type_in(hands: Hands, text: str) -> None:
     """Replace what stands in the prompt, and mean it."""
-    await hands.press("ctrl+u", *text.replace(" ", "\x00").replace("\x00", " "), "enter")
+    await hands.press("ctrl+u")
+    hands.app.focused.post_message(events.Paste(text))
+    await hands.pilot.pause()
+    await hands.press("enter")
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -147,6 +147,14 @@ def test_the_site_map_leads_here_and_to_training(tmp_path: Path, played: type[Pl
             await hands.press("d")
             assert hands.app.place.spec().settings["sites"] == ("embed@last",)
             await hands.press("minus")
+            hands.app.place.grid.move_to(*hands.app.place.layout_of.places["L1.resid_post[13:23]@target"])
+            await hands.press("enter")
+            assert hands.app.place.address == f"{CELL}:L1.resid_post[13:23]@target"
+            assert (hands.app.place.cell, hands.app.place.site) == (CELL, "L1.resid_post[13:23]@target")
+            assert "10 coordinates" in hands.text
+            await hands.press("left_curly_bracket")
+            assert hands.app.place.address == f"{CELL}:L0.resid_post[13:23]@target"
+            await hands.press("minus")
             hands.app.place.grid.move_to(*hands.app.place.layout_of.places[SITE])
             await hands.press("enter")
             assert hands.app.place.address == HERE

@@ -133,6 +133,7 @@ def test_a_plan_is_that_of_the_engine() -> None:
 def test_a_job_is_named_by_what_its_result_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
     first = scrub_jobs.ask(EASY, {"slices": ["setting"]})
     assert first.id == scrub_jobs.ask(EASY, {"slices": ("setting",), "seed": 0}, name="easy", again=True).id
+    assert scrub_jobs.ask(EASY, {}, name="hypothesis:easy").name == "easy"
     others = [
         scrub_jobs.ask(EASY, {}),
         scrub_jobs.ask(EASY + "\n", {"slices": ["setting"]}),

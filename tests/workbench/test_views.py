@@ -1,7 +1,6 @@
 """Views of sites, heads and neurons without a screen: text, record, pictures and tables, from recorded answers."""
 
 import csv
-import io
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from engines.errors import InvalidSetting, StoreError
 from tests.screens.hands import CELL, RECORDS, named
-from workbench import exports, view
+from workbench import exporting, view
 from workbench.cli import main
 from workbench.drawing import figure_of
 from workbench.spec import Cell
@@ -62,13 +61,19 @@ def heat(found: view.View, place: int = 0) -> Heat:
 
 @pytest.mark.parametrize(("address", "options"), PLACES)
 def test_each_has_text_json_table_and_picture(
-    address: str, options: dict[str, str], store: Store, asked: list[str], capsys: pytest.CaptureFixture[str]
+    address: str,
+    options: dict[str, str],
+    store: Store,
+    asked: list[str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     found = view.build(address, store, options)
     assert json.loads(json.dumps(found.record, allow_nan=False)) == found.record
     assert not set(found.text) & set("│─┌\x1b\t")
-    rows = list(csv.DictReader(io.StringIO(exports.table(found))))
-    assert {row["panel"] for row in rows} == {panel.title for panel in found.panels if list(exports.entries(panel))}
+    exporting.write(found, tmp_path / "a.csv")
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
+    assert {row["panel"] for row in rows} == {panel.title for panel in found.panels}
     drawn = [panel for panel in found.panels if not isinstance(panel, Table)]
     assert len([axis for axis in figure_of(found).axes if axis.get_title(loc="left")]) == len(drawn)
     words = [word for name, value in options.items() for word in ("--set", f"{name}={value}")]

@@ -32,6 +32,7 @@ class Route:
 
 ROUTES: tuple[Route, ...] = (
     Route(re.compile("cells"), "workbench.screens.cells:Cells", "cells", "workbench.views.cells:view"),
+    Route(re.compile("exam"), "workbench.screens.exam:ExamPlace", "exam", "workbench.views.exam:view"),
     Route(re.compile("jobs"), "workbench.screens.jobs:Jobs", "jobs", "workbench.views.jobs:view"),
     Route(
         re.compile(r"[^#]+/[^#]+/[^#:]+#[0-9a-f]+:sites"),

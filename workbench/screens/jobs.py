@@ -1,5 +1,6 @@
 """The jobs: runs at work, those that ended badly, the last that are done, and what the one under the cursor says."""
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,16 +10,19 @@ from workbench import queueing, text
 from workbench.keys import Key
 from workbench.outcome import length
 from workbench.place import Line, Place, bench, display
-from workbench.screens import control
+from workbench.screens import control, scrub_control
 from workbench.screens.run import SOON, log, status
 from workbench.screens.scores import bar
-from workbench.store import ACTIVE, Listing, Run, Summary
+from workbench.store import ACTIVE, Listing, Summary
 from workbench.watch import PIECE, Watch
 from workbench.widgets.lines import Lines
 from workbench.widgets.rows import Column, Row, Rows
+from workbench.work import folder
 
 LOOK = 0.5
 """Seconds between two looks at the files of the runs that are not done."""
+HEARD = 2.0
+"""Seconds for which the answer to a key is left to be read, unless the cursor is moved."""
 FEW = 100
 """How many runs one look looks at, at most."""
 RECENT = 20
@@ -65,7 +69,8 @@ class Jobs(Place):
 
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
         super().__init__(address, view)
-        self.runs: list[Summary] = []
+        self.runs: list[Any] = []
+        """``Summary`` of runs, and of scrub jobs, which have the same fields but for a place in the queue."""
         self.watches: dict[str, Watch] = {}
         self.listing: Listing | None = None
         self.unread: set[str] = set()
@@ -74,6 +79,8 @@ class Jobs(Place):
         """With which of them the next look begins, since one look does not do for all."""
         self.is_soon = False
         """Whether the next look comes soon."""
+        self.until = 0.0
+        """Until when the answer to a key is left to be read."""
         self.damaged = ""
         self.doomed: str | None = None
         """The run for which X was pressed once."""
@@ -96,7 +103,7 @@ class Jobs(Place):
         control.warn(self, lambda warning: self.query_one("#outlive", Line).show(f" ! {warning}"))
 
     @property
-    def run(self) -> Summary | None:
+    def run(self) -> Any:
         """The run under the cursor."""
         index = self.query_one(Rows).index
         return None if index is None else self.runs[index]
@@ -107,19 +114,23 @@ class Jobs(Place):
 
     def cursor_address(self) -> str:
         """The run under the cursor."""
-        return f"{self.run.spec.cell}#{self.run.id}" if self.run else self.address
+        return address(self.run) if self.run else self.address
 
     def listed(self, listing: Listing) -> None:
         """Hear of other runs."""
         self.listing = listing
         self.damaged = text.damaged(listing.damaged) if listing.damaged else ""
-        open_ones = [run for run in listing.runs if run.state != "done"]
-        done = [run for run in listing.runs if run.state == "done"][:RECENT]
+        everything = sorted((*listing.runs, *listing.scrubs), key=lambda run: -run.updated)
+        open_ones = [run for run in everything if run.state != "done"]
+        done = [run for run in everything if run.state == "done"][:RECENT]
         here, before = self.run.id if self.run else self.given.get("run"), {run.id: run for run in self.runs}
-        self.runs = sorted([*open_ones, *done], key=lambda run: (urgency(run.state), run.place or 0, -run.updated))
+        self.runs = sorted([*open_ones, *done], key=lambda run: (urgency(run.state), place(run) or 0, -run.updated))
         known = self.watches
         store = bench(self).store
-        self.watches = {run.id: known.get(run.id) or Watch(Run(store.root / run.id), run.state) for run in self.runs}
+        self.watches = {
+            run.id: known.get(run.id) or Watch(folder(store, run.id, is_scrub=is_scrub(run)), run.state)
+            for run in self.runs
+        }
         self.unread = {run.id for run in self.runs if before.get(run.id) != run and run.state != "done"} | (
             self.unread & self.watches.keys()
         )
@@ -141,7 +152,10 @@ class Jobs(Place):
         """Read what is new of the runs that are not done; nothing is painted if nothing is."""
         if not self.runs or not self.is_current:
             return
-        if self.read() or any(watch.is_active for watch in self.watches.values()):
+        was_heard = 0 < self.until <= time.monotonic()
+        if was_heard:
+            self.until = 0.0
+        if self.read() or was_heard or any(watch.is_active for watch in self.watches.values()):
             self.load(self.run.id if self.run else None)
             self.tell()
 
@@ -178,16 +192,18 @@ class Jobs(Place):
             self.query_one(Lines).load([f" {self.damaged}"] if self.damaged else [])
             return
         watch = self.watches[run.id]
-        if self.doomed != run.id:
+        if self.doomed != run.id and time.monotonic() >= self.until:
             self.doomed = None
             say = self.inspect if watch.is_active or watch.state in ("done", "queued") else self.complain
             say(watch.trouble or f"{run.spec.method} seed {run.spec.seed}   {status(watch, self.listing)}")
-        head = [f"{run.id}  {run.spec}"] + [self.damaged] * bool(self.damaged)
+        asked = f"{run.spec.method} {run.spec.cell}" if is_scrub(run) else run.spec
+        head = [f"{run.id}  {asked}"] + [self.damaged] * bool(self.damaged)
         words = [*head, *watch.lines[-100:], *log(watch.run), *([watch.trouble] if watch.trouble else [])]
         self.query_one(Lines).load([f" {line}" for line in words])
 
     def on_rows_moved(self) -> None:
         """Follow the cursor."""
+        self.until = 0.0
         self.read()
         self.tell()
 
@@ -208,21 +224,39 @@ class Jobs(Place):
     def action_stop(self) -> None:
         """Ask the run to stop."""
         if self.run:
+            self.until = time.monotonic() + HEARD
             control.stop(self, self.watches[self.run.id].run)
 
     def action_again(self) -> None:
         """Go on with the run, when it is its turn."""
         if self.run:
-            control.resume(self, self.watches[self.run.id].run)
+            self.until = time.monotonic() + HEARD
+            self.resume(at_once=False)
 
     def action_at_once(self) -> None:
         """Go on with the run now."""
         if self.run:
-            control.resume(self, self.watches[self.run.id].run, at_once=True)
+            self.until = time.monotonic() + HEARD
+            self.resume(at_once=True)
+
+    def resume(self, *, at_once: bool) -> None:
+        """Go on with a run, or begin a scrub anew, which waits for nobody."""
+        run, found = self.run, self.watches[self.run.id].run
+        if not is_scrub(run):
+            control.resume(self, found, at_once=at_once)
+        elif self.watches[run.id].state == "done":
+            self.complain(f"scrub job {run.id} is finished; enter shows it")
+        else:
+            from workbench.scrub_jobs import Job, restart
+
+            scrub_control.begin(self, lambda: restart(Job(found)))
 
     def action_queue(self, places: int) -> None:
         """Move the run in the queue."""
-        if self.run:
+        if self.run and is_scrub(self.run):
+            self.complain("a scrub waits for nobody: only runs have a place in the queue")
+        elif self.run:
+            self.until = time.monotonic() + HEARD
             control.move(self, self.watches[self.run.id].run, places)
 
     def action_kill(self) -> None:
@@ -240,7 +274,23 @@ class Jobs(Place):
             )
         else:
             self.doomed = None
+            self.until = time.monotonic() + HEARD
             control.kill(self, watch.run)
+
+
+def is_scrub(run: Any) -> bool:
+    """Whether a summary is that of a scrub job."""
+    return not isinstance(run, Summary)
+
+
+def address(run: Any) -> str:
+    """Where a run or a scrub job is seen."""
+    return run.address if is_scrub(run) else f"{run.spec.cell}#{run.id}"
+
+
+def place(run: Any) -> int | None:
+    """The place in the queue of a run that waits."""
+    return None if is_scrub(run) else run.place
 
 
 def urgency(state: str) -> int:
@@ -250,7 +300,7 @@ def urgency(state: str) -> int:
     return {"queued": 1, "stale": 2, "failed": 2, "done": 4}.get(state, 3)
 
 
-def row(run: Summary, watch: Watch, listing: Listing | None) -> Row:
+def row(run: Any, watch: Watch, listing: Listing | None) -> Row:
     """A run as a row."""
     state = "damaged" if watch.trouble else watch.state
     progress, stage, share, left = watch.progress, None, None, None
@@ -258,10 +308,12 @@ def row(run: Summary, watch: Watch, listing: Listing | None) -> Row:
         stage = progress.stage
         share = bar(progress.share, 5) or None
         left = None if progress.left is None else length(progress.left)
+    elif state == "done" and (recovered := run.headline.get("recovered")):
+        stage = f"rec. {recovered['value']:.2f} n={run.headline['n']}"
     elif score := run.headline.get("iia") if state == "done" else None:
         stage = f"IIA {score['value']:.3f} n={score['n']}"
-    elif state == "queued" and run.place is not None and listing is not None:
-        stage, share = queueing.ahead(listing, run.place), f"number {run.place}"
+    elif state == "queued" and (number := place(run)) is not None and listing is not None:
+        stage, share = queueing.ahead(listing, number), f"number {number}"
     elif run.error or watch.status.get("error"):
         stage = str(watch.status.get("error") or run.error)
     elif progress and state != "done":

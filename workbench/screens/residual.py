@@ -4,17 +4,17 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from textwrap import wrap
 from typing import Any
 
 from textual.widget import Widget
 
 from workbench.keys import Key
 from workbench.place import Line
-from workbench.screens.effect_text import SMALL, Record, effects, largest, score, swaps
-from workbench.screens.inspecting import AGAIN, ASIDE, OWN, PANES, REST, Bottom, Inspecting, Pane, Question, Top
-from workbench.screens.sheet import Prompt, Sheet, title
-from workbench.site_map import Truth
+from workbench.screens.effect_text import Record, score
+from workbench.screens.inspecting import AGAIN, OWN, PANES, REST, Bottom, Inspecting, Pane, Question, Top
+from workbench.screens.sheet import Prompt, Sheet
+from workbench.screens.site_text import known, says, tokens
+from workbench.site_map import Truth, split
 from workbench.widgets.grid import Grid
 from workbench.widgets.matrix import Matrix
 from workbench.widgets.paint import Said, exact
@@ -88,7 +88,12 @@ class ResidualPlace(Inspecting):
     @property
     def site(self) -> str:
         """The site's name."""
-        return self.address.rpartition(":")[2]
+        return split(self.address)[1]
+
+    @property
+    def cell(self) -> str:
+        """The cell's name."""
+        return split(self.address)[0].partition("#")[0]
 
     def body(self) -> Iterable[Widget]:
         """The values, and beside them what is known of the site."""
@@ -178,7 +183,7 @@ class ResidualPlace(Inspecting):
             self._turn(f"{part}@t{int(number_of[1]) + step}")
 
     def _turn(self, site: str) -> None:
-        self.address = f"{self.address.rpartition(':')[0]}:{site}"
+        self.address = f"{split(self.address)[0]}:{site}"
         self.show_header(self.bench.facts)
         self.truth = "not asked (T)"
         self.look_at()
@@ -238,7 +243,7 @@ class ResidualPlace(Inspecting):
     def show_site(self, record: Record) -> None:
         """What is known of the site."""
         self.record = record
-        self.sheet.show(_known(record))
+        self.sheet.show(known(record))
         self.draw()
 
     def show_values(self, record: Record) -> None:
@@ -292,13 +297,13 @@ class ResidualPlace(Inspecting):
             return columns, _side(side, window["base"], window["source"])
         base = values["base"]
         if own or side == "base":
-            return _tokens(base, None), base["values"]
+            return tokens(base, None), base["values"]
         source = values["source"]
         if side == "source":
-            return _tokens(source, None), source["values"]
+            return tokens(source, None), source["values"]
         if len(base["tokens"]) != len(source["tokens"]):
-            return _tokens(base, None), [None] * len(base["tokens"])
-        return _tokens(base, source), _side(side, base["values"], source["values"])
+            return tokens(base, None), [None] * len(base["tokens"])
+        return tokens(base, source), _side(side, base["values"], source["values"])
 
     def tell(self) -> None:
         """Tell about the row and the value under the cursor."""
@@ -317,7 +322,7 @@ class ResidualPlace(Inspecting):
         mean = one["mean"]
         self.inspect(
             f"{one['name']}  {exact(value)} at {what} {column}, {side}   mean {score(mean)} n {mean['n']} bases   "
-            f"{_says(one['says'], self.record['answers'])}",
+            f"{says(one['says'], self.record['answers'])}",
             f"{self.cursor_address()}   lens here: {self._lens()}",
         )
 
@@ -332,7 +337,7 @@ class ResidualPlace(Inspecting):
         lens = values["source" if self.side == "source" and "source" in values else "base"]["lens"]
         if lens is None:
             return "none: the unembedding does not read this vector"
-        return _says(lens[self.grid.column], values["answers"])
+        return says(lens[self.grid.column], values["answers"])
 
     def on_grid_moved(self) -> None:
         """Follow the cursor; in columns of examples it is the example."""
@@ -351,7 +356,7 @@ class ResidualPlace(Inspecting):
         else:
             of = f"variable {label['variable']}" if label["variable"] is not None else "no variable"
             told = f"{label['role']} of {of}, value {label['value']}"
-        self.complain(f"{one['name']}: {told}; {_says(one['says'], self.record['answers'])}")
+        self.complain(f"{one['name']}: {told}; {says(one['says'], self.record['answers'])}")
 
 
 def _side(
@@ -360,41 +365,3 @@ def _side(
     if side == "difference":
         return [[x - y for x, y in zip(p, q, strict=True)] for p, q in zip(base, source, strict=True)]
     return base if side == "base" else source
-
-
-def _tokens(side: Record, other: Record | None) -> list[str]:
-    """Tokens as columns, with their places; * is the site's own."""
-    tokens = side["tokens"]
-    if other is not None:
-        tokens = [a if a == b else f"{a}/{b}" for a, b in zip(tokens, other["tokens"], strict=True)]
-    return [f"{token}{'*' if place == side.get('at') else ''}" for place, token in enumerate(tokens)]
-
-
-def _says(values: Sequence[float] | None, answers: Sequence[Any]) -> str:
-    """What a vector says about the answers."""
-    if values is None:
-        return "says nothing to the answers directly"
-    return "says " + "  ".join(line.strip() for line in largest(map(str, answers), values, 4))
-
-
-def _known(record: Record) -> list[str]:
-    """The cell's variable in the site, and the site's effects beside their controls."""
-    asked = [one for one in record["rows"] if one["asked"]]
-    lines = [title(f"rows of {record['variable']}: {len(asked)} of {len(record['rows'])}")]
-    known = [one["label"]["variable"] for one in record["rows"] if one["label"] and not one["asked"]]
-    others = [name for name in dict.fromkeys(known) if name is not None]
-    lines += wrap(f"others: {', '.join(others) or 'none has a name'}", ASIDE - 2)
-    lines += ["", *swaps(record, "random_sites"), "", *effects(record, "random_site")]
-    lines += ["", title("the largest means over bases")]
-    order = sorted(record["rows"], key=lambda one: -abs(one["mean"]["value"]))[:6]
-    order = [one for one in order if abs(one["mean"]["value"]) > SMALL]
-    lines += [f"  {one['name']:16} {score(one['mean'])} n {one['mean']['n']}" for one in order]
-    lines += ["", title("what a unit of a row says to the answers (logit lens)")]
-    said = [
-        one for one in record["rows"] if one["says"] is not None and any(abs(value) > SMALL for value in one["says"])
-    ]
-    lines += [f"  {one['name']:16} {_says(one['says'], record['answers'])[5:]}" for one in said[:8]]
-    lines += [f"  and {len(said) - 8} more rows"] * (len(said) > 8)
-    lines += [] if said else ["  nothing"]
-    peers = ", ".join(record["peers"]) or "none: there is no other site of its kind"
-    return [*lines, "", *wrap(f"random sites are of: {peers}", ASIDE - 2), *wrap(f"note: {record['note']}", ASIDE - 2)]

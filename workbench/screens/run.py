@@ -202,6 +202,8 @@ def status(watch: Watch, listing: Listing | None = None) -> str:
         after = queueing.ahead(listing, watch.place) if listing and watch.place else f"at place {watch.place}"
         parts[0] = f"queued {after}"
         parts.append("x takes it out of the queue")
+    elif watch.state == "new":
+        parts.append("never started; R starts it")
     elif watch.state == "stale":
         parts.append("its process is gone; R goes on where it stopped")
     elif watch.state in ("stopped", "failed"):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from textual import events
-from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from engines.errors import StoreError, WorkbenchError
@@ -16,22 +15,16 @@ from workbench.screens import control, scrub_panes
 from workbench.screens.run import log
 from workbench.screens.scores import bar
 from workbench.screens.scrub_control import begin, price
+from workbench.screens.scrub_result import EVERYTHING, EXAMPLES, RESULT, Result
 from workbench.scrub_list import Found
-from workbench.scrub_outcome import Outcome, Part
-from workbench.views.scrub import command, stale
+from workbench.scrub_outcome import Outcome
+from workbench.views.scrub import command
 from workbench.watch import Watch
-from workbench.widgets.chart import Chart
-from workbench.widgets.histogram import Histogram
 from workbench.widgets.lines import Lines
 from workbench.widgets.rows import Rows
 
 LOOK = 0.25
 """Seconds between two looks at the files of a job that is at work."""
-WIDE = 100
-"""Columns from which a second pane stands beside the result."""
-RESULT, *OTHERS = PANES = ("result", "examples", "draws", "changes", "everything")
-FOCUS = {"result": "slices", "examples": "data", "draws": "nodes", "changes": "histogram", "everything": "text"}
-"""The widget of each pane that has the keys."""
 
 
 class ScrubPlace(Place):
@@ -54,14 +47,6 @@ class ScrubPlace(Place):
         Key("A", "adversary", "Search for what the hypothesis left out, in a job; pressed twice.", "A adversary", 2),
         *Rows.KEYS[:6],
     )
-    DEFAULT_CSS = """
-    ScrubPlace #result { width: 3fr; }
-    ScrubPlace #examples, ScrubPlace #draws, ScrubPlace #changes, ScrubPlace #everything { width: 2fr; }
-    ScrubPlace #head { height: 4; }
-    ScrubPlace #axis { height: 7; }
-    ScrubPlace #nodes { height: 2fr; }
-    ScrubPlace #said { height: 2; }
-    """
 
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
         super().__init__(address, view)
@@ -69,37 +54,17 @@ class ScrubPlace(Place):
         self.followed: Watch | None = None
         self.outcome: Outcome | None = None
         self.wrong = ""
-        pane = self.given.get("pane")
-        self.pane = pane if pane in PANES else RESULT
-        self.aside = self.pane if self.pane not in (RESULT, "everything") else "draws"
-        self.is_raw = self.given.get("raw") is True
         self.is_log = self.given.get("log") is True
         self.meant = ""
         """The key that was pressed once of those that must be pressed twice."""
 
     def body(self) -> Iterable[Widget]:
         """What a job says, and the panes of a result."""
-        look = display(self)
-        yield Lines(look, id="story")
-        yield Horizontal(
-            Vertical(
-                Lines(look, id="head"),
-                Chart(scrub_panes.NOTHING, look, id="axis"),
-                Rows(scrub_panes.SLICES, look, id="slices"),
-                id="result",
-            ),
-            Vertical(Lines(look, id="said"), Rows(scrub_panes.EXAMPLES, look, id="data"), id="examples"),
-            Vertical(Rows(scrub_panes.DRAWS, look, id="nodes"), Lines(look, id="bits"), id="draws"),
-            Vertical(Chart(Histogram((), ()), look, id="histogram"), Lines(look, id="distances"), id="changes"),
-            Vertical(Lines(look, id="text"), id="everything"),
-            id="panes",
-        )
+        yield Lines(display(self), id="story")
+        yield Result(display(self), self.given)
 
     def on_mount(self) -> None:
         """Find the scrub or its job, and follow it."""
-        for name in ("head", "said", "bits", "distances"):
-            self.lines(name).can_focus = False
-        self.query_one("#axis").can_focus = False
         try:
             self.found = scrub_list.find(bench(self).store, self.address.removeprefix("scrub:"))
             self.followed = None if self.found.job is None else Watch(self.found.job.run)
@@ -109,20 +74,20 @@ class ScrubPlace(Place):
         self.look(always=True)
         self.set_interval(LOOK, self.look)
 
-    def lines(self, name: str) -> Lines:
-        """A widget of lines."""
-        return self.query_one(f"#{name}", Lines)
+    @property
+    def result(self) -> Result:
+        """The panes of a result."""
+        return self.query_one(Result)
 
-    def rows(self, name: str) -> Rows:
-        """A list."""
-        return self.query_one(f"#{name}", Rows)
+    @property
+    def story(self) -> Lines:
+        """What a job says that has no result."""
+        return self.query_one("#story", Lines)
 
     def view(self) -> dict[str, Any]:
         """The pane, the slice under the cursor, the unit of the axis, and whether the log is shown."""
-        part = self.part
-        if part is None:
-            return {**self.given, "log": self.is_log}
-        return {"pane": self.pane, "slice": part.name, "raw": self.is_raw, "log": self.is_log}
+        seen = dict(self.given) if self.outcome is None else self.result.view()
+        return {**seen, "log": self.is_log}
 
     def command(self) -> str:
         """The command that made the result, with the file of the hypothesis."""
@@ -152,7 +117,7 @@ class ScrubPlace(Place):
     def refuse(self, sentence: str) -> None:
         """Say why there is nothing to show."""
         self.wrong, self.outcome = sentence, None
-        self.lines("story").load([f" {sentence}"])
+        self.story.load([f" {sentence}"])
         self.complain(sentence)
         self.show_panes()
 
@@ -166,9 +131,11 @@ class ScrubPlace(Place):
             try:
                 self.outcome = self.found.outcome(bench(self).store)
                 if self.outcome is not None:
-                    self.fill(self.outcome)
+                    self.result.show(self.outcome, self.found.name)
+                    if self.is_log:
+                        self.result.show_text(self.said)
                 elif watch is not None:
-                    self.lines("story").load(scrub_panes.drawn(self.story(watch), display(self)))
+                    self.story.load(scrub_panes.drawn(self.telling(watch), display(self)))
             except (StoreError, OSError) as error:
                 self.refuse(str(error))
                 return
@@ -176,7 +143,7 @@ class ScrubPlace(Place):
         if always or changed or (watch is not None and watch.is_active):
             self.tell()
 
-    def story(self, watch: Watch) -> list[str]:
+    def telling(self, watch: Watch) -> list[str]:
         """A job without a scrub: how it stands and what it said, or what its adversary found; raises ``StoreError``."""
         assert self.found.job is not None
         if watch.trouble:
@@ -187,85 +154,38 @@ class ScrubPlace(Place):
             return [*scrub_text.adversary(searched, len(searched["ranked"])).splitlines(), *torn]
         return [*standing(self.found.job, watch), "", *watch.lines, *torn, *log(watch.run)]
 
-    def fill(self, outcome: Outcome) -> None:
-        """Show a result in all panes."""
-        look, rows = display(self), self.rows("slices")
-        self.lines("head").load(scrub_panes.drawn(scrub_panes.head(outcome, self.found.name), look))
-        rows.load([scrub_panes.slice_row(part) for part in outcome.parts])
-        names = [part.name for part in outcome.parts]
-        if (kept := self.given.get("slice")) in names:
-            rows.cursor = names.index(kept)
-        self.rows("nodes").load(scrub_panes.draw_rows(outcome))
-        self.lines("bits").load(scrub_panes.drawn(scrub_panes.below_draws(outcome), look))
-        self.query_one("#histogram", Chart).show(scrub_panes.histogram(outcome))
-        self.lines("distances").load(scrub_panes.drawn(scrub_panes.below_changes(outcome), look))
-        self.fill_axis(outcome)
-        self.fill_text(outcome)
-        self.fill_examples(outcome)
-
-    def fill_axis(self, outcome: Outcome) -> None:
-        """Show the axis in its unit."""
-        chart, figure = self.query_one("#axis", Chart), scrub_panes.axis(outcome, self.is_raw)
-        chart.styles.height = len(figure.dots) + 2 + bool(figure.references)
-        chart.show(figure)
-
-    def fill_text(self, outcome: Outcome) -> None:
-        """Show everything as text, or the log of the job."""
-        told = (
-            [*self.followed.lines, *log(self.followed.run)] if self.followed else ["no job kept this: there is no log"]
-        )
-        lines = told if self.is_log else [*scrub_panes.everything(outcome), "", *stale(outcome.record)]
-        self.lines("text").load(scrub_panes.drawn(lines, display(self)))
-
-    def fill_examples(self, outcome: Outcome) -> None:
-        """Show the data of the slice under the cursor."""
-        part = self.part or outcome.total
-        self.lines("said").load([f" {scrub_panes.examples_said(part, outcome)}"])
-        self.rows("data").load(scrub_panes.example_rows(part))
+    @property
+    def said(self) -> list[str]:
+        """All that the job said."""
+        watch = self.followed
+        return ["no job kept this: there is no log"] if watch is None else [*watch.lines, *log(watch.run)]
 
     # What is shown
 
-    @property
-    def part(self) -> Part | None:
-        """All data or the slice under the cursor."""
-        index = self.rows("slices").index
-        return None if index is None or self.outcome is None else self.outcome.parts[index]
-
     def show_panes(self) -> None:
-        """Show the result and one other pane, or the one there is room for; or what the job says."""
-        is_done, is_wide = self.outcome is not None, self.app.size.width >= WIDE
-        self.query_one("#story").display = not is_done
-        self.query_one("#panes").display = is_done
-        shown = {RESULT, self.aside} if is_wide and self.pane != "everything" else {self.pane}
-        for name in PANES:
-            self.query_one(f"#{name}").display = name in shown
-        self.query_one(f"#{FOCUS[self.pane]}" if is_done else "#story").focus()
+        """Show the panes of the result, or what the job says."""
+        is_done = self.outcome is not None
+        self.story.display, self.result.display = not is_done, is_done
+        if is_done:
+            self.result.fit_to(self.app.size.width)
+        else:
+            self.story.focus()
 
     def tell(self) -> None:
         """Tell about what is under the cursor of the pane, or how the job stands."""
         self.meant = ""
-        outcome, part = self.outcome, self.part
-        if outcome is None or part is None:
-            if not self.wrong and self.followed is not None:
-                say = self.inspect if self.followed.is_active or self.followed.state == "done" else self.complain
-                say(self.followed.trouble or state(self.followed))
-            return
-        node = self.rows("nodes").index
-        if self.pane == "draws" and node is not None:
-            self.inspect(*scrub_panes.draw_lines(outcome.record["nodes"][node]))
-        elif self.pane == "changes":
-            chart = self.query_one("#histogram", Chart)
-            self.inspect("   ".join(chart.figure.inspect(chart.row, chart.column)))
-        elif self.pane == "examples" and (at := self.rows("data").index) is not None and part.examples:
-            one = part.examples["most"][at]
-            self.inspect(f"row {one['row']}  change {scrub_text.number(one['change'])}  {one['shown']}")
-        else:
-            self.inspect(*scrub_panes.part_lines(part, outcome))
+        outcome, part = self.outcome, self.result.part
+        if outcome is not None and part is not None:
+            self.inspect(*self.result.told(outcome, part))
+        elif not self.wrong and self.followed is not None:
+            is_fine = self.followed.is_active or self.followed.state == "done"
+            say = self.inspect if is_fine else self.complain
+            say(self.followed.trouble or state(self.followed))
 
     def on_rows_moved(self, event: Rows.Moved) -> None:
         """Follow the cursor."""
-        if event.control.id == "slices" and self.outcome:
-            self.fill_examples(self.outcome)
+        if event.control.id == "slices":
+            self.result.follow()
         self.tell()
 
     def on_chart_moved(self) -> None:
@@ -275,39 +195,35 @@ class ScrubPlace(Place):
     def on_rows_opened(self, event: Rows.Opened) -> None:
         """List the data of the slice."""
         if event.control.id == "slices":
-            self.turn_to("examples")
+            self.turn_to(EXAMPLES)
 
     # Keys
 
     def turn_to(self, pane: str) -> None:
         """Go to a pane."""
-        self.pane = pane
-        self.aside = pane if pane not in (RESULT, "everything") else self.aside
-        self.show_panes()
+        self.result.turn_to(pane, self.app.size.width)
         self.tell()
 
     def action_open(self) -> None:
         """List the data of the slice."""
         if self.outcome:
-            self.turn_to("examples")
+            self.turn_to(EXAMPLES)
 
     def action_pane(self) -> None:
         """Go to the next pane."""
         if self.outcome:
-            self.turn_to(PANES[(PANES.index(self.pane) + 1) % len(PANES)])
+            self.turn_to(self.result.following)
 
     def action_form(self) -> None:
         """Turn the axis to the other unit."""
-        if self.outcome:
-            self.is_raw = not self.is_raw
-            self.fill_axis(self.outcome)
+        self.result.turn()
 
     def action_log(self) -> None:
         """Show all that the job said, or the result."""
         self.is_log = not self.is_log
         if self.outcome:
-            self.fill_text(self.outcome)
-            self.turn_to("everything" if self.is_log else RESULT)
+            self.result.show_text(self.said if self.is_log else None)
+            self.turn_to(EVERYTHING if self.is_log else RESULT)
         elif self.followed and not self.wrong:
             self.look(always=True)
 

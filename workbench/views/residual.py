@@ -5,6 +5,7 @@ from typing import Any
 from engines.errors import InvalidSetting
 from workbench import inspect_text
 from workbench.client import ask
+from workbench.site_map import split
 from workbench.spec import Cell
 from workbench.store import Store
 from workbench.view import Heat, Points, View
@@ -18,7 +19,7 @@ def view(
     address: str, store: Store, *, example: int = 0, side: str = "base", form: str = "examples", tokens: str = ""
 ) -> View:
     """The view of a site: columns are the examples around one, or its tokens; ``tokens`` is an own prompt."""
-    name, _, site = address.rpartition(":")
+    name, site = split(address)
     for what, given, allowed in (("side", side, SIDES), ("form", form, FORMS)):
         if given not in allowed:
             raise InvalidSetting(f"{what} is {given!r}; choose one of {', '.join(allowed)}")
