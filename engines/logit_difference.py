@@ -1,7 +1,7 @@
 """IOI as the MIB benchmark scores it: the difference of two names' logits against a linear causal model.
 
     d = logit(indirect object) - logit(subject)       at the last token, names of the BASE, first token of each
-    d*(variable) = bias + token_coeff s_tok + position_coeff s_pos        s of the interchanged run, see engines.language.ioi
+    d*(variable) = bias + token_coeff s_tok + position_coeff s_pos        signs as in engines.language.ioi
 
     score = mean over counterfactual sets of the mean over pairs of (d - d*)^2      lower is better
 
@@ -27,12 +27,12 @@ from engines.answer import Choice
 from engines.errors import InsufficientData, InvalidSite
 from engines.evaluation import full
 from engines.handle import Part
+from engines.interval import Z95
 from engines.intervene import patched, together
 from engines.language.ioi import Linear, both_signs, signs
 from engines.model import Ask, Model
 from engines.prompted import CHUNK, Bound, pairs_of
 from engines.prompting import Example
-from engines.score import Z95
 from engines.task import Pairs
 
 FORMS = {"bare": "", "spaced": " "}
@@ -126,7 +126,7 @@ def fit(
     design = torch.tensor(rows, dtype=torch.float64)
     if int(torch.linalg.matrix_rank(design)) < 3:
         raise InsufficientData(
-            f"{len(examples)} training pairs do not flip token and position apart from each other; give rows of all sets"
+            f"{len(examples)} training pairs do not flip token and position apart; give rows of all sets"
         )
     found = {}
     for form in FORMS:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engines import mib, prompted, registry, zoo
+from engines import logit_difference, mib, prompted, registry, zoo
 from engines.errors import UnknownName
 from engines.events import Notice, Stage, Steps
 from engines.prompted import Bound
@@ -49,17 +49,25 @@ class Prepared:
 
     problem: Problem
     bound: Bound
-    tests: Sequence[Example]
+    parts: Mapping[str, Sequence[Example]]
     asked: Asked
     new_tokens: int
     facts: Mapping[str, Any]
 
     def count(self, fit: Fit) -> Steps[Mapping[str, Any]]:
-        """The fit's claims under the protocol, for tasks of the benchmark whose claims are of one site each."""
-        if not self.asked.task.mib or self.asked.task.component == "z":
+        """The fit's claims as the benchmark counts them, for tasks of the benchmark.
+
+        Claims about heads by the difference of logits: the best one, whose heads are patched together.
+        """
+        problem, bound, protocol = self.problem, self.bound, self.asked.protocol
+        if not self.asked.task.mib:
             return {"prompts": self.facts}
-        yield Stage(f"protocol {self.asked.protocol.name}", None, "")
-        found = mib.report(self.problem, self.bound, self.tests, fit.handles, self.asked.protocol, self.new_tokens)
+        yield Stage(f"protocol {protocol.name}", None, "")
+        if self.asked.task.component == "z":
+            claim = fit.handles[0].parts
+            scored = logit_difference.report(problem.model, bound, self.parts, problem.target, claim)
+            return {"prompts": self.facts, "ioi": {"protocol": protocol.name, **asdict(scored)}}
+        found = mib.report(problem, bound, self.parts["test"], fit.handles, protocol, self.new_tokens)
         return {"prompts": self.facts, "mib": record(found)}
 
 
@@ -136,4 +144,4 @@ def prepare(cell: Cell, seed: int, store: Store) -> Steps[Prepared]:
         "device": loaded.prospect.device,
         "dtype": loaded.prospect.dtype,
     }
-    return Prepared(problem, bound, parts["test"], what, new_tokens, facts)
+    return Prepared(problem, bound, parts, what, new_tokens, facts)
