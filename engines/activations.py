@@ -17,7 +17,9 @@ from engines.site import Port, Site
 from engines.task import Pairs
 
 CHUNK = 2048
-"""Inputs run at once while activations are captured."""
+"""Inputs run at once, at most, while activations are captured."""
+CELLS = 2**26
+"""Hidden activations (inputs x positions x widest vector) of such a run, at most: a language model has large ones."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,17 @@ def recorded(model: Model, batch: Batch, ports: Sequence[Port]) -> dict[Port, Te
     distinct, index = _distinct(batch)
     parts: dict[Port, list[Tensor]] = {port: [] for port in ports}
     with torch.no_grad():
-        for chunk in torch.arange(distinct.rows).split(CHUNK):
+        for chunk in torch.arange(distinct.rows).split(rows_at_once(model.shape, distinct.tokens.shape[1])):
             run = model.forward(distinct.take(chunk), reads=ports)
             for port in ports:
                 parts[port].append(run.reads[port])
     return {port: torch.cat(tensors)[index] for port, tensors in parts.items()}
+
+
+def rows_at_once(shape: Shape, positions: int) -> int:
+    """How many inputs of so many positions are run at once."""
+    widest = max(shape.d_model, shape.d_mlp, shape.d_state)
+    return max(1, min(CHUNK, CELLS // (positions * widest)))
 
 
 def _distinct(batch: Batch) -> tuple[Batch, Int[Tensor, " rows"]]:

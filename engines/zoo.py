@@ -55,8 +55,9 @@ class Places:
         hub = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
         user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return Places(
-            Path(told).expanduser() if told else None,
-            (Path(home) / "cache" if home else Path(platformdirs.user_cache_dir("causal-workbench"))) / "models",
+            Path(told).expanduser().absolute() if told else None,
+            (Path(home).absolute() / "cache" if home else Path(platformdirs.user_cache_dir("causal-workbench")))
+            / "models",
             Path(hub) if hub else Path(os.environ.get("HF_HOME") or user / "huggingface") / "hub",
             any(
                 os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE")

@@ -102,7 +102,9 @@ def _write(packed: Path, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
     told = {"from": GGUF, "sha256": GGUF_SHA256, "licence": "Apache-2.0"}
     (folder / "converted.json").write_text(json.dumps(told, indent=1))
-    os.sync()
+    for file in folder.iterdir():  # on disk before the folder gets its name
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
 
 
 def split_digits(tokenizer: PreTrainedTokenizerFast) -> None:

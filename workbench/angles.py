@@ -16,9 +16,11 @@ from safetensors.torch import load
 from torch import Tensor
 
 from engines.errors import CorruptRun, InvalidSetting, StoreError
+from engines.evaluation import joint
 from engines.featurize import Coordinates, Mask, Rotation
+from engines.handle import Part
 from engines.site import Site
-from tracr_bridge.equivalence import equivalence
+from tracr_bridge.equivalence import audit, equivalence
 from tracr_bridge.grading import columns as swapped
 from tracr_bridge.network import Block, Network
 from workbench import catalog, site_map
@@ -92,7 +94,7 @@ def _compared(
         "featurizer": None if claim is None else claim[1]["featurizer"],
         "rank": None if claim is None else claim[1]["rank"],
         "true": [{"block": name, "rank": basis.shape[1]} for name, basis in blocks.items()],
-        **dict.fromkeys(("block", "true_rank", "angles", "mean_cos", "share", "random", "note")),
+        **dict.fromkeys(("block", "true_rank", "angles", "mean_cos", "share", "random", "audit", "note")),
     }
     if claim is None:
         return record | {"note": "the run claims nothing here, so that there is no rotation to compare"}
@@ -100,12 +102,13 @@ def _compared(
         return record | {"note": "a full swap: the whole vector is claimed, so that there is no rotation to compare"}
     if specimen.network is None:
         return record | {"note": "no truth is known: this network was trained, not compiled"}
-    if not blocks:
-        return record | {"note": "no compiled block carries the variable here, so that there is no true subspace"}
     assert arrays is not None
-    learned = _directions(arrays, claim, len(next(iter(blocks.values()))))
+    learned = _directions(arrays, claim, _width(specimen.network, Site.parse(site)))
     if not learned.shape[1]:
         return record | {"note": "no direction is swapped: the claim is a no-op"}
+    record["audit"] = _audited(specimen, Part(Site.parse(site), Rotation(learned), claim[1]["strength"]))
+    if not blocks:
+        return record | {"note": "no compiled block carries the variable here, so that there is no true subspace"}
     return record | _nearest(blocks, learned.double())
 
 
@@ -123,6 +126,27 @@ def _nearest(blocks: Mapping[str, Tensor], learned: Float[Tensor, "width q"]) ->
         "random": dict(random_overlap(learned.shape[0], true.shape[1], learned.shape[1])),
         "width": learned.shape[0],
     }
+
+
+def _audited(specimen: Specimen, part: Part) -> dict[str, int] | None:
+    """On how many of the valid audit pairs, informative or not, one swap alone is right; None without such pairs.
+
+    No method has seen them, and truth is being right on all of them: a rotation that mixes compiled blocks may be right
+    where no block by itself is.
+    """
+    network, variable = specimen.network, specimen.variable
+    assert network is not None
+    pairs = audit(network.truth, catalog.asked(specimen.cell.task)[1])
+    if variable not in pairs.labels or not bool(pairs.valid[variable].any()):
+        return None
+    outputs = joint(specimen.model, pairs, [(part,)])[0][0]
+    valid = pairs.valid[variable]
+    right = pairs.answer.correct(outputs, pairs.labels[variable]) & valid
+    return {"right": int(right.sum()), "n": int(valid.sum())}
+
+
+def _width(network: Network, site: Site) -> int:
+    return network.decoder.shape.d_model if site.span is None else site.span[1] - site.span[0]
 
 
 def true_bases(specimen: Specimen, site: Site) -> dict[str, Float[Tensor, "width k"]]:

@@ -6,7 +6,7 @@ It holds no array and computes nothing: runs and the model server are processes 
 import asyncio
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +20,7 @@ from textual.timer import Timer
 from engines.errors import InvalidSetting, StoreError
 from workbench import exports, queueing, remembered, screens
 from workbench.display import Display
+from workbench.in_turn import InTurn
 from workbench.input import Terminal, Tty
 from workbench.keys import EVERYWHERE, Keymap, bindings
 from workbench.place import Facts, Place, assignments
@@ -52,7 +53,7 @@ class Wishes:
 NO_WISHES = Wishes()
 
 
-class WorkbenchApp(Travelling):
+class WorkbenchApp(InTurn, Travelling):
     """The workbench on a terminal, which starts where ``memory`` tells and keeps that in the file ``state``."""
 
     BINDINGS: ClassVar[Any] = [
@@ -83,10 +84,9 @@ class WorkbenchApp(Travelling):
         self._next_look: Timer | None = None
         self._looks = 0
         self._pause: Timer | None = None
-        self.keymap = wishes.keymap
         self.exports = wishes.exports
-        if wishes.keymap:
-            self.set_keymap(wishes.keymap)
+        self.keys_of_the_user: Callable[[], tuple[Keymap, tuple[str, ...]]] = lambda: (wishes.keymap, ())
+        """Finds the user's keys, and sentences to tell; it may take 0.2 s, so it is asked after the first frame."""
         self._places = self._opened(memory.visits)
         if not wishes.plain and self.plain_because:
             self.notices.append(f"output is Textual's own, which sends much more: {self.plain_because}")
@@ -111,7 +111,22 @@ class WorkbenchApp(Travelling):
             await self.push_screen(kind(visit.address, visit.view))
         self._arrive()
         self._wait_a_minute()
+        self.call_after_refresh(self._take_keys)
         self.look()
+
+    def _take_keys(self) -> None:
+        """Give verbs the keys that the user wants for them; keys that are typed meanwhile wait."""
+        keymap, sentences = self.keys_of_the_user()
+        if keymap:
+            self.keymap = keymap
+            self.set_keymap(keymap)
+            for place in self.screen_stack:
+                if isinstance(place, Place):
+                    place.show_keys(self.size.width)
+        if sentences:
+            self.notices[:0] = sentences
+            if self.listing is not None:
+                self.brief(self.place)
 
     @property
     def failure(self) -> BaseException | None:

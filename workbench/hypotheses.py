@@ -285,15 +285,21 @@ class Hypotheses:
         disk.replace(file, text.encode())
 
 
+def scrubbed(store: Store) -> dict[str, str]:
+    """The id of the newest finished scrub of each hypothesis, by the text that ``engines.hypothesis_text`` writes."""
+    found: dict[str, tuple[int, str]] = {}
+    for file in Scrubs(store.scrubs).root.glob("*/hypothesis.toml"):
+        try:
+            moment, text = file.with_name("result.json").stat().st_mtime_ns, disk.read(file).decode(errors="replace")
+        except FileNotFoundError:
+            continue  # it is not finished, or it was moved away just now
+        found[text] = max(found.get(text, (0, "")), (moment, file.parent.name))
+    return {text: name for text, (_, name) in found.items()}
+
+
 def last_scrub(store: Store, hypothesis: Hypothesis) -> str | None:
     """The id of the newest finished scrub of exactly this hypothesis, if there is one."""
-    wanted, folder = write(hypothesis).encode(), Scrubs(store.scrubs).root
-    found = []
-    for file in folder.glob("*/hypothesis.toml"):
-        result = file.with_name("result.json")
-        if result.exists() and disk.read(file) == wanted:
-            found.append((result.stat().st_mtime_ns, file.parent.name))
-    return max(found)[1] if found else None
+    return scrubbed(store).get(write(hypothesis))
 
 
 def _decoded(content: bytes, file: Path) -> str:

@@ -260,6 +260,8 @@ def angles(record: Record) -> str:
         head = f"{one['site']}: " + ("not claimed" if one["claim"] is None else f"claim {one['claim']}")
         rows = [(head, "" if one["featurizer"] is None else f"{one['featurizer']} of rank {one['rank']}")]
         rows.append(("  true", ", ".join(f"{block['block']} of rank {block['rank']}" for block in one["true"]) or "-"))
+        if one["audit"] is not None:
+            rows.append(("  alone", f"right on {one['audit']['right']} of {one['audit']['n']} valid audit pairs"))
         if one["note"] is not None:
             rows.append(("  angles", one["note"]))
         else:

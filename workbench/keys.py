@@ -66,8 +66,8 @@ EVERYWHERE = claimed(
         Key("left_square_bracket", "walk(-1)", "Go to where you were before, as in a browser.", name="before"),
         Key("right_square_bracket", "walk(1)", "Go forward again to where you were.", name="after"),
         Key("f", "jump", "Jump: letters stand on all that the cursor can go to; type those of your goal."),
-        Key("m", "set_mark", "Set a mark here: m and a letter."),
-        Key("apostrophe", "to_mark", "Go to a mark: ' and its letter; '' goes back to before the jump."),
+        Key("m", "set_mark", "Set a mark here; the next key is its letter."),
+        Key("apostrophe", "to_mark", "Go to a mark; the next key is its letter, or ' for where you were before."),
         Key("1", "go('cells')", "Go to the list of cells."),
         Key("3", "go('jobs')", "Go to the jobs: runs at work, failed and recent."),
         Key("4", "go('hypotheses')", "Go to the hypotheses of causal scrubbing."),
@@ -166,10 +166,15 @@ def named(keys: str) -> str:
     return " ".join(NAMES.get(key, key) for key in keys.split(","))
 
 
+def first(action: str, keymap: Keymap) -> str:
+    """The first key of an action that works everywhere, as a person types it."""
+    (key,) = (one for one in EVERYWHERE if one.action == action)
+    return named(keymap.get(key.id, key.keys).partition(",")[0])
+
+
 def helping(keymap: Keymap) -> str:
     """The hint for help, which the line of keys always shows."""
-    (key,) = (one for one in EVERYWHERE if one.action == "help")
-    return f"{named(keymap.get(key.id, key.keys).partition(',')[0])} help"
+    return f"{first('help', keymap)} help"
 
 
 HELP = helping({})

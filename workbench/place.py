@@ -209,10 +209,14 @@ class Place(Screen[None]):
         room = self.app.size.width - len(rest)
         self._header.show(f"{where:{max(room, 0)}}"[: max(room - 1, 0)] + f" {rest}")
 
+    def show_keys(self, width: int) -> None:
+        """Show the line of keys for a width."""
+        self._keys.show(line(self.told_keys(), width, helping(bench(self).keymap)))
+
     def on_resize(self, event: events.Resize) -> None:
         """Fit the lines to the width, and say so when there is no room at all."""
         self._small.display = event.size.width < LEAST[0] or event.size.height < LEAST[1]
-        self._keys.show(line(self.told_keys(), event.size.width, helping(bench(self).keymap)))
+        self.show_keys(event.size.width)
         self.show_header(getattr(self.app, "facts", Facts()))
 
 

@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class JobSpec:
     @property
     def hypothesis(self) -> Hypothesis:
         """The hypothesis; raises ``InvalidHypothesis``."""
-        return read(self.text, self.name or "hypothesis")
+        return _hypothesis(self.text, self.name or "hypothesis")
 
     @property
     def method(self) -> str:
@@ -120,35 +121,23 @@ class Job:
     @property
     def spec(self) -> JobSpec:
         """What was asked; raises ``CorruptRun`` when that cannot be read."""
-        record = _read(self.run.folder / "spec.json")
+        file = self.run.folder / "spec.json"
         try:
-            plan, search = record["plan"], record["search"]
-            spec = JobSpec(
-                kind=str(record["kind"]),
-                text=str(record["hypothesis"]),
-                name=str(record["name"]),
-                plan=_allowed(plan, PLAN, "of a scrub"),
-                search=None if search is None else _allowed(search, SEARCH, "of an adversary"),
-                again=record["again"] is True,
-            )
-            _ = spec.hypothesis
-        except (KeyError, TypeError, AttributeError, InvalidHypothesis, InvalidSetting, UnknownName) as error:
-            file = self.run.folder / "spec.json"
-            raise CorruptRun(f"{file} holds no scrub job ({error!r}); move its folder away, then scrub again") from None
-        return spec
+            return _spec(file, disk.read(file))
+        except FileNotFoundError:
+            raise CorruptRun(f"{self.run.folder} has no spec.json; move it away, then scrub again") from None
 
     def result(self) -> dict[str, Any]:
         """What a finished job left; raises ``StoreError`` when it is not done, ``CorruptRun``."""
+        file = self.run.folder / "result.json"
         try:
-            return _read(self.run.folder / "result.json")
+            return _record(file, disk.read(file))
         except FileNotFoundError:
             raise StoreError(f"scrub job {self.id} has no result yet: it is {self.run.state}") from None
 
     def summary(self) -> JobSummary:
         """The job in a list; raises ``CorruptRun``."""
-        spec, state = self.spec, self.run.state
-        if not isinstance(status := self.run.status(), dict):
-            raise CorruptRun(f"{self.run.folder / 'status.json'} holds no status")
+        spec, state, status = self.spec, self.run.state, self.run.status()
         beat, headline, error = status.get("heartbeat"), status.get("headline"), status.get("error")
         asked = (self.run.folder / "spec.json").stat().st_mtime
         updated = float(beat) if isinstance(beat, int | float) else asked
@@ -317,10 +306,36 @@ def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _read(file: Path) -> dict[str, Any]:
-    """A record of this layout; raises ``CorruptRun``, ``FileNotFoundError``."""
+@lru_cache(maxsize=4096)
+def _hypothesis(text: str, name: str) -> Hypothesis:
+    """A hypothesis; kept, since a list of jobs is read again and again."""
+    return read(text, name)
+
+
+@lru_cache(maxsize=4096)
+def _spec(file: Path, content: bytes) -> JobSpec:
+    """The spec that a file holds; raises ``CorruptRun``."""
+    record = _record(file, content)
     try:
-        record = json.loads(disk.read(file))
+        plan, search = record["plan"], record["search"]
+        spec = JobSpec(
+            kind=str(record["kind"]),
+            text=str(record["hypothesis"]),
+            name=str(record["name"]),
+            plan=_allowed(plan, PLAN, "of a scrub"),
+            search=None if search is None else _allowed(search, SEARCH, "of an adversary"),
+            again=record["again"] is True,
+        )
+        _ = spec.hypothesis
+    except (KeyError, TypeError, AttributeError, InvalidHypothesis, InvalidSetting, UnknownName) as error:
+        raise CorruptRun(f"{file} holds no scrub job ({error!r}); move its folder away, then scrub again") from None
+    return spec
+
+
+def _record(file: Path, content: bytes) -> dict[str, Any]:
+    """A record of this layout; raises ``CorruptRun``."""
+    try:
+        record = json.loads(content)
     except ValueError as error:
         raise CorruptRun(f"{file} is no JSON ({error}); move its folder away, then scrub again") from None
     given = record.get("format") if isinstance(record, dict) else None

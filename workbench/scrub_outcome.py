@@ -213,6 +213,11 @@ def told(flags: Sequence[str]) -> str:
     return f"! {'; '.join(FLAGS[flag] for flag in flags)}" if flags else ""
 
 
-def brief(flags: Sequence[str]) -> str:
+def doubt(flags: Sequence[str]) -> str:
     """Flags in a word each; empty without any."""
-    return f"! {','.join(BRIEF[flag] for flag in flags)}" if flags else ""
+    return ",".join(BRIEF[flag] for flag in flags)
+
+
+def brief(flags: Sequence[str]) -> str:
+    """Flags in a word each after ``!``; empty without any."""
+    return f"! {doubt(flags)}" if flags else ""

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -91,6 +92,13 @@ def keys_of(wanted: Preferences) -> tuple[Mapping[str, str], tuple[str, ...]]:
     return found, preferences.in_order((*wanted.faults, *faults), wanted.file)
 
 
+def keys_and_notices(wanted: Preferences) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """The keys that the user's file gives, and what the screen tells of all that is wrong in it."""
+    keymap, faults = keys_of(wanted)
+    more = (f"{len(faults) - 1} more: 'workbench config check'",) if faults[1:] else ()
+    return keymap, (*faults[:1], *more)
+
+
 def open_screen(address: str | None, *, plain_output: bool = False, flags: Mapping[str, Any] = NO_FLAGS) -> int:
     """Show the screen until the user quits; ``flags`` go before the user's file. Returns the exit code.
 
@@ -110,9 +118,8 @@ def open_screen(address: str | None, *, plain_output: bool = False, flags: Mappi
     from workbench.remembered import Memory, Visit
     from workbench.store import Store
 
-    keymap, faults = keys_of(wanted)
     state, log = remembered.folder() / "screen.json", remembered.folder() / "screen.log"
-    notices = [*faults[:1], *([f"{len(faults) - 1} more: 'workbench config check'"] if faults[1:] else [])]
+    notices = []
     try:
         memory = remembered.load(state)
     except StoreError as error:
@@ -123,9 +130,10 @@ def open_screen(address: str | None, *, plain_output: bool = False, flags: Mappi
         memory = replace(memory, visits=(Visit(address),))
     elif memory.visits:
         notices.append("this is where you were; 1 leads to the cells")
-    wishes = Wishes(keymap, wanted.exports, plain_output)
+    wishes = Wishes(exports=wanted.exports, plain=plain_output)
     app = WorkbenchApp(Store.default(), display, state=state, memory=memory, wishes=wishes)
     app.notices += notices
+    app.keys_of_the_user = partial(keys_and_notices, wanted)
     with own_terminal(log, sys.stdout.encoding) as app.tty, ending(app.tty, app.remember):
         app.run(mouse=not over_ssh(os.environ) if wanted.mouse == "auto" else wanted.mouse)
     if app.failure is not None:

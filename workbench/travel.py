@@ -9,6 +9,7 @@ from textual import events
 from engines.errors import InvalidSetting
 from workbench import disk, screens
 from workbench.jump import Jump
+from workbench.keys import Keymap, first
 from workbench.output import Diffed
 from workbench.place import Place
 from workbench.remembered import Memory
@@ -27,6 +28,8 @@ class Travelling(Diffed[None]):
         super().__init__(plain=plain, colours=colours)
         self.trail: Trail = memory.trail
         self.marks: dict[str, Visit] = dict(memory.marks)
+        self.keymap: Keymap = {}
+        """Keys that the user has given to verbs, by their ids."""
         self.before: Visit | None = None
         """Where the user was before the last way between two places."""
         self._next: Next | None = None
@@ -137,15 +140,16 @@ class Travelling(Diffed[None]):
             return
         letter = cast("str", event.character)
         self.marks[letter] = visit_of(self.place)
-        self.place.inspect(f"mark {letter} is set; ' {letter} leads here, also after the next start")
+        to = first("to_mark", self.keymap)
+        self.place.inspect(f"mark {letter} is set; {to} {letter} leads here, also after the next start")
 
     def action_to_mark(self) -> None:
         """Go to a mark: the next key is its letter, or ' for where the user was before."""
-        known = ", ".join(sorted(self.marks)) or "none yet, m and a letter sets one"
+        known = ", ".join(sorted(self.marks)) or f"none yet, {first('set_mark', self.keymap)} and a letter sets one"
         self._ask(f"go to a mark: {known}; ' is where you were before", self._to_mark)
 
     async def _to_mark(self, event: events.Key) -> None:
-        if event.key == "apostrophe" or event.character == "'":
+        if event.character in ("'", first("to_mark", self.keymap)) or event.key == "apostrophe":
             if self.before is None:
                 self.place.inspect("nowhere to go back to: this is where you started")
             else:
@@ -161,7 +165,8 @@ class Travelling(Diffed[None]):
             await self._visit(self.marks[letter])
         else:
             known = ", ".join(sorted(self.marks)) or "none"
-            self.place.inspect(f"no mark {letter} is set; m {letter} sets it here; set are: {known}")
+            sets = first("set_mark", self.keymap)
+            self.place.inspect(f"no mark {letter} is set; {sets} {letter} sets it here; set are: {known}")
 
     # Keys that belong to something
 

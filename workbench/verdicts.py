@@ -20,7 +20,7 @@ from workbench.outcome import Outcome
 from workbench.site_map import SiteMap, Table, Truth
 from workbench.store import Run, Store, Summary
 
-Verdict = Literal["hit", "within", "miss", "false", "off", "none"]
+Verdict = Literal["hit", "within", "miss", "false", "off", "mixed", "none"]
 ERRORS: tuple[Verdict, ...] = ("miss", "false", "off")
 ALL = 0.999
 """A mean cosine from which the smaller subspace counts as lying in the larger one."""
@@ -98,17 +98,30 @@ def is_whole(found: SiteMap, site: str) -> bool:
 def is_off(angles: Mapping[str, Any] | None) -> bool:
     """Whether a learned rotation lies no nearer to the true subspace than random ones do: within their 95 %.
 
-    One that holds all of it is never off, whatever random ones of its rank hold.
+    One that holds all of it is never off, whatever random ones of its rank hold; nor is one whose swap is right on
+    every audit pair.
     """
-    if not angles or angles["angles"] is None or angles["mean_cos"] > ALL:
+    if not angles or angles["angles"] is None or angles["mean_cos"] > ALL or is_right(angles):
         return False
     return angles["mean_cos"] <= angles["random"]["high"]
 
 
+def is_right(angles: Mapping[str, Any] | None) -> bool:
+    """Whether the swap of a claim of a subspace, alone, is right on every valid audit pair."""
+    found = angles and angles.get("audit")
+    return bool(found and found["right"] == found["n"])
+
+
 def verdict(judged: Judged, site: str, angles: Mapping[str, Mapping[str, Any]]) -> Verdict:
-    """A site's verdict, ``angles`` by site taken into account: a hit whose rotation is off is an error too."""
-    kind = judged.verdicts.get(site, "none")
-    return "off" if kind == "hit" and is_off(angles.get(site)) else kind
+    """A site's verdict, ``angles`` by site taken into account.
+
+    A hit whose rotation is off is an error, too. A claim that is right on every audit pair although no compiled block
+    alone carries the variable there is mixed: not in the class, and no error.
+    """
+    kind, here = judged.verdicts.get(site, "none"), angles.get(site)
+    if kind == "false" and is_right(here):
+        return "mixed"
+    return "off" if kind == "hit" and is_off(here) else kind
 
 
 @dataclass(frozen=True)
@@ -131,7 +144,10 @@ class Told:
                 inside = [each for each in self.found.claims if str(Site.parse(each).whole) == site]
                 return f"truth {self._carries(site)}, {method} yes: named by its claim of {', '.join(inside)}"
             case "false":
-                return f"truth {self._carries(site)}, {method} claims it: {self._claim(site)}, {self._facts(site)}"
+                measured = any(table.name in MEASURES and site in table.values for table in self.found.tables)
+                claimed = self._claim(site, _audited(angles), calibrated=not measured)
+                mixed = " by one block, yet by a mixture" if is_right(angles) else ""
+                return f"truth {self._carries(site)}{mixed}, {method} claims it: {claimed}, {self._facts(site)}"
             case "miss":
                 return f"truth {self._carries(site)}, {method} no: {self._facts(site)}, not claimed{self._least(site)}"
         return f"truth {self._carries(site)}, {method} no: {self._facts(site)}"
@@ -149,11 +165,11 @@ class Told:
             return "only in a subspace, not as a whole" if whole or self.found.is_whole else "yes, in a subspace"
         return "no"
 
-    def _claim(self, site: str, more: str = "") -> str:
+    def _claim(self, site: str, more: str = "", *, calibrated: bool = True) -> str:
         number, part = self.found.claims[site]
         known = part["calibration_iia"]
-        calibrated = "" if known is None else f", calibration IIA {brief(known)}"
-        return f"claim {number} {part['featurizer']} rank {part['rank']}{more}{calibrated}"
+        score = f", calibration IIA {brief(known)}" if calibrated and known is not None else ""
+        return f"claim {number} {part['featurizer']} rank {part['rank']}{more}{score}"
 
     def _facts(self, site: str) -> str:
         """The run's numbers about a site that is not claimed."""
@@ -185,10 +201,16 @@ def entry(table: Table, site: str) -> str:
     return f"{MEASURES.get(table.name, table.name)} {brief(value)}{n} #{rank}/{len(table.values)}"
 
 
+def _audited(angles: Mapping[str, Any] | None) -> str:
+    """What the swap of a claim alone does on pairs that no method has seen: a mixture of blocks may be right."""
+    found = angles and angles.get("audit")
+    return f", right on {found['right']} of {found['n']} audit pairs" if found else ""
+
+
 def _overlap(angles: Mapping[str, Any] | None) -> str:
     if not angles or angles["angles"] is None:
-        return ""
-    return f", {overlap(angles)}, random {control(angles)}"
+        return _audited(angles)
+    return f", {overlap(angles)}, random {control(angles)}{_audited(angles)}"
 
 
 def overlap(angles: Mapping[str, Any]) -> str:
@@ -265,12 +287,12 @@ def row(rival: Rival, truth: Truth | None, angles: Iterable[Mapping[str, Any]] |
         found |= {"mean_cos": best["mean_cos"], "k": len(best["angles"]), "true_rank": best["true_rank"]}
     if truth is not None:
         judged = judge(rival.found, truth)
-        off = sum(verdict(judged, site, by_site) == "off" for site in judged.verdicts)
-        found |= {**judged.record, "verdict": summary(judged, off)}
+        kinds = [verdict(judged, site, by_site) for site in judged.verdicts]
+        found |= {**judged.record, "verdict": summary(judged, kinds.count("off"), kinds.count("mixed"))}
     return found
 
 
-def summary(judged: Judged, off: int = 0) -> str:
-    """Counts as a verdict: exact, or what is wrong."""
-    parts = ((judged.missed, "miss"), (judged.false, "false"), (off, "off"))
+def summary(judged: Judged, off: int = 0, mixed: int = 0) -> str:
+    """Counts as a verdict: exact, or what is wrong; of the false claims some may be right on every audit pair."""
+    parts = ((judged.missed, "miss"), (judged.false - mixed, "false"), (off, "off"), (mixed, "mix"))
     return " ".join(f"{count} {word}" for count, word in parts if count) or "exact"

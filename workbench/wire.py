@@ -26,7 +26,20 @@ IDLE = 15 * 60.0
 """Seconds without a request after which a server ends."""
 LONGEST = 100
 """Bytes of a socket's path that every system takes."""
-PARTS = ("specimen", "heads", "neurons", "states", "inspection", "effects", "labels", "server", "wire", "hypothesizing")
+PARTS = (
+    "angles",
+    "site_map",
+    "specimen",
+    "heads",
+    "neurons",
+    "states",
+    "inspection",
+    "effects",
+    "labels",
+    "server",
+    "wire",
+    "hypothesizing",
+)
 """Our modules that make the answers, beside those of ``provenance``."""
 
 

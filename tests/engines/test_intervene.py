@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from engines.activations import capture, columns, read, write
+from engines.activations import capture, columns, read, rows_at_once, write
 from engines.answer import Choice
 from engines.errors import InvalidSite, UnknownName
 from engines.featurize import Rotation
@@ -101,6 +101,21 @@ def test_sites_of_one_layer_share_a_batch() -> None:
     together = swapped(model, activations, [Jobs(site, 1, full_swap) for site in group])
     for site, outputs in zip(group, together, strict=True):
         torch.testing.assert_close(outputs, swapped(model, activations, [Jobs(site, 1, full_swap)])[0])
+
+
+def test_large_networks_are_captured_few_inputs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, pairs = random_model(True), random_pairs()
+    whole = capture(model, pairs, SITES, [0])
+    assert rows_at_once(model.shape, 6) == 2048
+    assert rows_at_once(replace(model.shape, d_mlp=9216), 60) == 121
+    monkeypatch.setattr("engines.activations.CELLS", 12 * pairs.bases.tokens.shape[1] * 2 + 1)
+    assert rows_at_once(model.shape, pairs.bases.tokens.shape[1]) == 2
+    meter = Metered(model)
+    few = capture(meter, pairs, SITES, [0])
+    assert meter.forward_passes == 10
+    for site in SITES:
+        torch.testing.assert_close(few.sources[site], whole.sources[site])
+        torch.testing.assert_close(few.bases[site], whole.bases[site])
 
 
 def test_sites_of_two_layers_may_not() -> None:

@@ -23,11 +23,14 @@ TRUTH = {"known": True, "whole": TRUE, "subspace": TRUE, "n": 48, "regime": "var
 """A truth against which both runs hit one site, miss one and claim one falsely."""
 
 
+AUDIT = {"right": 120, "n": 197}
+
+
 def angled(*degrees: float, cos: float) -> dict[str, Any]:
     """Angles with the true subspace, of rank 4, at the site that is hit."""
     random = {"value": 0.307, "low": 0.205, "high": 0.408, "n": 200, "seed": 0}
     about = {"site": SITE, "claim": 1, "featurizer": "Rotation", "rank": 4, "block": "opposite", "true_rank": 4}
-    share = {"mean_cos": cos, "share": cos**2, "random": random, "note": None, "width": 31}
+    share = {"mean_cos": cos, "share": cos**2, "random": random, "note": None, "width": 31, "audit": AUDIT}
     return {**about, "true": [{"block": "opposite", "rank": 4}], "angles": list(degrees), **share}
 
 
@@ -52,7 +55,7 @@ class Told(Played):
             return self.truth
         if self.angles is None:
             raise StoreError(f"run {params['run']} has no arrays; compute it afresh")
-        return {"run": params["run"], "variable": "opposite", "method": "plot_das", "sites": [self.angles, SPANNED]}
+        return {"run": params["run"], "variable": "opposite", "method": "plot_das", "sites": [SPANNED, self.angles]}
 
 
 @pytest.fixture
@@ -90,12 +93,13 @@ def test_the_maps_and_the_list(size: str, store: Store, told: type[Told], golden
 def test_every_error_has_its_sentence(store: Store, told: type[Told]) -> None:  # noqa: ARG001 - the server
     async def main() -> None:
         async with opened(store, PLACE) as hands:
-            assert "1 hit 1 miss 1 false 1 off   precision .500  recall .500" in hands.text
+            assert "1 hit 1 miss 1 false 1 off 0 mix   precision .500  recall .500" in hands.text
             assert f"{SITE}: truth yes, plot_das yes, SUBSPACE OFF: claim 1 Rotation rank 4" in hands.text
             assert "mean cos .237 (k 4 of 4), random .307 [.205 .408] n 200" in hands.text.replace("\n", "")
             assert "88.2" in hands.text
             await hands.press("n")
             assert f"{SPAN}: truth no, plot_das claims it: claim 2 Rotation rank 4" in hands.text
+            assert "right on 120 of 197 audit pairs" in hands.text
             assert "no compiled block carries the variable here" in hands.text
             await hands.press("n")
             assert f"{MISSED}: truth yes, plot_das no: it never looked here, not claimed" in hands.text
@@ -145,9 +149,13 @@ def test_without_a_truth_and_without_angles(store: Store, told: type[Told]) -> N
         told.truth, told.angles = TRUTH, None
         async with opened(store, PLACE) as hands:
             assert f"run {DAS} has no arrays; compute it afresh" in hands.text
-            assert "1 hit 1 miss 1 false 0 off" in hands.text
+            assert "1 hit 1 miss 1 false 0 off 0 mix" in hands.text
             await hands.press("n")
             assert f"{SPAN}: truth no" in hands.text
+        told.angles = {**SPANNED, "audit": {"right": 197, "n": 197}}
+        async with opened(store, PLACE, site=SPAN) as hands:
+            assert "1 hit 1 miss 0 false 0 off 1 mix" in hands.text
+            assert "truth no by one block, yet by a mixture, plot_das claims it" in hands.text
         told.truth = {**TRUTH, "whole": [SITE, SPAN], "subspace": [SITE, "L1.resid_post@target"]}
         told.angles = angled(0.0, 1.0, 2.0, 3.0, cos=0.999)
         async with opened(store, PLACE) as hands:
@@ -203,6 +211,7 @@ def test_the_view_tells_the_same(store: Store, monkeypatch: pytest.MonkeyPatch) 
     assert f"OFF    {SITE}: truth yes, plot_das yes, SUBSPACE OFF" in view.text
     assert f"{SPAN}: no compiled block carries the variable here" in view.text
     assert json.loads(json.dumps(view.record, allow_nan=False)) == view.record
+    assert [one.note for one in view.panels[-3].points if one.name == "plot d87e"] == ["1 miss 1 false"]  # type: ignore[union-attr]
     other = build(PLACE, store, {"against": PLOT})
     assert (other.record["run"], other.record["method"]) == (PLOT, "plot")
     assert other.panels[0].marks["miss"]  # type: ignore[union-attr]

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from engines.errors import InvalidSetting
+from engines.events import Event, Stage
 from engines.score import wilson
 from tests.conftest import Golden
 from tests.screens.hands import ASCII, FULL, SIZES, Hands, opened
 from tracr_bridge.examination import Mark, Sat
 from workbench import disk, reports
+from workbench.cli import main
 from workbench.ladder import Findings, Question
 from workbench.report_card import UNINFORMATIVE, Report, Row
 from workbench.rung_report import report
@@ -231,3 +233,30 @@ def test_what_is_kept_and_viewed(store: Store) -> None:
     first.write_text('{"format": 1}')
     assert "lacks 'kind'" in reports.find(store).damaged[0]
     assert "nothing was examined yet" in build("exam", Store(store.root.parent / "x" / "runs"), {}).text
+
+
+def test_the_command_keeps_its_report(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Store(own_home / "runs")
+    (found.exams / QUESTION.id).mkdir(parents=True)
+
+    def run_exam(*_: object, **__: object) -> Iterator[Event]:
+        yield Stage("exam", 1, "runs")
+        return card()
+
+    def climb(*_: object) -> Iterator[Event]:
+        yield Stage("exam by rung", 1, "networks")
+        return ladder(found)
+
+    monkeypatch.setattr("workbench.exam.run_exam", run_exam)
+    monkeypatch.setattr("workbench.ladder.climb", climb)
+    assert main(["exam", "--programs", "reverse,sort", "--methods", "plot,full_swap"]) == 1  # it has faults
+    (one,) = reports.find(found).reports
+    assert " ".join(one.command) == "workbench exam --programs reverse,sort --methods plot,full_swap --seeds 1"
+    assert main([*one.command[1:], "--rungs", "compiled,decoys", "--json"]) == 0
+    newest, _ = reports.find(found).reports
+    assert newest.command == [*one.command, "--rungs", "compiled,decoys", "--regime", "variable"]
+    capsys.readouterr()
+    assert main(["show", "exam", "--set", "report=2", "--set", "measure=recall"]) == 0
+    assert "recall: share of true sites that right claims name" in capsys.readouterr().out

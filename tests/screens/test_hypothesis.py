@@ -472,6 +472,22 @@ def test_the_list_makes_copies_and_throws_away(
     asyncio.run(main())
 
 
+def test_the_list_of_a_cells_program_offers_its_subject(store: Store) -> None:
+    async def main() -> None:
+        view = {"subject": "rasp.sort/rotated"}
+        async with opened(store, "hypotheses", SIZES["80x24"], **view) as hands:
+            assert "no hypotheses about rasp.sort/rotated" in hands.text
+            await hands.press("a")
+            assert ":sort-rotated-1 rasp.sort/rotated_" in hands.text
+            await hands.press("escape")
+            assert hands.app.place.view() == {**view, "filter": "rasp.sort/rotated"}
+        async with opened(store, "hypotheses", SIZES["80x24"], subject="appendix.layers", filter="") as hands:
+            assert "claim  about appendix.layers  3 nodes" in hands.text
+            assert "draft" in hands.text
+
+    asyncio.run(main())
+
+
 def test_any_size_and_a_stale_view(store: Store) -> None:
     async def main() -> None:
         for size in ((60, 15), (200, 60)):

@@ -338,7 +338,7 @@ def test_views_tell_the_same_without_a_screen(store: Store) -> None:
             "setting=HARD": 3.0,
         }
     )
-    assert [one.note for one in shares.points][-2:] == ["! apart", "! >1,apart"]
+    assert [one.note for one in shares.points][-2:] == ["apart", ">1,apart"]
     assert [one.value for one in raw.points][:4] == [2.625, 0.25, -1.125, 0.0]
     assert draws.rows == (("model", "claimed", 2, 4.0, 0.0, 0.25),)
     assert len(data.rows) == 16

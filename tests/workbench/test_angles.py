@@ -114,6 +114,7 @@ def test_a_run_against_its_compiled_truth(done: tuple[Inspection, Store, Run]) -
     assert found["share"] == pytest.approx((1 + 0.75 + 0.25) / 4, abs=1e-6)
     assert found["share"] == pytest.approx(overlap(network, "opposite", Site.parse(SITE), learned), abs=1e-6)
     assert (found["block"], found["true_rank"], found["random"]["n"]) == ("opposite", 4, angles.DRAWS)
+    assert 0 < found["audit"]["right"] < found["audit"]["n"]
     words = inspect_text.text("angles", answer)
     assert "0.0, 30.0, 60.0, 90.0 degrees with opposite" in words
     assert "None" not in words
@@ -175,4 +176,5 @@ def test_masks_and_rotated_networks(tmp_path: Path) -> None:
     run = finished(store, cell, {"featurizer": "Mask", "rank": 31}, gates)
     (one,) = Inspection(prepare(Cell.parse(cell)), store).ask("angles", {"run": run.id})["sites"]
     assert one["angles"] == pytest.approx([0.0] * 4, abs=1e-4)
+    assert one["audit"]["right"] == one["audit"]["n"] > 100  # a mask of everything is the full swap, right here
     assert one["true"] == [{"block": "opposite", "rank": 4}]

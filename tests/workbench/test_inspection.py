@@ -467,3 +467,96 @@ def test_numbers_are_as_short_as_single_precision_allows() -> None:
     assert json.dumps(plain({"a": [0.1, float(np.float32(0.1)), -0.0, math.nan, -math.inf], 1: True})) == (
         '{"a": [0.1, 0.1, 0.0, "nan", "-inf"], "1": true}'
     )
+
+
+def test_a_site_is_what_the_network_holds_there(looked: Inspection) -> None:
+    """Means, values on examples and along an input are the network's own; the lens is its unembedding of them."""
+    specimen = looked.specimen
+
+    def close(value: Any) -> Any:
+        """Equal but for the rounding of batches."""
+        return pytest.approx(value, abs=2e-4)
+
+    model, named = specimen.model, specimen.directions
+    assert isinstance(model, DecoderModel)
+    assert named is not None
+    site = Site(1, "resid_post", "last")
+    record, told = looked.ask("site", {"site": str(site)}), looked.ask("states", {"site": str(site), "example": 5})
+    every = []
+    for row in range(specimen.pairs.n):
+        (states,) = reads(model, alone(specimen.pairs.bases, row), "resid_post", layer=1)
+        every.append(
+            named.read(states[0, int(specimen.pairs.base_at["last"][row] - specimen.pairs.bases.padding[row])])
+        )
+        if row == 5:
+            assert np.array(told["base"]["values"]) == close(named.read(states[0]).numpy())
+            outputs = model.decoder.unembed(states[0])[:, list(specimen.pairs.answer.columns)]
+            assert np.array(told["base"]["lens"]) == close(outputs.numpy())
+    assert [one["mean"]["value"] for one in record["rows"]] == close(torch.stack(every).mean(0).tolist())
+    count = len(told["examples"]["base"])
+    assert np.array(told["examples"]["base"]) == close(torch.stack(every[:count]).numpy())
+    assert told["base"]["values"][told["base"]["at"]] == close(every[5].tolist())
+    assert {one["name"] for one in record["rows"] if one["asked"]} == {
+        label.name for label in named.labels if label.variable == specimen.variable
+    }
+    again = looked.ask("residual", {"layer": 1, "position": "last"})
+    assert [one["mean"] for one in again["directions"]] == [one["mean"] for one in record["rows"]]
+
+
+def test_a_sites_effects_are_those_of_its_swap_and_its_ablation(looked: Inspection) -> None:
+    """Beside every other site of its kind: at each layer and named position, the embedding among them."""
+    specimen = looked.specimen
+    site = Site(1, "resid_post", "last")
+    record = looked.ask("site", {"site": str(site)})
+    (outputs,), base = joint(specimen.model, specimen.pairs, [(part,) for part in full(specimen.model, [site])])
+    swap = estimate(outputs, specimen.pairs, specimen.variable)
+    told = record["swaps"]["last"]
+    assert (told["iia"]["value"], told["iia"]["n"]) == (near(swap.iia.value), swap.iia.n)
+    nothing = estimate(base, specimen.pairs, specimen.variable)
+    assert told["controls"]["no_op"]["iia"]["value"] == near(nothing.iia.value)
+    inputs = specimen.inputs
+    edits = []
+    for row in range(inputs.n):
+        column = int(inputs.base_at["last"][row] - inputs.bases.padding[row])
+
+        def zero(x: Tensor, column: int = column) -> Tensor:
+            x = x.clone()
+            x[:, column] = 0
+            return x
+
+        edits.append({site.port: zero})
+    right, losses = judged(specimen, edits)
+    plain = judged(specimen, [{} for _ in range(inputs.n)])
+    found = record["ablations"]["zero"]
+    assert found["right"]["value"] == near(fmean(right))
+    assert found["loss"]["value"] == near(fmean(losses) - fmean(plain[1]))
+    shape, positions = specimen.model.shape, specimen.pairs.base_at
+    assert len(record["peers"]) == (shape.n_layers + 1) * len(positions) - 1
+    assert all(Site.parse(one).component in ("embed", "resid_post") for one in record["peers"])
+
+
+def test_a_recurrent_state_is_a_site_among_its_steps() -> None:
+    """Nothing is known of its coordinates; the unembedding does not read it, and its peers are the other steps."""
+    found = trained(ADDER, "gru8", "C1")
+    record, told = (found.ask(name, {"site": "L0.state@t1"}) for name in ("site", "states"))
+    assert (record["kind"], len(record["rows"])) == ("coordinates", found.specimen.model.shape.d_state)
+    assert {one["label"] for one in record["rows"]} == {None}
+    assert record["peers"] == [f"L0.state@t{step}" for step in (0, 2, 3, 4)]
+    assert told["base"]["lens"] is None
+    assert record["ablations"]["mean"]["right"]["n"] == record["inputs"]
+
+
+@pytest.mark.parametrize(
+    ("site", "kind", "sentence"),
+    [
+        ("L9.resid_post@last", UnsupportedSite, "L9.resid_post@last: this model has layers 0 to"),
+        ("L0.state@last", UnsupportedSite, "cannot read 'state'; it can: "),
+        ("L1.resid_post@all", InvalidSetting, "position 'all' is more than one; choose one, such as"),
+        ("L1.resid_post[3:900]@last", UnsupportedSite, "that vector has coordinates 0 to"),
+        (3, InvalidSetting, "site is 3; write a name, such as"),
+    ],
+)
+def test_sites_that_are_none(site: Any, kind: type[Exception], sentence: str) -> None:
+    for request in ("site", "states"):
+        with pytest.raises(kind, match=sentence):
+            inspection(CELLS[0]).ask(request, {"site": site})

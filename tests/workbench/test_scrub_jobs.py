@@ -123,6 +123,10 @@ def test_a_damaged_job_is_named_and_the_others_are_listed(store: Store, harm: st
     assert damaged == ("bb22",)
     with pytest.raises(CorruptRun, match=r"spec\.json"):
         _ = job.spec
+    (job.run.folder / "spec.json").unlink()
+    assert scrub_list.entries(store)[1] == ("bb22",)
+    with pytest.raises(CorruptRun, match=r"has no spec\.json"):
+        _ = job.spec
 
 
 def test_a_plan_is_that_of_the_engine() -> None:

@@ -72,7 +72,7 @@ def test_a_sentence_for_every_error() -> None:
         "truth yes, plot no: ranking .004 #4/4, calibration IIA .950 n 40 #2/3, not claimed (claims have .950 to 1.00)"
     )
     assert say(B) == (
-        "truth only in a subspace, not as a whole, plot claims it: claim 2 Whole rank 3, calibration IIA .950, "
+        "truth only in a subspace, not as a whole, plot claims it: claim 2 Whole rank 3, "
         "ranking .300 #2/4, calibration IIA .950 n 40 #2/3"
     )
     assert say(C).startswith("truth no, plot claims it: claim 3 Whole rank 3")
@@ -93,6 +93,18 @@ def test_a_rotation_that_holds_the_whole_truth_is_never_off() -> None:
     assert not is_off(angles(1.0, 1.0))
     assert not is_off(None)
     assert not is_off({**angles(0.1, 1.0), "angles": None})
+    assert not is_off({**angles(0.1, 1.0), "audit": {"right": 9, "n": 9}})
+    assert is_off({**angles(0.1, 1.0), "audit": {"right": 8, "n": 9}})
+
+
+def test_a_mixture_of_blocks_that_is_right_is_not_false() -> None:
+    truth = Truth(frozenset({A}), frozenset({A}), 48, "variable")
+    turned = found("Rotation", A, B)
+    right = {"site": B, "angles": None, "audit": {"right": 9, "n": 9}}
+    judged = judge(turned, truth)
+    assert (verdict(judged, B, {B: right}), verdict(judged, B, {})) == ("mixed", "false")
+    assert (judged.precision, summary(judged, 0, 1)) == (0.5, "1 mix")
+    assert "truth no by one block, yet by a mixture, das claims it" in Told("das", "x", turned, truth).why(B, right)
 
 
 def test_the_newest_run_of_each_method_and_those_wanted_besides(tmp_path: Path) -> None:

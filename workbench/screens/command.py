@@ -8,7 +8,7 @@ from textual.widget import Widget
 
 from engines.errors import InvalidSetting
 from workbench import catalog, screens
-from workbench.keys import EVERYWHERE, Key, named
+from workbench.keys import EVERYWHERE, Key, first, named
 from workbench.place import Place, bench, display
 from workbench.store import Listing
 from workbench.widgets.prompt import Prompt
@@ -72,11 +72,12 @@ class Command(Place):
             for key in told
             if (is_everywhere := key.owner == "everywhere") or hasattr(below, f"action_{_name(key.action)}")
         ]
+        to = first("to_mark", bench(self).keymap)
         marks = [
-            Choice(f"mark {letter}: {visit.address}", f"' {letter}", "a mark", action=f"app.go_mark('{letter}')")
+            Choice(f"mark {letter}: {visit.address}", f"{to} {letter}", "a mark", action=f"app.go_mark('{letter}')")
             for letter, visit in sorted(bench(self).marks.items())
         ]
-        places = [Choice(name, "", "", address=name) for name in ("cells", "jobs")]
+        places = [Choice(name, "", "", address=name) for name in ("cells", "jobs", "hypotheses")]
         cells = [Choice(name, "", "its runs and scores", address=name) for name in catalog.cell_names()]
         new = [Choice(f"launch:{one.text}", "", "a new run", address=f"launch:{one.text}") for one in cells]
         self.choices = [*places, *marks, *verbs, *cells, *new]

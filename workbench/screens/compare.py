@@ -49,8 +49,9 @@ class ComparePlace(Inspecting):
     """Compiled truth against a run, address ``CELL#RUN:compare``."""
 
     ABOUT = (
-        "Compiled truth (A) against what a run claims (B), site by site: hit, miss, FALSE, OFF where the site is right "
-        "and the rotation there is not. Below: the cell's other methods, and principal angles beside random ones."
+        "Compiled truth (A) against what a run claims (B), by site: hit, miss, FALSE; OFF: the site is right and the "
+        "rotation is not; mix: right on all audit pairs though no compiled block alone is (precision counts it "
+        "as false). Below: the cell's other methods, and principal angles beside random ones."
     )
     KEYS = (
         Key("h,j,k,l", "attend", "Move over the sites, on all maps.", "hjkl site", 5),
@@ -259,8 +260,8 @@ class ComparePlace(Inspecting):
         if b is None or b.outcome is None:
             return
         self.head.show(f" truth: {self.knows}   B: test IIA {_score(b)}")
-        off = sum(self.kind(each) == "off" for each in judged.verdicts) if judged else 0
-        self.count.show(f" {b.method} {b.run[:4]}: {_counts(judged, off) if judged else 'not judged'}")
+        kinds = [self.kind(each) for each in judged.verdicts] if judged else []
+        self.count.show(f" {b.method} {b.run[:4]}: {_counts(judged, kinds) if judged else 'not judged'}")
         self.sheet.show(self.degrees())
         if self.focused is self.rows:
             self.tell_run()
@@ -420,10 +421,13 @@ def _score(one: Rival) -> str:
     return "undefined" if iia is None else f"{short(iia.value)} [{short(iia.low)} {short(iia.high)}] n {iia.n}"
 
 
-def _counts(judged: Judged, off: int) -> str:
+def _counts(judged: Judged, kinds: list[str]) -> str:
+    off, mixed = kinds.count("off"), kinds.count("mixed")
     shares = ((judged.precision, "precision"), (judged.recall, "recall"))
     said = [f"{name} {'undefined' if value is None else short(value)}" for value, name in shares]
-    return f"{judged.hits} hit {judged.missed} miss {judged.false} false {off} off   {'  '.join(said)}"
+    return (
+        f"{judged.hits} hit {judged.missed} miss {judged.false - mixed} false {off} off {mixed} mix   {'  '.join(said)}"
+    )
 
 
 def _no_angles(b: Rival, site: str, found: Mapping[str, Any] | None) -> str:

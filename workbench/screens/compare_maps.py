@@ -12,11 +12,19 @@ from workbench.widgets.matrix import Matrix
 from workbench.widgets.paint import MISSING, PLAIN, Said
 from workbench.widgets.zoom import Frame
 
-SAID: Mapping[str, str] = {"hit": "hit", "within": "in", "miss": "miss", "false": "FALSE", "off": "OFF", "none": ""}
+SAID: Mapping[str, str] = {
+    "hit": "hit",
+    "within": "in",
+    "miss": "miss",
+    "false": "FALSE",
+    "off": "OFF",
+    "mixed": "mix",
+    "none": "",
+}
 """Verdicts as a map writes them; errors are told apart by their letters alone, too."""
 SHADES: Mapping[str, float] = {
     **{"FALSE": 0.0, "OFF": 0.1, "miss": 0.2},
-    **{"sub": 0.7, "in": 0.7, "hit": 0.9, "whole": 0.9},
+    **{"mix": 0.6, "sub": 0.7, "in": 0.7, "hit": 0.9, "whole": 0.9},
 }
 """Where a word lies between wrong and right: its colour. Of a block that is one cell, the first is shown."""
 

@@ -106,9 +106,8 @@ class HypothesisPlace(Inspecting):
         super()._arrange(width)
         self.query_one("#node").styles.width = ASIDE if width >= WIDE else "1fr"
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002 - Textual's signature
         """Lines are wrapped to other widths."""
-        super().on_resize(event)
         self.call_after_refresh(self.tell)
 
     def _attend(self, pane: int) -> None:
@@ -554,7 +553,6 @@ class HypothesisPlace(Inspecting):
 
     def on_screen_resume(self) -> None:
         """A scrub may have ended meanwhile."""
-        super().on_screen_resume()
         self.tell()
 
     def action_last(self) -> None:

@@ -9,24 +9,25 @@ from typing import Any
 from textual.widget import Widget
 
 from engines.errors import WorkbenchError
+from engines.hypothesis_text import write
 from workbench import catalog, process
 from workbench import hypothesis_edits as edits
-from workbench.hypotheses import Document, Entry, Hypotheses, last_scrub
+from workbench.hypotheses import Document, Entry, Hypotheses, scrubbed
 from workbench.keys import Key
 from workbench.outcome import length
 from workbench.place import Place, bench, display
 from workbench.screens import hypothesis_ask as asking
 from workbench.screens.hypothesis_ask import Ask, Candidates
-from workbench.screens.hypothesis_text import share
+from workbench.screens.hypothesis_text import nodes, share
 from workbench.scrubs import Scrubs
 from workbench.widgets.rows import Column, Rows
 
 COLUMNS = (
-    Column("hypothesis", 20),
-    Column("subject", 26),
+    Column("hypothesis", 18),
+    Column("subject", 22),
     Column("nodes", 5, 3, right=True),
     Column("draft", 7, 2),
-    Column("recovered", 20, 1),
+    Column("recovered", 18, 1),
     Column("saved", 10, 4, right=True, text=lambda moment: f"{length(max(0.0, process.now() - moment))} ago"),
     Column("cannot be read", 40, 5),
 )
@@ -50,6 +51,8 @@ class HypothesisList(Place):
         self.entries: tuple[Entry, ...] = ()
         self.doomed: str | None = None
         self.answer: Callable[[str], None] = lambda _: None
+        self.subject = str(self.given.get("subject", ""))
+        """What a new one is about, if nothing else is typed: that of the place from where one came."""
 
     def body(self) -> Iterable[Widget]:
         """The list, and the line in which a name is typed."""
@@ -61,6 +64,8 @@ class HypothesisList(Place):
     def on_mount(self) -> None:
         """Read the folder."""
         self.load(self.given.get("name"))
+        self.rows.filter(str(self.given.get("filter", self.subject)))
+        self.tell()
         self.rows.focus()
 
     def on_screen_resume(self) -> None:
@@ -79,8 +84,9 @@ class HypothesisList(Place):
         return None if index is None else self.entries[index]
 
     def view(self) -> dict[str, Any]:
-        """The hypothesis under the cursor."""
-        return {"name": self.entry.name} if self.entry else {}
+        """The hypothesis under the cursor, the filter, and what new ones are about."""
+        name = {"name": self.entry.name} if self.entry else {}
+        return {**name, "filter": self.rows.needle, "subject": self.subject}
 
     def cursor_address(self) -> str:
         """The hypothesis under the cursor."""
@@ -89,13 +95,14 @@ class HypothesisList(Place):
     def load(self, here: Any = None) -> None:
         """Show the folder, with the cursor on a name."""
         self.entries = self.folder.listing()
-        self.rows.load([self._row(one) for one in self.entries])
+        known = scrubbed(bench(self).store)
+        self.rows.load([self._row(one, known) for one in self.entries])
         names = [one.name for one in self.entries]
         if here in names:
             self.rows.move_to(self.rows.shown.index(names.index(here)) if names.index(here) in self.rows.shown else 0)
         self.tell()
 
-    def _row(self, one: Entry) -> list[Any]:
+    def _row(self, one: Entry, known: Mapping[str, str]) -> list[Any]:
         if one.trouble:
             return [one.name, None, None, "unsaved" if one.is_draft else None, None, None, one.trouble]
         return [
@@ -103,17 +110,16 @@ class HypothesisList(Place):
             one.subject,
             one.nodes,
             "unsaved" if one.is_draft else None,
-            self._recovered(one.name),
+            self._recovered(one.name, known),
             one.updated,
             None,
         ]
 
-    def _recovered(self, name: str) -> str | None:
+    def _recovered(self, name: str, known: Mapping[str, str]) -> str | None:
         """What the last scrub of what is saved recovered."""
-        store = bench(self).store
         try:
-            found = last_scrub(store, self.folder.read(name).hypothesis)
-            record = None if found is None else Scrubs(store.scrubs).record(found)
+            found = known.get(write(self.folder.read(name).hypothesis))
+            record = None if found is None else Scrubs(bench(self).store.scrubs).record(found)
         except (WorkbenchError, OSError) as error:
             return str(error)
         return None if record is None else share(record["total"]["recovered"])
@@ -122,12 +128,13 @@ class HypothesisList(Place):
         """Tell about the hypothesis under the cursor."""
         one = self.entry
         if one is None:
-            self.inspect(f"no hypotheses in {self.folder.root}: a makes one from the truth, A an empty one")
+            which = f"about {self.rows.needle} " if self.rows.needle else ""
+            self.inspect(f"no hypotheses {which}in {self.folder.root}: a makes one from the truth, A an empty one")
         elif one.trouble:
             self.complain(one.trouble)
         else:
             unsaved = ", with changes that were not saved" if one.is_draft else ""
-            self.inspect(f"{one.name}  about {one.subject}  {one.nodes} nodes{unsaved}")
+            self.inspect(f"{one.name}  about {one.subject}  {nodes(one.nodes)}{unsaved}")
 
     def on_rows_moved(self) -> None:
         """Follow the cursor."""
@@ -164,11 +171,20 @@ class HypothesisList(Place):
 
     def action_truth(self) -> None:
         """Make one from the truth."""
-        self.question("new from truth: NAME SUBJECT", _subjects, partial(self.make, bare=False))
+        self.question("new from truth: NAME SUBJECT", _subjects, partial(self.make, bare=False), self._new())
 
     def action_bare(self) -> None:
         """Make an empty one."""
-        self.question("new and empty: NAME SUBJECT", _subjects, partial(self.make, bare=True))
+        self.question("new and empty: NAME SUBJECT", _subjects, partial(self.make, bare=True), self._new())
+
+    def _new(self) -> str:
+        """What stands in the line for a new one at first."""
+        if not self.subject:
+            return ""
+        name, number = self.subject.removeprefix("rasp.").replace("/", "-"), 1
+        while (found := f"{name}-{number}") in self.folder.names:
+            number += 1
+        return f"{found} {self.subject}"
 
     def make(self, typed: str, *, bare: bool) -> None:
         """Let a process that has arrays write the truth."""

@@ -35,7 +35,7 @@ def checks(record: Record | None, trouble: str, width: int) -> list[str]:
     if record.get("swaps"):
         lines += _hung(f" !!  {record['swaps']}", width, 5)
     unseen = sum(rule["state"] == "unseen" for rule in record["rules"])
-    return lines + [f"     {unseen} rules marked -- wait for the broken one before them"] * bool(unseen)
+    return lines + ["     what is marked -- waits for the broken rule before it"] * bool(unseen)
 
 
 def planned(plan: Record | None, trouble: str, width: int) -> list[str]:
@@ -64,6 +64,11 @@ def cost(plan: Record) -> str:
 def copies(count: int) -> str:
     """How many copies of the input."""
     return f"{count} cop{'y' if count == 1 else 'ies'} of the input"
+
+
+def nodes(count: int) -> str:
+    """How many nodes."""
+    return f"{count} node{'s' * (count != 1)}"
 
 
 def seconds(count: float) -> str:

@@ -115,7 +115,7 @@ class Tree(Canvas):
         """The statement, or a node."""
         if y == 0:
             said = [
-                f"{len(self.twigs)} nodes",
+                f"{len(self.twigs)} node{'s' * (len(self.twigs) != 1)}",
                 *([self.state] if self.state else []),
                 "a node is an input of the one above it",
             ]

@@ -137,7 +137,7 @@ class Inspecting(Place):
 
     def refused(self, kind: str, error: WorkbenchError) -> None:  # noqa: ARG002 - for who asks several kinds
         """Say why there is no answer."""
-        self.inspect(str(error))
+        self.complain(str(error))
 
     def _heard(self, state: str) -> None:
         """The header tells the state, and a screen that waits what it waits for."""
@@ -217,7 +217,7 @@ class Inspecting(Place):
         prompt = self.query_one(Prompt)
         prompt.text, prompt.display = "", True
         self._before = self.focused
-        prompt.focus()
+        self.set_focus(prompt)  # at once: what is typed next is for it
 
     def on_prompt_typed(self, event: Prompt.Typed) -> None:
         """Take a prompt; without tokens the examples are shown again."""

@@ -211,7 +211,7 @@ class Settings(Place):
             f" {card.summary}",
             "",
             f" cost  {cost or UNKNOWN}",
-            f" run   workbench run {spec} --detach",
+            f" run   workbench run {spec} --queue",
             f" {equals(run, queueing.turn(self.listing) if self.listing else '')}",
         ]
         told += [f" ! {self.warning}"] * bool(self.warning)

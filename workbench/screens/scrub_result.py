@@ -16,6 +16,8 @@ from workbench.widgets.histogram import Histogram
 from workbench.widgets.lines import Lines
 from workbench.widgets.rows import Rows
 
+MOST = 9
+"""The most lines below the draws."""
 WIDE = 100
 """Columns from which a second pane stands beside the first."""
 RESULT, EXAMPLES, DRAWS, CHANGES, EVERYTHING = PANES = ("result", "examples", "draws", "changes", "everything")
@@ -33,7 +35,7 @@ class Result(Horizontal):
     Result #examples, Result #draws, Result #changes, Result #everything { width: 2fr; }
     Result #head { height: 4; }
     Result #axis { height: 7; }
-    Result #nodes { height: 2fr; }
+    Result #distances { height: 11; }
     Result #said { height: 2; }
     """
 
@@ -135,6 +137,8 @@ class Result(Horizontal):
         shown = {RESULT, self.aside} if width >= WIDE and self.pane != EVERYTHING else {self.pane}
         for name in PANES:
             self.query_one(f"#{name}").display = name in shown
+        bits = self.lines("bits")  # where panes stand side by side, more of them goes over two lines
+        bits.styles.height = min(len(bits.lines) + (1 if len(shown) == 1 else 3), MOST)
         self.query_one(f"#{FOCUS[self.pane]}").focus()
 
     def turn_to(self, pane: str, width: int) -> None:

@@ -111,13 +111,19 @@ def _number(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else text.safe(str(value))
 
 
+def _warning(one: Mapping[str, Any]) -> str:
+    """What a drawn score is marked with: what is wrong with its claims, and whether it is not believed."""
+    said = [] if one["verdict"] == "exact" else [one["verdict"]]
+    return ", ".join(said + ["not believed"] * (one["believed"] is False))
+
+
 def _panels(b: Rival, truth: Truth | None, record: Mapping[str, Any]) -> tuple[Table | Heat | Points, ...]:
     """The map of the run with truth and verdicts as marks, the runs' scores, and both tables."""
     assert b.found is not None
     runs = tuple(tuple(one[name] for name in COLUMNS) for one in record["runs"])
     sites: tuple[tuple[Entry, ...], ...] = tuple(tuple(one[name] for name in SITES) for one in record["sites"])
     points = tuple(
-        Point(f"{one['method']} {one['run'][:4]}", one["IIA"], one["low"], one["high"], one["n"], one["verdict"])
+        Point(f"{one['method']} {one['run'][:4]}", one["IIA"], one["low"], one["high"], one["n"], _warning(one))
         for one in record["runs"]
     )
     layout = Layout.of(b.found.sites | (truth.whole | truth.subspace if truth else frozenset()))

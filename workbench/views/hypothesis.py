@@ -9,7 +9,7 @@ from typing import Any
 from workbench import text
 from workbench.hypotheses import Hypotheses
 from workbench.store import Store
-from workbench.view import Table, View
+from workbench.view import Point, Points, Table, View
 
 COLUMNS = ("node", "parent", "path", "feature", "draw", "other", "classes", "mean size", "singletons", "P(self)")
 STATES = {"kept": "ok", "warned": "!!", "broken": "!!", "unseen": "--"}
@@ -39,9 +39,13 @@ def view(address: str, store: Store, *, row: int = 0, seed: int = 0, draft: bool
         record |= {"plan": plan, "drawing": lines}
         parts = [head, "\n".join(map(text.safe, lines)), parts[1], planned(plan)]
     notes = () if changed is None else ("these are changes that were not saved; --set draft=false shows what is saved",)
-    return View(
-        record, "\n\n".join(parts), (Table(f"hypothesis {name}", COLUMNS, _rows(shown.hypothesis, checked)),), notes
+    known = {one["name"]: one["vacuity"] for one in checked["nodes"] if one["vacuity"]}
+    alike = tuple(Point(node, found["itself"], n=checked["n"]) for node, found in known.items())
+    panels = (
+        Table(f"hypothesis {name}", COLUMNS, _rows(shown.hypothesis, checked)),
+        *([Points("P(self): how often a draw changes nothing", alike)] if alike else []),
     )
+    return View(record, "\n\n".join(parts), panels, notes)
 
 
 def rules(checked: Mapping[str, Any]) -> list[str]:

@@ -1,20 +1,22 @@
 """The hypotheses: what each is about, how many nodes it has, and what its last scrub recovered."""
 
 from engines.errors import WorkbenchError
+from engines.hypothesis_text import write
 from workbench import text
-from workbench.hypotheses import Hypotheses, last_scrub
+from workbench.hypotheses import Hypotheses, scrubbed
 from workbench.scrubs import Scrubs
 from workbench.store import Store
-from workbench.view import Table, View
+from workbench.view import Point, Points, Table, View
 
 COLUMNS = ("hypothesis", "subject", "nodes", "draft", "scrub", "recovered", "low", "high", "n")
 
 
 def view(address: str, store: Store) -> View:  # noqa: ARG001 - a view's signature
     """The view of all hypotheses."""
-    folder = Hypotheses.of(store)
+    folder, known = Hypotheses.of(store), scrubbed(store)
     rows: list[tuple[str | int | float | bool | None, ...]] = []
     notes = []
+    shares: list[Point] = []
     for one in folder.listing():
         if one.trouble:
             notes.append(f"{one.name}: {one.trouble}")
@@ -22,13 +24,15 @@ def view(address: str, store: Store) -> View:  # noqa: ARG001 - a view's signatu
             continue
         scrub: tuple[str | int | float | None, ...] = (None,) * 5
         try:
-            name = last_scrub(store, folder.read(one.name).hypothesis)
+            name = known.get(write(folder.read(one.name).hypothesis))
             record = None if name is None else Scrubs(store.scrubs).record(name)
         except (WorkbenchError, OSError) as error:
             notes.append(f"{one.name}: {error}")
         else:
             if record is not None:
                 found = record["total"]["recovered"]
+                if found is not None:
+                    shares.append(Point(one.name, found["value"], found["low"], found["high"], record["total"]["n"]))
                 share = (None,) * 3 if found is None else (found["value"], found["low"], found["high"])
                 scrub = (name, *share, record["total"]["n"])
         rows.append((one.name, one.subject, one.nodes, one.is_draft, *scrub))
@@ -40,4 +44,5 @@ def view(address: str, store: Store) -> View:  # noqa: ARG001 - a view's signatu
         lines.append((str(name), told, "-" if nodes is None else str(nodes), "yes" if is_draft else "-", share))
     records = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     words = text.columns(lines) if rows else f"no hypotheses in {folder.root}: workbench hypothesis from-truth SUBJECT"
-    return View(records, words, (Table("hypotheses", COLUMNS, tuple(rows)),), tuple(notes))
+    panels = (Table("hypotheses", COLUMNS, tuple(rows)), *([Points("recovered", tuple(shares))] if shares else []))
+    return View(records, words, panels, tuple(notes))

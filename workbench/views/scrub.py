@@ -6,7 +6,7 @@ from typing import Any
 
 from workbench import provenance, scrub_list, scrub_text, text
 from workbench.scrub_jobs import Job, JobSpec, JobSummary
-from workbench.scrub_outcome import Measured, Outcome, brief, told
+from workbench.scrub_outcome import Measured, Outcome, doubt, told
 from workbench.store import Store
 from workbench.view import Entry, Point, Points, Table, View
 
@@ -33,10 +33,11 @@ def view(address: str, store: Store) -> View:
 def panels(outcome: Outcome) -> tuple[Points | Table, ...]:
     """What can be drawn of a scrub: shares on one axis, raw values, draws, and the data that changed most."""
     n = outcome.total.n
-    shares = [_point(one, n, outcome.how) for one in outcome.shares]
-    ends = [Point("original", 1.0, n=n, note="by definition"), Point("randomised", 0.0, n=n, note="by definition")]
-    slices = [_point(part.recovered, part.n, brief(part.flags), part.name) for part in outcome.parts[1:]]
-    name = f"{outcome.record['subject']}: share recovered"
+    first, *others = outcome.shares
+    ends = [Point("original", 1.0, n=n), Point("randomised", 0.0, n=n)]
+    shares = [_point(first, n, doubt(outcome.flags)), *(_point(one, n) for one in others), *ends]
+    slices = [_point(part.recovered, part.n, doubt(part.flags), part.name) for part in outcome.parts[1:]]
+    name = f"{outcome.record['subject']}: share recovered, {outcome.how}"
     drawn = tuple(_draw(one) for one in outcome.record["nodes"])
     changed = tuple(
         (part.name, one["row"], one["change"], one["shown"])
@@ -45,15 +46,15 @@ def panels(outcome: Outcome) -> tuple[Points | Table, ...]:
     )
     output = outcome.record["behaviour"]["output"]
     return (
-        Points(name, (*shares, *ends, *slices)),
-        Points(f"{output}", tuple(_point(one, n, outcome.how) for one in outcome.raw)),
+        Points(name, (*shares, *slices)),
+        Points(f"{output}, {outcome.how}", tuple(_point(one, n) for one in outcome.raw)),
         Table("draws", DRAWS, drawn),
         *([Table("changed most", EXAMPLES, changed)] if changed else []),
     )
 
 
-def _point(one: Measured, n: int, note: str, name: str | None = None) -> Point:
-    said = note if one.value is not None else f"undefined {note}".strip()
+def _point(one: Measured, n: int, note: str = "", name: str | None = None) -> Point:
+    said = "undefined" if one.value is None and not note else note
     return Point(name or one.name, one.value, one.low, one.high, n, said)
 
 

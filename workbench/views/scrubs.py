@@ -2,7 +2,7 @@
 
 from workbench import scrub_list, scrub_text, text
 from workbench.scrub_list import Entry
-from workbench.scrub_outcome import brief
+from workbench.scrub_outcome import brief, doubt
 from workbench.store import Store
 from workbench.view import Point, Points, Table, View
 
@@ -32,7 +32,7 @@ def view(address: str, store: Store) -> View:  # noqa: ARG001 - a view's signatu
         for one, record in zip(found, records, strict=True)
     )
     done = [one for one in found if one.state == "done" and one.kind == "scrub"]
-    points = tuple(Point(f"{one.id[:6]} {one.hypothesis}", *_share(one), one.n, brief(one.flags)) for one in done)
+    points = tuple(Point(f"{one.id[:6]} {one.hypothesis}", *_share(one), one.n, doubt(one.flags)) for one in done)
     return View(
         records,
         scrub_text.scrubs(records),
