@@ -136,7 +136,7 @@ def task_names() -> tuple[str, ...]:
 
 def prompted_names() -> tuple[str, ...]:
     """Every task for language models, by where its rows are from."""
-    cards = [_prompt_card(name) for name in registry.names(LANGUAGE)]
+    cards = _prompt_cards(LANGUAGE).values()
     return tuple(f"{source}.{card.name}" for source in SOURCES for card in cards if source in card.sources)
 
 
@@ -203,7 +203,7 @@ def _prompted(task: str) -> tuple[str, "PromptCard"]:
         raise UnknownName("task", task, task_names())
     if protocol == PAPER:
         raise InvalidSetting(f"{task!r} has the default protocol, which is not written; write {plain!r}")
-    known = _prompt_card(found["task"])
+    known = _prompt_cards(LANGUAGE)[found["task"]]
     if protocol is not None and (protocol != OFFICIAL or not known.mib):
         raise UnknownName(f"protocol of {plain}", protocol, (OFFICIAL,) if known.mib else ())
     return found["source"], known
@@ -297,9 +297,13 @@ def card(task: str) -> ProgramCard | TaskCard:
     return TaskCard(task, f"{known.summary.removesuffix('.')}{rows}.", known.variables, models)
 
 
-def _prompt_card(name: str) -> "PromptCard":
-    """The card of a file under ``engines/language``; raises ``UnknownName`` or ``InvalidModel``."""
-    file = _file(LANGUAGE, name, "task")
+@cache
+def _prompt_cards(package: str) -> Mapping[str, "PromptCard"]:
+    """The card of every file of the package; raises ``InvalidModel``. Read once: a start lists all cells."""
+    return {name: _prompt_card(_file(package, name, "task"), name) for name in registry.names(package)}
+
+
+def _prompt_card(file: Path, name: str) -> "PromptCard":
     constant = _constant(_parse(file), "TASK")
     if not isinstance(constant, ast.Call):
         raise InvalidModel(f"{file} has no TASK; write 'TASK = Prompted(name={name!r}, ...)'")
