@@ -144,6 +144,12 @@ def look(name: str, *, device: str = "cpu", dtype: str = "", places: Places | No
     return _prospect(row.name if row else name, row, held, source, (device, dtype, places))
 
 
+def knows(name: str, places: Places | None = None) -> bool:
+    """Whether ``name`` is a model of the table, or a folder in the user's folder of models."""
+    models = (places or Places.here()).models
+    return find(name) is not None or (models is not None and "/" not in name and (models / name).is_dir())
+
+
 def load(
     name: str, *, device: str = "cpu", dtype: str = "", places: Places | None = None, download: bool = False
 ) -> "Loaded":

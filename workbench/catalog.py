@@ -3,10 +3,16 @@
 Everything is read from the source text with ``ast``: listing imports no plug-in, so no torch, and takes milliseconds.
 A method is a file under ``engines/methods`` with ``METHOD = <a frozen dataclass>``, whose fields are its settings; a
 program is a file under ``tracr_bridge/programs`` with ``PROGRAM = Program(name=..., variables=(...), ...)``; a task
-with networks of its own is a file under ``engines/tasks`` with ``TASK = Setup(name=..., models={...}, ...)``.
+with networks of its own is a file under ``engines/tasks`` with ``TASK = Setup(name=..., models={...}, ...)``; a task
+for language models is a file under ``engines/language`` with ``TASK = Prompted(name=..., models={...}, ...)``.
+
+    lm.sva           a task of ours, with generated rows
+    mib-like.mcqa    a task of the MIB benchmark, with generated rows of its schema
+    mib.mcqa         the same with the benchmark's own rows
 
 Two kinds of names are not listed, for there are too many. ``rasp.reverse:fixed`` asks about a program in another regime
-(``tracr_bridge.regimes``); ``rasp.random_0_17`` is a program that is drawn by its number (``tracr_bridge.generate``).
+(``tracr_bridge.regimes``); ``rasp.random_0_17`` is a program that is drawn by its number (``tracr_bridge.generate``);
+``mib.mcqa:official`` counts under another protocol, and a task for language models takes any model of ``engines.zoo``.
 """
 
 import ast
@@ -18,18 +24,26 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from engines import registry
+from engines import registry, zoo
 from engines.errors import InvalidModel, InvalidProgram, InvalidSetting, UnknownName
 from tracr_bridge.regimes import REGIMES, VARIABLE
 from tracr_bridge.rungs import RUNGS
 
 METHODS, PROGRAMS, TASKS = "engines.methods", "tracr_bridge.programs", "engines.tasks"
-DEMOS = "engines.appendix"
+LANGUAGE, DEMOS = "engines.language", "engines.appendix"
 """The packages of plug-ins."""
 MODELS: Mapping[str, str] = RUNGS
 """Models of the compiled programs by name, with what they are."""
 WRONG = ".wrong"
 """Suffix of a wrong twin: the variable with its values exchanged for others, which no site carries."""
+
+SOURCES = ("lm", "mib-like", "mib")
+"""Where the rows of a task for language models are from, as its name begins."""
+PROMPTED = re.compile(rf"(?P<source>{'|'.join(SOURCES)})\.(?P<task>\w+)(?::(?P<protocol>\w+))?")
+PAPER, OFFICIAL = "paper", "official"
+"""Protocols by which scores are counted; the first is the default."""
+BENCHMARK = ("gpt2", "qwen2.5", "gemma2", "llama3.1")
+"""The models of the MIB benchmark."""
 
 RANDOM = re.compile(r"random_(0|[1-9]\d*)_(0|[1-9]\d*)")
 """Names of random programs: the seed, and the program's number."""
@@ -88,6 +102,14 @@ class TaskCard:
 
 
 @dataclass(frozen=True)
+class PromptCard(TaskCard):
+    """A task for language models; ``mib`` is its name in the benchmark, ``sources`` are where its rows may be from."""
+
+    mib: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DemoCard:
     """A worked case of causal scrubbing as the catalogue shows it; ``file`` is what its file is called."""
 
@@ -108,8 +130,14 @@ def program_names() -> tuple[str, ...]:
 
 
 def task_names() -> tuple[str, ...]:
-    """Every task: one a program, and those that are files of their own."""
-    return (*(f"rasp.{name}" for name in program_names()), *registry.names(TASKS))
+    """Every task: one a program, those that are files of their own, and those for language models."""
+    return (*(f"rasp.{name}" for name in program_names()), *registry.names(TASKS), *prompted_names())
+
+
+def prompted_names() -> tuple[str, ...]:
+    """Every task for language models, by where its rows are from."""
+    cards = _prompt_cards(LANGUAGE).values()
+    return tuple(f"{source}.{card.name}" for source in SOURCES for card in cards if source in card.sources)
 
 
 def cell_names(wrong: bool = False) -> tuple[str, ...]:
@@ -123,28 +151,62 @@ def cell_names(wrong: bool = False) -> tuple[str, ...]:
 
 def models(task: str) -> Mapping[str, str]:
     """The models that a task can be put to, with what they are; raises ``UnknownName``."""
-    return MODELS if compiled(task) else task_card(task).models
+    return MODELS if compiled(task) else card(task).models
+
+
+def check_model(task: str, model: str) -> None:
+    """Raise ``UnknownName`` for a model that a task cannot be put to.
+
+    Language models are those of ``engines.zoo``: of its table, or folders of the user's folder of models.
+    """
+    known = models(task)
+    if model in known or (prompted(task) and zoo.knows(model)):
+        return
+    raise UnknownName("model", model, known)
 
 
 def every_model() -> Mapping[str, str]:
     """The models of all tasks, with what they are."""
-    return {**MODELS, **{name: about for task in registry.names(TASKS) for name, about in models(task).items()}}
+    tasks = (*registry.names(TASKS), *prompted_names())
+    return {**MODELS, **{name: about for task in tasks for name, about in models(task).items()}}
 
 
 def variables(task: str) -> tuple[str, ...]:
     """The variables of a task's cells, wrong twins of compiled programs included; raises ``UnknownName``."""
     if not compiled(task):
-        return task_card(task).variables
+        return card(task).variables
     names = program(asked(task)[0]).variables
     return tuple(f"{variable}{suffix}" for variable in names for suffix in ("", WRONG))
 
 
 def compiled(task: str) -> bool:
     """Whether a task is that of a compiled program; raises ``UnknownName`` when it is no task at all."""
-    if task in registry.names(TASKS):
+    if task in registry.names(TASKS) or prompted(task):
         return False
     asked(task)
     return True
+
+
+def prompted(task: str) -> bool:
+    """Whether a task is for language models; raises ``UnknownName`` or ``InvalidSetting`` when it begins as one."""
+    if PROMPTED.fullmatch(task) is None:
+        return False
+    _prompted(task)
+    return True
+
+
+def _prompted(task: str) -> tuple[str, "PromptCard"]:
+    """Where a task's rows are from, and its card."""
+    found = PROMPTED.fullmatch(task)
+    plain, protocol = task.partition(":")[0], found["protocol"] if found else None
+    if found is None or plain not in prompted_names():
+        raise UnknownName("task", task, task_names())
+    if protocol == PAPER:
+        raise InvalidSetting(f"{task!r} has the default protocol, which is not written; write {plain!r}")
+    known = _prompt_cards(LANGUAGE)[found["task"]]
+    if protocol is not None and (protocol != OFFICIAL or not known.mib):
+        raise UnknownName(f"protocol of {plain}", protocol, (OFFICIAL,) if known.mib else ())
+    return found["source"], known
 
 
 def asked(task: str) -> tuple[str, str]:
@@ -225,7 +287,31 @@ def demo(name: str) -> DemoCard:
 
 def card(task: str) -> ProgramCard | TaskCard:
     """What a task is; raises ``UnknownName``."""
-    return program(asked(task)[0]) if compiled(task) else task_card(task)
+    if not prompted(task):
+        return program(asked(task)[0]) if compiled(task) else task_card(task)
+    source, known = _prompted(task)
+    models = {name: about for name, about in known.models.items() if source != "mib" or name in BENCHMARK}
+    if source == "mib-like":
+        models["smollm2"] = "SmolLM2-135M-Instruct, from a package"
+    rows = {"mib": "; the benchmark's own rows", "mib-like": "; generated rows", "lm": ""}[source]
+    return TaskCard(task, f"{known.summary.removesuffix('.')}{rows}.", known.variables, models)
+
+
+@cache
+def _prompt_cards(package: str) -> Mapping[str, "PromptCard"]:
+    """The card of every file of the package; raises ``InvalidModel``. Read once: a start lists all cells."""
+    return {name: _prompt_card(_file(package, name, "task"), name) for name in registry.names(package)}
+
+
+def _prompt_card(file: Path, name: str) -> "PromptCard":
+    constant = _constant(_parse(file), "TASK")
+    if not isinstance(constant, ast.Call):
+        raise InvalidModel(f"{file} has no TASK; write 'TASK = Prompted(name={name!r}, ...)'")
+    facts = _facts(file, name, constant)
+    if not isinstance(facts.get("mib"), str):
+        raise InvalidModel(f"{file}: mib must be written out, the benchmark's name of the task or ''")
+    sources = ("lm",) if not facts["mib"] else ("mib-like", "mib") if "generate" in facts else ("mib",)
+    return PromptCard(name, facts["summary"], facts["variables"], facts["models"], facts["mib"], sources)
 
 
 def task_card(name: str) -> TaskCard:
@@ -234,6 +320,12 @@ def task_card(name: str) -> TaskCard:
     constant = _constant(_parse(file), "TASK")
     if not isinstance(constant, ast.Call):
         raise InvalidModel(f"{file} has no TASK; write 'TASK = Setup(name={name!r}, ...)'")
+    facts = _facts(file, name, constant)
+    return TaskCard(name, facts["summary"], facts["variables"], facts["models"])
+
+
+def _facts(file: Path, name: str, constant: ast.Call) -> dict[str, Any]:
+    """The literal arguments of a task, those that are listed checked."""
     facts = {keyword.arg: _literal(keyword.value) for keyword in constant.keywords if keyword.arg is not None}
     if facts.get("name") != name:
         raise InvalidModel(f"{file}: the task's name must be that of its file; write 'name={name!r}'")
@@ -244,7 +336,7 @@ def task_card(name: str) -> TaskCard:
     ):
         if not isinstance(facts.get(key), kind) or not facts[key]:
             raise InvalidModel(f"{file}: {key} must be written out, as in {example!r}")
-    return TaskCard(name, facts["summary"], facts["variables"], facts["models"])
+    return facts
 
 
 def _file(package: str, name: str, kind: str) -> Path:

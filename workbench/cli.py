@@ -436,15 +436,17 @@ def show(
         _show_truth(catalog.asked(task)[0], open_store(folder), as_json)
     elif mib_cli.is_submission(address):
         mib_cli.show(Path(address), as_json)
-    elif options or "/" in address or screens.known(address):
+    elif options or screens.known(address):
         found = view.build(address, open_store(folder), read_options(options))
         put(found.record, found.text, as_json)
         for sentence in found.notes:
             note(sentence)
+    elif "/" in address and ":" not in address:
+        Cell.parse(address)  # which it is not: it would have an address
     elif address in catalog.program_names() or catalog.RANDOM.fullmatch(address):
         program = catalog.program(address)
         put(text.record(program), text.program(program), as_json)
-    elif address in catalog.task_names() or address.startswith("rasp."):
+    elif address in catalog.task_names() or address.startswith("rasp.") or catalog.PROMPTED.fullmatch(address):
         card = catalog.card(address)
         put(text.record(card), text.card(card), as_json)
     elif address in catalog.method_names():

@@ -1,4 +1,4 @@
-"""Files that views are written to: which formats there are, and where the screen writes (see ``workbench.exporting``)."""
+"""Files that views are written to: which formats there are, and where the screen writes."""
 
 import re
 from datetime import datetime

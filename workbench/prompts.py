@@ -9,25 +9,22 @@ Filter first: only rows whose base and source the network completes rightly are 
 counterfactual set is part of the result.
 """
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from engines import prompted, registry, zoo
-from engines.errors import InvalidSetting, UnknownName
+from engines import logit_difference, mib, prompted, registry, zoo
+from engines.errors import UnknownName
 from engines.events import Notice, Stage, Steps
+from engines.prompted import Bound
 from engines.prompting import SPLITS, Example, Prompted, Protocol, examples
+from engines.score import Fit
 from engines.task import Problem
-from workbench import rows
+from workbench import catalog, rows
 from workbench.rows import Rows
 from workbench.spec import Cell
 from workbench.store import Store
 
-LANGUAGE = "engines.language"
-"""The package of plug-ins."""
-SOURCES = ("lm", "mib-like", "mib")
-NAME = re.compile(rf"(?P<source>{'|'.join(SOURCES)})\.(?P<task>\w+)(?::(?P<protocol>\w+))?")
 PARTS = {"train": "fit", "validation": "calibration", "test": "test"}
 GENERATED = {"train": 96, "validation": 64, "test": 128}
 """Rows that are generated."""
@@ -48,32 +45,58 @@ class Asked:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A problem and what is to be told with its result: protocol, rows, what was kept of them.
-
-    ``bound`` is the task in the model's tokens, ``test`` the examples that the test pairs are.
-    """
+    """A problem with its test examples, and what is to be told with its result: protocol, rows, what was kept."""
 
     problem: Problem
+    bound: Bound
+    parts: Mapping[str, Sequence[Example]]
+    asked: Asked
+    new_tokens: int
     facts: Mapping[str, Any]
-    bound: prompted.Bound
-    test: tuple[Example, ...]
+
+    @property
+    def test(self) -> tuple[Example, ...]:
+        """The examples that the test pairs are."""
+        return tuple(self.parts["test"])
+
+    def count(self, fit: Fit) -> Steps[Mapping[str, Any]]:
+        """The fit's claims as the benchmark counts them, for tasks of the benchmark.
+
+        Claims about heads by the difference of logits: the best one, whose heads are patched together.
+        """
+        problem, bound, protocol = self.problem, self.bound, self.asked.protocol
+        if not self.asked.task.mib:
+            return {"prompts": self.facts}
+        yield Stage(f"protocol {protocol.name}", None, "")
+        if self.asked.task.component == "z":
+            claim = fit.handles[0].parts
+            scored = logit_difference.report(problem.model, bound, self.parts, problem.target, claim)
+            return {"prompts": self.facts, "ioi": {"protocol": protocol.name, **asdict(scored)}}
+        found = mib.report(problem, bound, self.parts["test"], fit.handles, protocol, self.new_tokens)
+        return {"prompts": self.facts, "mib": record(found)}
+
+
+def record(report: mib.Report) -> dict[str, Any]:
+    """A report as JSON-ready data."""
+    claims = [
+        {
+            "site": str(claim.site),
+            "method": asdict(claim.method),
+            "full_swap": asdict(claim.full_swap),
+            "identity_wins": claim.identity_wins,
+        }
+        for claim in report.claims
+    ]
+    return {**asdict(report), "claims": claims, "highest": str(report.highest), "notes": list(report.notes)}
 
 
 def asked(name: str) -> Asked:
     """Read a task's name; raises ``UnknownName`` or ``InvalidSetting``."""
-    found = NAME.fullmatch(name)
-    if found is None:
-        raise UnknownName("task", name, (f"{source}.TASK" for source in SOURCES))
-    task: Prompted = registry.load(LANGUAGE, found["task"], "TASK", "task")
-    if found["source"] == "mib" and not task.mib:
-        raise InvalidSetting(f"{task.name} is no task of the benchmark; write lm.{task.name}")
-    if found["source"] == "lm" and task.mib:
-        raise InvalidSetting(f"{task.name} is a task of the benchmark; write mib-like.{task.name} or mib.{task.name}")
-    if found["protocol"] == "paper":
-        raise InvalidSetting(
-            f"{name!r} has the default protocol, which is not written; write {name.partition(':')[0]!r}"
-        )
-    return Asked(found["source"], task, task.protocol(found["protocol"] or "paper"))
+    found = catalog.PROMPTED.fullmatch(name)
+    if found is None or not catalog.prompted(name):
+        raise UnknownName("task", name, catalog.prompted_names())
+    task: Prompted = registry.load(catalog.LANGUAGE, found["task"], "TASK", "task")
+    return Asked(found["source"], task, task.protocol(found["protocol"] or catalog.PAPER))
 
 
 def prepare(cell: Cell, seed: int, store: Store) -> Steps[Prepared]:
@@ -96,11 +119,9 @@ def prepare(cell: Cell, seed: int, store: Store) -> Steps[Prepared]:
     yield Stage("rows that the model can do", sum(len(part) for part in parts.values()), "rows")
     kept: dict[str, dict[str, Any]] = {}
     unequal = {}
-    tokens = what.protocol.new_tokens
+    new_tokens = what.protocol.new_tokens.get(cell.model, what.protocol.new_tokens.get("", 0))
     for part, every in parts.items():
-        able, counts = prompted.able(
-            loaded.model, bound, every, what.protocol, tokens.get(cell.model, tokens.get("", 0))
-        )
+        able, counts = prompted.able(loaded.model, bound, every, what.protocol, new_tokens)
         prompted.enough(task, part, counts, LEAST)
         if task.component == "z":
             able, unequal[part] = prompted.aligned(bound, able)
@@ -128,4 +149,4 @@ def prepare(cell: Cell, seed: int, store: Store) -> Steps[Prepared]:
         "device": loaded.prospect.device,
         "dtype": loaded.prospect.dtype,
     }
-    return Prepared(problem, facts, bound, tuple(parts[PARTS["test"]]))
+    return Prepared(problem, bound, parts, what, new_tokens, facts)

@@ -1,7 +1,8 @@
 """The session: models in memory and "run this spec", the one place where engines, the store and the clock meet."""
 
 import dataclasses
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from engines import registry
 from engines.errors import InvalidSetting
 from engines.events import Event, Notice, Piece, Stage, Steps, T
+from engines.score import Fit
 from engines.score import to_record as fit_record
 from engines.task import Problem
 from workbench import catalog, provenance
@@ -53,6 +55,20 @@ def _set(default: Any, settings: Mapping[str, Any]) -> Any:
     return dataclasses.replace(default, **values)
 
 
+def _nothing(fit: Fit) -> Steps[Mapping[str, Any]]:  # noqa: ARG001 - every count takes a fit
+    """What is counted besides the fit of most problems."""
+    yield from ()
+    return {}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A problem, and what is to be counted and told with its fit: further entries of the result."""
+
+    problem: Problem
+    count: Callable[[Fit], Steps[Mapping[str, Any]]] = _nothing
+
+
 class Session:
     """Runs specs into a store, one after another; finished pieces stay in memory for the runs that follow.
 
@@ -89,10 +105,11 @@ class Session:
         source = provenance.source()
         with Pulse(run) as pulse:
             yield pulse.say(Stage("building the problem", None, ""))
-            problem = yield from self._drive(run, self._build(spec), pulse)
-            if problem is None:
+            built = yield from self._drive(run, self._build(spec), pulse)
+            if built is None:
                 pulse.stopped()
                 return
+            problem = built.problem
             files, left_out = find_pieces(run, source)
             if left_out:
                 yield pulse.say(
@@ -102,6 +119,10 @@ class Session:
             if fit is None:
                 pulse.stopped()
                 return
+            counted = yield from self._drive(run, built.count(fit), pulse)
+            if counted is None:
+                pulse.stopped()
+                return
             result = {
                 "format": FORMAT,
                 "id": run.id,
@@ -109,18 +130,24 @@ class Session:
                 "fit": fit_record(fit),
                 "tensors": save_findings(run, fit),
                 "data": _hashes(problem),
+                **counted,
                 "versions": provenance.versions(),
                 "source": source,
             }
             pulse.done(result, headline(result["fit"]), method_seconds=fit.cost.seconds)
 
-    def _build(self, spec: Spec) -> Steps[Problem]:
-        """The problem of a spec; a network that is not at hand is trained."""
+    def _build(self, spec: Spec) -> Steps["Built"]:
+        """The problem of a spec; a network that is not at hand is trained, a language model is loaded."""
         if catalog.compiled(spec.cell.task):
-            return build_problem(spec.cell, spec.seed)
+            return Built(build_problem(spec.cell, spec.seed))
+        if catalog.prompted(spec.cell.task):
+            from workbench.prompts import prepare
+
+            found = yield from prepare(spec.cell, spec.seed, self.store)
+            return Built(found.problem, found.count)
         from workbench.trained import networks, prepared
 
-        return (yield from prepared(spec.cell, spec.seed, networks(self.store)))
+        return Built((yield from prepared(spec.cell, spec.seed, networks(self.store))))
 
     def _drive(self, run: Run, steps: Steps[T], pulse: Pulse) -> Generator[Event, None, T | None]:
         """Pass on what ``steps`` says until it returns its result, or None when somebody asked for a stop."""

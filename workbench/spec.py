@@ -42,9 +42,8 @@ class Cell:
         if len(parts) != 3 or not all(parts):
             raise InvalidSetting(f"{text!r} is no cell; write task/model/variable, for example {EXAMPLE}")
         cell = Cell(*parts)
-        known, models = catalog.variables(cell.task), catalog.models(cell.task)
-        if cell.model not in models:
-            raise UnknownName("model", cell.model, models)
+        known = catalog.variables(cell.task)
+        catalog.check_model(cell.task, cell.model)
         if cell.variable not in known:
             raise UnknownName(f"variable of {cell.task}", cell.variable, known)
         return cell

@@ -26,6 +26,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "METHODS", "tests.workbench.fakes.methods")
     monkeypatch.setattr(catalog, "PROGRAMS", "tests.workbench.fakes.programs")
     monkeypatch.setattr(catalog, "TASKS", "tests.workbench.fakes.tasks")
+    monkeypatch.setattr(catalog, "LANGUAGE", "tests.workbench.fakes.tasks")
     monkeypatch.setattr(session, "build_problem", lambda cell, seed: problems.Toy(seed))  # noqa: ARG005
 
 

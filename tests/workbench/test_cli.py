@@ -2,10 +2,10 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,9 +206,9 @@ def test_a_result_without_what_is_optional_is_shown() -> None:
 def test_answers_come_at_once(arguments: list[str]) -> None:
     took = []
     for _ in range(3):
-        began = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         subprocess.run([sys.executable, "-m", "workbench", *arguments], check=True, capture_output=True)
-        took.append(time.monotonic() - began)
+        took.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before)
     assert min(took) < 0.5, "importing torch alone takes longer: what imports it?"
 
 

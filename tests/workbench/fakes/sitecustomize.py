@@ -8,7 +8,7 @@ from workbench import catalog
 
 catalog.METHODS = "tests.workbench.fakes.methods"
 catalog.PROGRAMS = "tests.workbench.fakes.programs"
-catalog.TASKS = "tests.workbench.fakes.tasks"
+catalog.TASKS = catalog.LANGUAGE = "tests.workbench.fakes.tasks"
 
 bridge = ModuleType("tracr_bridge.task")
 vars(bridge).update(known=str, network=problems.network, problem=problems.toy)
