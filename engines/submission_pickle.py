@@ -103,9 +103,7 @@ class Archive:
                 raise InvalidSubmission(f"its zip holds {name!a} twice; {AGAIN}")
             members[name] = info
         if len(roots) != 1 or "data.pkl" not in members:
-            raise InvalidSubmission(
-                f"its zip is not one of torch: it has {len(roots)} folders and no data.pkl; {AGAIN}"
-            )
+            raise InvalidSubmission(f"its zip is none of torch: {len(roots)} folders, or no data.pkl; {AGAIN}")
         if sum(info.file_size for info in members.values()) > size:
             raise InvalidSubmission(f"its members overlap: together they are larger than the file; {AGAIN}")
         return members

@@ -8,6 +8,7 @@ import typer
 
 from engines.errors import InvalidSetting, UnknownName
 from workbench.command import FAILED, OK, AsJson, StoreFolder, note, open_store, put
+from workbench.spec import Cell
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A submission's folder, which holds its cells.")]
 
@@ -128,7 +129,7 @@ def score(
     from workbench import submission_score, submission_text
     from workbench.narrate import Narrator, tell_steps
 
-    asked = submission_score.asked(cell)
+    asked = Cell.parse(cell)
     claims = submission_score.claims(root, asked)
     with Narrator() as narrator:
         found = tell_steps(narrator, submission_score.score(asked, claims, seed, open_store(folder)))

@@ -30,8 +30,8 @@ from workbench.store import Run
 from workbench.submission_code import COEFFICIENTS
 
 TASK = re.compile(r"(?P<source>mib|mib-like)\.(?P<task>\w+)(?::(?P<protocol>\w+))?")
-LINEAR = "ioi_linear"
-"""What a result calls the parameters of IOI's linear model that were fitted on its rows."""
+BARE = "bare"
+"""The linear model of names without a space before them, which are the benchmark's."""
 DAMAGED = (KeyError, TypeError, ValueError, IndexError, AttributeError, InvalidModel, InvalidSite)
 
 
@@ -61,6 +61,7 @@ class Planned:
             "iia": fit["iia"],
             "controls": fit["controls"],
             "believed": fit["believed"],
+            **{name: self.result[name] for name in ("mib", "ioi", "prompts") if name in self.result},
         }
 
     def files(self) -> Iterator[tuple[str, bytes]]:
@@ -109,8 +110,8 @@ def coefficients(planned: Sequence[Planned]) -> dict[str, dict[str, float]]:
         other = found.setdefault(one.folder.network, one.linear)
         if dict(other) != dict(one.linear):
             raise InvalidSubmission(
-                f"run {one.run.id} rests on other parameters of IOI for {one.folder.network} than another run; submit "
-                "runs that were fitted on the same rows"
+                f"run {one.run.id} rests on other parameters of IOI for {one.folder.network} than another run, and the "
+                "benchmark takes one set a network; submit runs that claim the same heads, or give one with --linear"
             )
     named = {name: dict(values) for name, values in found.items()}
     models = {one.folder.model.name: dict(found[one.folder.network]) for one in planned if one.folder.heads}
@@ -127,7 +128,8 @@ def _planned(run: Run, linear: Mapping[str, Mapping[str, float]]) -> Planned:
     folder = folder_of(named["task"], cell.model, cell.variable)
     try:
         claims = list(_claims(run, result, folder))
-        given = linear.get(folder.model.name, result.get(LINEAR))
+        told = result["ioi"]["linear"][BARE] if folder.heads and "ioi" in result else None
+        given = linear.get(folder.model.name, told)
         params = None if given is None else {name: float(given[name]) for name in COEFFICIENTS}
         parts, left_out = _chosen(run, folder, claims)
         planned = Planned(run, folder, parts, tuple(left_out), params if folder.heads else None, result)

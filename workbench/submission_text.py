@@ -60,25 +60,50 @@ def _positions(folder: Folder, held: Sequence[Held]) -> list[tuple[str, ...]]:
 
 def scores(record: Mapping[str, Any]) -> str:
     """The scores of a submission on a cell, beside every control."""
-    report = record["report"]
-    lines = [f"{record['cell']}, protocol {report['protocol']}, seed {record['seed']}: mean over sets, all pairs"]
-    rows = [("SITE", "RANK", "IIA", "FULL SWAP THERE")]
+    head = f"{record['cell']}, protocol {record['protocol']}, seed {record['seed']}"
+    return text.safe(head) + "\n" + (_errors(record) if "ioi" in record else _shares(record))
+
+
+def _shares(record: Mapping[str, Any]) -> str:
+    report, ranks = record["mib"], record["ranks"]
+    rows = [("SITE", "RANK", "IIA, ALL PAIRS", "FULL SWAP THERE")]
     for claim in report["claims"]:
-        rows.append((claim["site"], str(claim["rank"]), _mean(claim["method"]), _mean(claim["full_swap"])))
+        rows.append((claim["site"], str(ranks[claim["site"]]), _mean(claim["method"]), _mean(claim["full_swap"])))
     rows.append(("no-op", "0", _mean(report["no_op"]), "-"))
     rows.append(("random sites", "full", _mean(report["random_site"]), "-"))
-    lines.append(text.columns(rows))
     best = next(claim for claim in report["claims"] if claim["site"] == report["highest"])
     sets: list[tuple[str, ...]] = [("SET", "BEST SITE", "NO-OP", "FULL SWAP THERE", "RANDOM SITES")]
     for name, one in best["method"]["sets"].items():
         others = (report["no_op"], best["full_swap"], report["random_site"])
         sets.append((name, *(_share(each) for each in (one, *(other["sets"][name] for other in others)))))
-    lines.append(text.columns(sets))
     average = "none" if report["average"] is None else f"{report['average']:.3f}"
     normal = "-" if report["normalised"] is None else f"{report['normalised']:.3f}"
+    lines = [text.columns(rows), text.columns(sets)]
     lines.append(f"best {report['highest']}, normalised {normal}; layer average {average}")
-    lines += [text.safe(note) for note in report["notes"]]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(text.safe(note) for note in report["notes"])])
+
+
+def _errors(record: Mapping[str, Any]) -> str:
+    """The squared errors of a joint claim about heads, with names as the benchmark takes them."""
+    report = record["ioi"]
+    ranks = ", ".join(f"{site} rank {record['ranks'][site]}" for site in report["heads"])
+    rows = [("SQUARED ERROR, LOWER IS BETTER", "HEADS", "NO-OP", "FULL SWAP OF THE HEADS")]
+    patches = [report[name]["bare"] for name in ("method", "no_op", "full_swap")]
+    for name in patches[0]["sets"]:
+        method, no_op, full = (_share(patch["sets"][name]) for patch in patches)
+        rows.append((name, method, no_op, full))
+    method, no_op, full = (f"{patch['mean']:.3f}" for patch in patches)
+    rows.append(("mean over sets", method, no_op, full))
+    linear = report["linear"]["bare"]
+    return "\n".join(
+        (
+            ranks,
+            text.columns(rows),
+            f"noise floor {report['floor']['bare']:.3f}: the variance of the unpatched difference",
+            f"linear model fitted on {linear['n']} rows: {linear['bias']:.3f} {linear['token_coeff']:+.3f} token "
+            f"{linear['position_coeff']:+.3f} position",
+        )
+    )
 
 
 def _mean(unit: Mapping[str, Any]) -> str:
