@@ -306,7 +306,7 @@ CASES: dict[str, tuple[Callable[[Path], Any], str, str]] = {
     "zeros": (moved("AttentionHead(Layer-09,Head-6,Token-all)"), "_featurizer", "too large or has leading zeros"),
     "large number": (
         moved(f"AttentionHead(Layer-{'9' * 99},Head-6,Token-all)"),
-        "_featurizer",
+        "AttentionHead",
         "write it plainly",
     ),
     "no head": (moved("AttentionHead(Layer-9,Token-all)"), "_featurizer", "the name is no site"),
