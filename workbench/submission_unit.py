@@ -23,6 +23,8 @@ GAP = 1e-3
 SLACK = 1 << 20
 """Bytes of a featurizer's file beside its tensors."""
 INFO = {"featurizer_class", "inverse_featurizer_class", "n_features", "additional_config"}
+MAY = {"featurizer_id"}
+"""What a featurizer's information must and may say."""
 CUDA = re.compile("cuda(:[0-9]{1,3})?")
 SAVE = "write {'model_info': {...}, 'state_dict': {...}}"
 
@@ -107,7 +109,8 @@ def _told(folder: Folder, archive: Archive) -> tuple[Half, list[str]]:
         raise InvalidSubmission(f"its model_info lacks {lacks}; it must have {', '.join(sorted(INFO))}")
     if not isinstance(state, dict):
         raise InvalidSubmission(f"its state_dict is {_kind(state)}; {SAVE}")
-    remarks = [f"its model_info also has {_kind(info)}, which nobody reads"] if set(info) > INFO else []
+    more = {name: None for name in info if name not in INFO | MAY}
+    remarks = [f"its model_info also has {_kind(more)}, which nobody reads"] if more else []
     classes = info["featurizer_class"], info["inverse_featurizer_class"]
     if classes not in (SUBSPACE, IDENTITY):
         given = " and ".join(str(one)[:60] if isinstance(one, str) else _kind(one) for one in classes)

@@ -437,6 +437,33 @@ def test_what_is_wrong_is_named_and_never_runs(name: str, root: Path, tmp_path: 
     assert before == {each: each.lstat().st_mtime_ns for each in tmp_path.rglob("*")}
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_what_was_trained_elsewhere_passes_unless_its_weights_decayed(decay: float, root: Path) -> None:
+    """As the benchmark's baselines save: rotations of torch, with whatever strides they have."""
+    module = torch.nn.Module()
+    module.weight = torch.nn.Parameter(torch.eye(WIDTH, RANK))  # type: ignore[assignment]
+    holder = torch.nn.Module()
+    holder.rotate = torch.nn.utils.parametrizations.orthogonal(module)  # type: ignore[assignment]
+    optimizer = torch.optim.AdamW(holder.parameters(), 1e-2, weight_decay=decay)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (module.weight * torch.arange(WIDTH)[:, None]).square().sum().backward()
+        optimizer.step()
+    info = {
+        "featurizer_class": "SubspaceFeaturizerModule",
+        "inverse_featurizer_class": "SubspaceInverseFeaturizerModule",
+        "n_features": RANK,
+        "additional_config": {"rotation_matrix": module.weight.detach().clone(), "requires_grad": True},
+        "featurizer_id": "DAS",
+    }
+    for suffix in SUFFIXES[:2]:
+        torch.save({"model_info": info, "state_dict": holder.state_dict()}, at(root, suffix))
+    verdict = verify(root)
+    assert verdict.right == (decay == 0), verdict.faults
+    assert not verdict.remarks
+    assert all("train without weight decay" in fault.sentence for fault in verdict.faults)
+
+
 def test_every_fault_of_many_is_listed(root: Path) -> None:
     """The benchmark's verifier ends at the first good site."""
     for unit in ("AttentionHead(Layer-1,Head-1,Token-all)", "AttentionHead(Layer-2,Head-2,Token-all)"):
