@@ -11,7 +11,7 @@ from workbench.keys import Key
 from workbench.place import Line
 from workbench.screens.effect_text import Record, effects, largest, number, row, swaps
 from workbench.screens.inspecting import AGAIN, OWN, PANES, REST, Bottom, Column, Inspecting, Pane, Question, Top
-from workbench.screens.sheet import Prompt, Sheet, title
+from workbench.screens.sheet import OwnPrompt, Sheet, title
 from workbench.widgets.grid import Grid
 from workbench.widgets.matrix import Matrix
 from workbench.widgets.paint import GLYPHS, exact, glyph, short
@@ -62,7 +62,7 @@ class HeadPlace(Inspecting):
         yield Top(self.strip, self.about, self.other)
         yield Column(Pane(self.grid), Pane(self.told))
         yield Pane(self.effects, classes="aside")
-        yield Bottom(Prompt(self.look, "own prompt, tokens with spaces between"))
+        yield Bottom(OwnPrompt(self.look, "own prompt, tokens with spaces between"))
 
     def view(self) -> dict[str, Any]:
         """Which example, which side of it, and the cell."""

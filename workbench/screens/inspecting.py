@@ -19,7 +19,7 @@ from workbench.client import Client
 from workbench.display import Display
 from workbench.keys import Key
 from workbench.place import Place
-from workbench.screens.sheet import Prompt
+from workbench.screens.sheet import OwnPrompt
 from workbench.spec import Cell
 from workbench.wire import Target
 
@@ -214,12 +214,12 @@ class Inspecting(Place):
 
     def action_own(self) -> None:
         """Type a prompt."""
-        prompt = self.query_one(Prompt)
+        prompt = self.query_one(OwnPrompt)
         prompt.text, prompt.display = "", True
         self._before = self.focused
         self.set_focus(prompt)  # at once: what is typed next is for it
 
-    def on_prompt_typed(self, event: Prompt.Typed) -> None:
+    def on_own_prompt_typed(self, event: OwnPrompt.Typed) -> None:
         """Take a prompt; without tokens the examples are shown again."""
         event.canvas.display = False
         self.set_focus(self._before)

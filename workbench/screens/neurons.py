@@ -13,7 +13,7 @@ from workbench.place import Line
 from workbench.screens.effect_text import Record, effects, largest, number, row, score, swaps
 from workbench.screens.inspecting import AGAIN, ASIDE, OWN, PANES, REST, Bottom, Inspecting, Pane, Question, Top
 from workbench.screens.inspecting import Column as Beside
-from workbench.screens.sheet import Prompt, Sheet, title
+from workbench.screens.sheet import OwnPrompt, Sheet, title
 from workbench.widgets.chart import Chart
 from workbench.widgets.histogram import Histogram
 from workbench.widgets.paint import glyph, share_of, short
@@ -84,7 +84,7 @@ class NeuronsPlace(Inspecting):
         yield Top(self.about)
         yield Pane(self.rows)
         yield Beside(Pane(self.chart, self.strip, self.inputs), Pane(self.effects), classes="aside")
-        yield Bottom(Prompt(self.look, "own prompt, tokens with spaces between"))
+        yield Bottom(OwnPrompt(self.look, "own prompt, tokens with spaces between"))
 
     def view(self) -> dict[str, Any]:
         """The neuron under the cursor, the order, and the own prompt."""

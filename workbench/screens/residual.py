@@ -12,7 +12,7 @@ from workbench.keys import Key
 from workbench.place import Line
 from workbench.screens.effect_text import Record, score
 from workbench.screens.inspecting import AGAIN, OWN, PANES, REST, Bottom, Inspecting, Pane, Question, Top
-from workbench.screens.sheet import Prompt, Sheet
+from workbench.screens.sheet import OwnPrompt, Sheet
 from workbench.screens.site_text import known, says, tokens
 from workbench.site_map import Truth, split
 from workbench.widgets.grid import Grid
@@ -103,7 +103,7 @@ class ResidualPlace(Inspecting):
         yield Top(self.about, self.told)
         yield Pane(self.grid)
         yield Pane(self.sheet, classes="aside")
-        yield Bottom(Prompt(self.look, "own prompt, tokens with spaces between"))
+        yield Bottom(OwnPrompt(self.look, "own prompt, tokens with spaces between"))
 
     def view(self) -> dict[str, Any]:
         """Which example, which side of it, what the columns are, and the row."""

@@ -75,15 +75,15 @@ class Sheet(Canvas):
         self.action_scroll((2 * last - 1) * len(self.lines))
 
 
-class Prompt(Canvas):
+class OwnPrompt(Canvas):
     """A line that takes every key that prints, until enter or escape; it is seen only meanwhile."""
 
-    DEFAULT_CSS = "Prompt { height: 1; display: none; }"
+    DEFAULT_CSS = "OwnPrompt { height: 1; display: none; }"
 
-    class Typed(Said["Prompt"]):
+    class Typed(Said["OwnPrompt"]):
         """A text was typed; None if it was given up."""
 
-        def __init__(self, prompt: "Prompt", text: str | None) -> None:
+        def __init__(self, prompt: "OwnPrompt", text: str | None) -> None:
             super().__init__(prompt)
             self.text = text
 
