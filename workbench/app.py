@@ -261,12 +261,17 @@ class WorkbenchApp(InTurn, Travelling):
 
     def post_display_hook(self) -> None:
         """Something on the screen changed: before long, remember where the user is."""
-        if self._pause is None:
+        if self._pause is None and self.is_running:
             self._pause = self.set_timer(PAUSE, self.remember)
 
     def remember(self) -> None:
-        """Save where the user is, if that changed; a disk that refuses is reported on the screen."""
+        """Save where the user is, if that changed; a disk that refuses is reported on the screen.
+
+        Once the app ends there is nothing to save: its places are being taken down, and leaving it has saved them.
+        """
         self._pause = None
+        if not self.is_running:
+            return
         places = [place for place in self.screen_stack if isinstance(place, Place) and place.KEPT]
         visits = tuple(visit_of(place) for place in places)
         trail = self.trail.seen(visits[-1]) if visits and self.place.KEPT else self.trail

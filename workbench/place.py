@@ -10,6 +10,7 @@
 The address of a place and ``view()`` are the whole of its state: both are saved, and given to it at the next start.
 """
 
+import re
 import shlex
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -201,12 +202,15 @@ class Place(Screen[None]):
 
     def show_header(self, facts: Facts) -> None:
         """Show the header anew: another minute, other facts."""
-        where = f" workbench  {self.address}"
         jobs = f"jobs {facts.running} run {facts.failed} fail"
-        rest = f"engine {facts.engine}   {jobs}   {datetime.now().astimezone():%H:%M} "
-        if len(where) + len(rest) + 2 > self.app.size.width:
-            rest = f"{facts.engine}  {facts.running} run  {datetime.now().astimezone():%H:%M} "
-        room = self.app.size.width - len(rest)
+        clock, width = f"{datetime.now().astimezone():%H:%M} ", self.app.size.width
+        where, rest = f" workbench  {named(self.address)}", f"engine {facts.engine}   {jobs}   {clock}"
+        if len(where) + len(rest) + 2 > width:
+            rest = f"{facts.engine}  {facts.running} run  {clock}"
+        room = width - len(rest)
+        if len(where) > room - 1:  # what an address ends with tells places apart, so that its beginning goes first
+            where = f" {named(self.address)}"
+            where = where if len(where) < room else f" ...{where[len(where) - max(0, room - 5) :]}"
         self._header.show(f"{where:{max(room, 0)}}"[: max(room - 1, 0)] + f" {rest}")
 
     def show_keys(self, width: int) -> None:
@@ -218,6 +222,11 @@ class Place(Screen[None]):
         self._small.display = event.size.width < LEAST[0] or event.size.height < LEAST[1]
         self.show_keys(event.size.width)
         self.show_header(getattr(self.app, "facts", Facts()))
+
+
+def named(address: str) -> str:
+    """An address with the ids of runs in it cut to six digits, as a header has it."""
+    return re.sub(r"#([0-9a-f]{6})[0-9a-f]+", r"#\1", address)
 
 
 def assignments(options: Mapping[str, str]) -> list[str]:

@@ -96,15 +96,29 @@ class SiteMap:
         """The sites at which such claims as the run's are right."""
         return truth.whole if self.is_whole else truth.subspace | truth.whole
 
-    def errors(self, truth: Truth) -> tuple[int, int, int]:
-        """How many claims are hits, how many true sites are not claimed, how many claims are false.
+    def right(self, truth: Truth) -> frozenset[str]:
+        """The claimed sites that are true."""
+        return frozenset(site for site, (_, part) in self.claims.items() if truth.carries(site, whole=_whole(part)))
 
-        A rotation claims the whole vector in which it lies.
-        """
-        right = [site for site, (_, part) in self.claims.items() if truth.carries(site, whole=_whole(part))]
-        members = truth.whole if self.is_whole else truth.subspace
-        found = {site if self.is_whole else str(Site.parse(site).whole) for site in right}
-        return len(right), len(members - found), len(self.claims) - len(right)
+    def missed(self, truth: Truth) -> frozenset[str]:
+        """The true sites that no right claim names; a rotation names the whole vector in which it lies."""
+        right, members = self.right(truth), truth.whole if self.is_whole else truth.subspace
+        return members - {site if self.is_whole else str(Site.parse(site).whole) for site in right}
+
+    def named(self, site: str, truth: Truth) -> tuple[str, ...]:
+        """The right claims of some coordinates of a true vector that is not claimed itself: it is not missed."""
+        if self.is_whole or site in self.claims or site not in truth.subspace:
+            return ()
+        return tuple(sorted(each for each in self.right(truth) if str(Site.parse(each).whole) == site))
+
+    def marks(self, truth: Truth) -> frozenset[str]:
+        """The true sites that a map marks: with those that are claimed it shows as many as ``errors`` counts."""
+        return self.right(truth) | self.missed(truth)
+
+    def errors(self, truth: Truth) -> tuple[int, int, int]:
+        """How many claims are hits, how many true sites are not claimed, how many claims are false."""
+        right = len(self.right(truth))
+        return right, len(self.missed(truth)), len(self.claims) - right
 
 
 @dataclass(frozen=True)

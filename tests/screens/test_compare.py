@@ -134,7 +134,7 @@ def test_another_run_of_the_cell_becomes_b(store: Store, told: type[Told]) -> No
             assert "B plot_das e768" in hands.text
             assert [request for request, _ in told.asked] == ["truth", "angles"]
             await hands.press("w", "enter")
-            assert f"{CELL}#{DAS}:sites" in hands.text
+            assert hands.app.place.address == f"{CELL}#{DAS}:sites"
 
     asyncio.run(main())
 

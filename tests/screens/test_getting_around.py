@@ -268,16 +268,12 @@ def test_hints_of_a_widgets_keys_follow_the_widget(store: Store, played: type[Pl
     act(store, f"{CELL}#{PLOT}:sites", script, keymap={"grid.move-left": "left", "grid.open": "o"})
 
 
-OTHERWISE = {"hypothesis": {"m"}}
-"""Places with another use for a key: to map a node is m, and : sets a mark there."""
-
-
-def test_no_place_and_no_widget_takes_the_keys_for_getting_around() -> None:
-    names = {"f", "m", "apostrophe", "left_square_bracket", "right_square_bracket"}
+def test_no_place_and_no_widget_takes_the_keys_for_getting_around_or_for_files() -> None:
+    names = {"f", "m", "apostrophe", "left_square_bracket", "right_square_bracket", "e", "y", "Y"}
     assert names <= {name for key in EVERYWHERE for name in key.keys.split(",")}
     for reach in reaches():
         taken = {name for keys in (reach.place, *reach.widgets) for key in keys for name in key.keys.split(",")}
-        assert taken & names <= OTHERWISE.get(reach.name, set()), reach.name
+        assert not taken & names, reach.name
 
 
 def test_two_verbs_have_one_id_only_if_they_are_one() -> None:
@@ -287,3 +283,37 @@ def test_two_verbs_have_one_id_only_if_they_are_one() -> None:
             for key in keys:
                 actions.setdefault(key.id, set()).add(key.action)
             assert all(len(found) == 1 for name, found in actions.items() if name), reach.name
+
+
+def test_nothing_is_remembered_of_places_that_are_taken_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[Memory] = []
+    monkeypatch.setattr("workbench.remembered.save", lambda _, memory: saved.append(memory))
+
+    async def main() -> WorkbenchApp:
+        async with opened(Store(tmp_path / "runs"), "jobs") as hands:
+            app = hands.app
+            app.remember()
+            prune = app._prune
+
+            async def taken(*nodes: Any, **more: Any) -> None:
+                await prune(*nodes, **more)
+                app.remember()  # a timer that was set before
+
+            app._prune = taken  # type: ignore[method-assign, assignment]
+        app.remember()
+        return app
+
+    app = asyncio.run(main())
+    assert app.failure is None
+    assert [visit.address for memory in saved for visit in memory.visits] == ["jobs"]
+
+
+def test_a_header_cuts_an_address_at_its_beginning_and_shortens_ids(tmp_path: Path) -> None:
+    address = "rasp.reverse/compiled/opposite#e768f59e2393:sites"
+
+    async def main(width: int) -> str:
+        async with opened(Store(tmp_path / "runs"), address, (width, 24)) as hands:
+            return hands.text.splitlines()[0]
+
+    assert asyncio.run(main(80)).startswith(" workbench  rasp.reverse/compiled/opposite#e768f5:sites  ")
+    assert asyncio.run(main(60)).startswith(" ...verse/compiled/opposite#e768f5:sites cold  ")

@@ -128,6 +128,22 @@ def test_errors_are_those_of_the_exam(store: Store) -> None:
     assert das.errors(other) == (1, 0, 1)
 
 
+def test_the_overlay_marks_what_the_counts_count(store: Store, played: type[Played]) -> None:  # noqa: ARG001
+    async def main() -> None:
+        async with opened(store, DAS, (80, 24), site="L1.resid_post@target") as hands:
+            await hands.press("T")
+            assert "2 hit 0 missed 0 false" in hands.text
+            cells = hands.text.partition("truth [found]")[2].partition("test IIA")[0]
+            assert (cells.count("["), cells.count("(") - 1, cells.count("!") - 1) == (3, 0, 0)  # a label has one, too
+            text = " ".join(hands.text.split())
+            assert "truth in a subspace named by the claim of L1.resid_post[13:23]@target" in text
+            await hands.press("k")
+            told = " ".join(" ".join(hands.app.place.sentences).split())
+            assert "truth whole, in a subspace iia 1.00 [.912 1.00] n 40 pairs #1/4" in told
+
+    asyncio.run(main())
+
+
 def test_measured_shares_have_an_interval_over_what_n_counts() -> None:
     iia = site_map.Table("raw iia", {"a": 0.75, "b": 0.5}, {"a": 40})
     assert (iia.unit, iia.score("a"), iia.score("b")) == ("pairs", wilson(30, 40), None)

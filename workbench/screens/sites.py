@@ -127,7 +127,7 @@ class SitesPlace(Inspecting):
         if tables:
             values, mask = self.layout_of.values(tables[self.table])
             matrix = Matrix(values, self.layout_of.rows, self.layout_of.columns, mask)
-            truth = None if self.truth is None else [places[each] for each in true]
+            truth = None if self.truth is None else [places[each] for each in self.map.marks(self.truth)]
             self.grid.show(matrix, picks=[places[each] for each in self.map.claims], truth=truth)
         if site is not None and site in places:
             self.grid.move_to(*places[site])
@@ -142,7 +142,8 @@ class SitesPlace(Inspecting):
         self.head.show(f" {shown}   truth: {self.knows if self.grid.overlay else 'off'}")
         self.score.show(f" test IIA {_brief(fit['iia'])}, {'believed' if fit['believed'] else '! NOT believed'}")
         self.controls.show(f" {_controls(fit)}")
-        self.inspect("  ".join(self._facts(self.site)) or "no such site: this part has no such position")
+        facts = "  ".join(self._facts(self.site)) or "no such site: this part has no such position"
+        (self.complain if len(facts) > self.app.size.width - 2 else self.inspect)(facts)
 
     def _facts(self, site: str | None) -> list[str]:
         """What is known of a site, the table that is shown first."""
@@ -157,6 +158,8 @@ class SitesPlace(Inspecting):
         if self.grid.overlay and self.truth is not None:
             carries = ("whole", site in self.truth.whole), ("in a subspace", site in self.truth.subspace)
             facts.append("truth " + (", ".join(name for name, holds in carries if holds) or "no"))
+            if inside := self.map.named(site, self.truth):
+                facts.append(f"named by the claim of {', '.join(inside)}")
         return facts + others
 
     def on_grid_moved(self) -> None:

@@ -30,7 +30,8 @@ def view(address: str, store: Store, *, truth: bool = False) -> View:
     scores = [point(run.spec.method, outcome.iia, "" if outcome.is_believed else "not believed")]
     scores += [point(name.replace("_", " "), score) for name, score in outcome.controls.items()]
     claims = Table("claims", CLAIMS, tuple(_claim(site, *claim, known) for site, claim in found.claims.items()))
-    maps = [_heat(found, layout, table, true) for table in found.tables]
+    marks = found.marks(known) if known else frozenset()
+    maps = [_heat(found, layout, table, marks) for table in found.tables]
     panels: list[Panel] = [*maps, Points(f"{run.spec}: test IIA", tuple(scores)), claims]
     return View(
         _record(str(run.spec), run.id, found, known), _text(str(run.spec), found, known, layout), tuple(panels), notes
