@@ -8,7 +8,6 @@ The graph and the data are built once for each choice of ``[data]``. Every answe
 
 import time
 from collections.abc import Callable, Mapping
-from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from engines.baselines import TOLERANCE, randomised
 from engines.column import scalars
 from engines.dataset import Dataset
 from engines.entropy import entropy
-from engines.errors import InvalidSetting, TooLarge, UnknownName, WorkbenchError
+from engines.errors import InvalidSetting, TooLarge, WorkbenchError
 from engines.graph import Graph, Plain
 from engines.hypothesis import DATUM, Hypothesis, Source
 from engines.hypothesis_text import read
@@ -28,6 +27,7 @@ from engines.scrub import SAMPLES, Plan, ablated, estimate
 from engines.tree_text import Branch, branches, picture
 from engines.treeify import Treeified
 from workbench import disk, subjects
+from workbench.asking import ask
 from workbench.scrubbing import inconsistency_records, plain, vacuity_records
 
 QUICK = 20_000
@@ -48,19 +48,10 @@ class Hypothesizing:
 
     def ask(self, request: str, given: Mapping[str, Any]) -> Any:
         """The answer to a request by name; raises ``UnknownName`` or ``InvalidSetting`` for what cannot be asked."""
-        if request not in REQUESTS:
-            raise UnknownName("request", request, REQUESTS)
-        known = dict(signature(REQUESTS[request]).parameters)
-        del known["self"]
-        takes = f"{request} takes: {', '.join(known)}"
-        if wrong := [name for name in given if name not in known]:
-            raise InvalidSetting(f"{request} has no parameter {wrong[0]!r}; {takes}")
-        for name, one in known.items():
-            if name not in given and one.default is Parameter.empty:
-                raise InvalidSetting(f"{request} needs {name!r}; {takes}")
-            if name in given and type(given[name]) is not (str if name == "toml" else int):
-                raise InvalidSetting(f"{name} is {given[name]!r}; write {'text' if name == 'toml' else 'a number'}")
-        return disk.named(plain(REQUESTS[request](self, **given)))
+        for name, value in given.items():
+            if type(value) is not (str if name == "toml" else int):
+                raise InvalidSetting(f"{name} is {value!r}; write {'text' if name == 'toml' else 'a number'}")
+        return disk.named(plain(ask(self, REQUESTS, request, given)))
 
     def subject(self, toml: str) -> dict[str, Any]:
         """What a hypothesis can speak of: parts of the rewritten graph with their ports, features with their classes.

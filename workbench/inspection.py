@@ -10,7 +10,6 @@ its n and its 95 % interval, an effect its controls.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,11 @@ from torch import Tensor
 
 from engines.activations import columns, read, recorded
 from engines.answer import AnswerCode, Choice
-from engines.errors import InvalidSetting, UnknownName, UnsupportedSite
+from engines.errors import InvalidSetting, UnsupportedSite
 from engines.site import Site
 from tracr_bridge.equivalence import equivalence
 from workbench import angles, catalog, effects, heads, labels, neurons, states
+from workbench.asking import ask
 from workbench.specimen import EXAMPLES, Specimen, alone
 from workbench.store import Store
 
@@ -36,17 +36,7 @@ class Inspection:
 
     def ask(self, request: str, given: Mapping[str, Any]) -> Any:
         """The answer to a request by name; raises ``UnknownName`` or ``InvalidSetting`` for what cannot be asked."""
-        if request not in REQUESTS:
-            raise UnknownName("request", request, REQUESTS)
-        known = dict(signature(REQUESTS[request]).parameters)
-        del known["self"]
-        takes = f"{request} takes: {', '.join(known) or 'nothing'}"
-        if wrong := [name for name in given if name not in known]:
-            raise InvalidSetting(f"{request} has no parameter {wrong[0]!r}; {takes}")
-        needed = [name for name, one in known.items() if one.default is Parameter.empty]
-        if lacking := [name for name in needed if name not in given]:
-            raise InvalidSetting(f"{request} needs {lacking[0]!r}; {takes}")
-        return plain(REQUESTS[request](self, **given))
+        return plain(ask(self, REQUESTS, request, given))
 
     def overview(self) -> dict[str, Any]:
         """What the network is and what can be asked of it."""
