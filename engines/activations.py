@@ -14,6 +14,7 @@ from torch import Tensor
 from engines.errors import InvalidSite, UnknownName
 from engines.model import PAST, Batch, Model, Shape, heads_in
 from engines.site import Port, Site
+from engines.spare import in_parts
 from engines.task import Pairs
 
 CHUNK = 2048
@@ -26,8 +27,9 @@ CELLS = 2**26
 class Activations:
     """Cached activations of some pairs.
 
-    ``sources[site]`` and ``bases[site]`` are [pairs, positions, width]: each side's vectors there. ``inputs[layer]`` is
-    the base's residual stream before ``layer`` (and after the last one, at ``n_layers``), [pairs, pos, d_model].
+    ``sources[site]`` and ``bases[site]`` are [pairs, positions, width]: each side's vectors there, where featurizers
+    are made of them: on the CPU and of float32 at least, whatever the model runs in. ``inputs[layer]`` is the base's
+    residual stream before ``layer`` (and after the last one, at ``n_layers``), [pairs, pos, d_model], as it was.
     ``past[layer]`` is what later columns of the base read there of its first ones (``engines.model.PAST``); empty where
     no patched run may leave columns out.
     """
@@ -96,11 +98,16 @@ def capture(model: Model, pairs: Pairs, sites: Sequence[Site], layers: Iterable[
     ours = recorded(model, pairs.bases, list(dict.fromkeys([*ports, *streams.values(), *past.values()])))
     return Activations(
         pairs,
-        {site: read(theirs[site.port], site, columns(site, pairs.source_at, pairs.sources)) for site in sites},
-        {site: read(ours[site.port], site, columns(site, pairs.base_at, pairs.bases)) for site in sites},
+        {site: _kept(theirs[site.port], site, columns(site, pairs.source_at, pairs.sources)) for site in sites},
+        {site: _kept(ours[site.port], site, columns(site, pairs.base_at, pairs.bases)) for site in sites},
         {layer: ours[port] for layer, port in streams.items()},
         {layer: ours[port][:, :before].clone() for layer, port in past.items()},
     )
+
+
+def _kept(activation: Tensor, site: Site, where: Int[Tensor, "rows positions"]) -> Tensor:
+    vectors = read(activation, site, where)
+    return vectors.to("cpu", torch.promote_types(vectors.dtype, torch.float32))
 
 
 def kept_columns(shape: Shape, pairs: Pairs, sites: Iterable[Site]) -> int:
@@ -139,9 +146,9 @@ def recorded(model: Model, batch: Batch, ports: Sequence[Port]) -> dict[Port, Te
     parts: dict[Port, list[Tensor]] = {port: [] for port in ports}
     with torch.no_grad():
         for chunk in torch.arange(distinct.rows).split(rows_at_once(model.shape, distinct.tokens.shape[1])):
-            run = model.forward(distinct.take(chunk), reads=ports)
-            for port in ports:
-                parts[port].append(run.reads[port])
+            for reads in in_parts(lambda rows: model.forward(distinct.take(rows), reads=ports).reads, chunk, "inputs"):
+                for port in ports:
+                    parts[port].append(reads[port])
     return {port: torch.cat(tensors)[index] for port, tensors in parts.items()}
 
 

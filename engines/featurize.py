@@ -79,6 +79,7 @@ class Rotation:
     """Orthonormal directions are the features: a DAS subspace, PCA components, or a compiled truth.
 
     ``columns`` is [width, rank] with orthonormal columns; raises ``InvalidModel`` when they are not (tolerance 1e-4).
+    They follow the device and type of the vectors.
     """
 
     columns: Float[Tensor, "width rank"]
@@ -103,12 +104,13 @@ class Rotation:
 
     def featurize(self, x: Float[Tensor, "*rows width"]) -> tuple[Tensor, Tensor]:
         """Coordinates along the directions, and what is orthogonal to them."""
-        features = x @ self.columns
-        return features, x - features @ self.columns.T
+        columns = self.columns.to(x)
+        features = x @ columns
+        return features, x - features @ columns.T
 
     def inverse(self, features: Float[Tensor, "*rows rank"], error: Float[Tensor, "*rows width"]) -> Tensor:
         """The features along their directions, plus the error."""
-        return features @ self.columns.T + error
+        return features @ self.columns.to(error).T + error
 
 
 @dataclass(frozen=True)
@@ -129,12 +131,13 @@ class Mask:
 
     def featurize(self, x: Float[Tensor, "*rows width"]) -> tuple[Tensor, Tensor]:
         """The gated coordinates, and ``x`` with zeros there."""
-        return x[..., self.gates], x.masked_fill(self.gates, 0.0)
+        gates = self.gates.to(x.device)
+        return x[..., gates], x.masked_fill(gates, 0.0)
 
     def inverse(self, features: Float[Tensor, "*rows rank"], error: Float[Tensor, "*rows width"]) -> Tensor:
         """The error with the features at their gates."""
         x = error.clone()
-        x[..., self.gates] = features
+        x[..., self.gates.to(x.device)] = features
         return x
 
 

@@ -20,6 +20,7 @@ from engines.handle import Part
 from engines.model import NO_EDITS, Ask, Batch, Edit, Forward, Model, Shape, Start
 from engines.score import Cost
 from engines.site import Port, Site
+from engines.spare import in_parts
 
 STREAM = ("embed", "resid_pre", "resid_post")
 """Components that are the input of some layer: a patch there is a changed start and needs no hook."""
@@ -128,9 +129,15 @@ def by_start_layer(sites: Iterable[Site]) -> dict[int, list[Site]]:
 def unpatched(model: Model, activations: Activations) -> Float[Tensor, "pairs answers codes"]:
     """The bases' own outputs, from the deepest cached layer input."""
     pairs, layer = activations.pairs, max(activations.inputs)
-    ask = Ask(pairs.answers_at.clamp(min=0), torch.tensor(pairs.answer.columns))
+    columns = torch.tensor(pairs.answer.columns)
+
+    def run(some: Int[Tensor, " some"]) -> Tensor:
+        ask = Ask(pairs.answers_at[some].clamp(min=0), columns)
+        start = Start(layer, activations.inputs[layer][some])
+        return _outputs(model.forward(pairs.bases.take(some), start=start, ask=ask))
+
     with torch.no_grad():
-        return _outputs(model.forward(pairs.bases, start=Start(layer, activations.inputs[layer]), ask=ask))
+        return torch.cat(in_parts(run, torch.arange(pairs.n), "pairs"))
 
 
 def patched(
@@ -198,8 +205,9 @@ class _Place:
         pairs, size = self.activations.pairs, len(self.index)
         where = columns(patch.site, pairs.base_at, pairs.bases)[self.index].repeat(patch.count, 1) - self.before
         base = read(current, patch.site, where).unflatten(0, (patch.count, size))
-        source = self.activations.sources[patch.site][self.index].expand_as(base)
-        return write(current, patch.site, where, patch.exchange(base, source).flatten(0, 1))
+        source = self.activations.sources[patch.site][self.index].to(base.device).expand_as(base)
+        made = patch.exchange(base.to(source.dtype), source).to(current.dtype)  # half precision is for layers alone
+        return write(current, patch.site, where, made.flatten(0, 1))
 
 
 def columns_before(activations: Activations, job: Jobs, index: Int[Tensor, " batch"]) -> int:
@@ -262,9 +270,16 @@ def swapped(model: Model, activations: Activations, jobs: Sequence[Jobs]) -> Flo
     whole, found = torch.arange(activations.pairs.n), {}
     with torch.no_grad():
         for group in batches(model.shape, activations, jobs, whole):
-            outputs = patched(model, activations, [jobs[place] for place in group], whole)
+            outputs = _as_fits(model, activations, [jobs[place] for place in group], whole)
             found.update(zip(group, outputs.split([jobs[place].count for place in group]), strict=True))
     return torch.cat([found[place] for place in range(len(jobs))])
+
+
+def _as_fits(
+    model: Model, activations: Activations, jobs: Sequence[Jobs], index: Int[Tensor, " batch"]
+) -> Float[Tensor, "jobs batch answers codes"]:
+    parts = in_parts(lambda some: patched(model, activations, jobs, some), index, "patched pairs")
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
 def batches(

@@ -22,16 +22,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from engines.activations import capture
 from engines.answer import Choice
 from engines.errors import InsufficientData, InvalidSite
 from engines.evaluation import full
+from engines.events import Advance, Stage, Steps, drain
 from engines.handle import Part
 from engines.interval import Z95
-from engines.intervene import patched, together
 from engines.language.ioi import Linear, both_signs, signs
-from engines.model import Ask, Model
-from engines.prompted import CHUNK, Bound, pairs_of
+from engines.model import Model
+from engines.patches import Patch, outputs_of
+from engines.prompted import Bound, pairs_of
 from engines.prompting import Example
 from engines.task import Pairs
 
@@ -88,6 +88,13 @@ class Report:
 def report(
     model: Model, bound: Bound, parts: Mapping[str, Sequence[Example]], variable: str, claim: Sequence[Part]
 ) -> Report:
+    """What ``scoring`` returns, without a word on the way."""
+    return drain(scoring(model, bound, parts, variable, claim))[1]
+
+
+def scoring(
+    model: Model, bound: Bound, parts: Mapping[str, Sequence[Example]], variable: str, claim: Sequence[Part]
+) -> Steps[Report]:
     """Score a claim of heads, all patched together, on ``parts["test"]``; the linear model is fitted on ``["fit"]``.
 
     Raises ``InvalidSite`` when the claim is not about heads.
@@ -96,26 +103,27 @@ def report(
         raise InvalidSite(f"{claim[0].site}: the benchmark scores IOI on heads; claim sites such as L9.head6.z@all")
     whole = full(model, dict.fromkeys(part.site.whole for part in claim))
     train, test = ((list(parts[part]), pairs_of(bound, parts[part])) for part in ("fit", "test"))
-    fits = fit(model, bound, train, whole)
-    found: dict[str, dict[str, Errors]] = {"method": {}, "no_op": {}, "full_swap": {}}
-    floor = {}
     examples, pairs = test
+    yield Stage("the linear model", train[1].n, "pairs")
+    fits = yield from fit(model, bound, train, whole)
+    yield Stage("errors of the logit difference", pairs.n, "pairs")
+    patches = {"no_op": (), "full_swap": whole, "method": tuple(claim)}
+    given = yield from differences(model, bound, examples, pairs, patches)
+    found: dict[str, dict[str, Errors]] = {name: {} for name in patches}
     for form in FORMS:
         targets = torch.tensor(
             [fits[form].target(*signs(variable, one.base, one.source)) for one in examples], dtype=torch.float64
         )
-        plain = differences(model, bound, examples, pairs, (), form)
-        floor[form] = float(plain.var())
-        for name, patch in (("no_op", ()), ("full_swap", whole), ("method", tuple(claim))):
-            given = differences(model, bound, examples, pairs, patch, form) if patch else plain
-            found[name][form] = _errors((given - targets).square(), pairs)
+        for name in patches:
+            found[name][form] = _errors((given[name][form] - targets).square(), pairs)
+    floor = {form: float(given["no_op"][form].var()) for form in FORMS}
     heads = tuple(str(part.site) for part in claim)
     return Report(variable, heads, fits, found["method"], found["no_op"], found["full_swap"], floor)
 
 
 def fit(
     model: Model, bound: Bound, train: tuple[Sequence[Example], Pairs], heads: Sequence[Part]
-) -> Mapping[str, Linear]:
+) -> Steps[Mapping[str, Linear]]:
     """The linear model by form of the names: least squares over every training pair and every base left as it is.
 
     Raises ``InsufficientData`` when the pairs do not vary both signs apart.
@@ -128,11 +136,10 @@ def fit(
         raise InsufficientData(
             f"{len(examples)} training pairs do not flip token and position apart; give rows of all sets"
         )
+    both = yield from differences(model, bound, examples, pairs, {"swapped": heads, "as it is": ()})
     found = {}
     for form in FORMS:
-        patched_ones = differences(model, bound, examples, pairs, heads, form)
-        unpatched = differences(model, bound, examples, pairs, (), form)
-        given = torch.cat([patched_ones, unpatched])
+        given = torch.cat([both["swapped"][form], both["as it is"][form]])
         bias, token, position = torch.linalg.lstsq(design, given[:, None]).solution[:, 0].tolist()
         rest = given - design @ torch.tensor([bias, token, position], dtype=torch.float64)
         found[form] = Linear(bias, token, position, float(rest.square().mean()), len(rows))
@@ -140,38 +147,28 @@ def fit(
 
 
 def differences(
-    model: Model, bound: Bound, examples: Sequence[Example], pairs: Pairs, patch: Sequence[Part], form: str
-) -> Float[Tensor, " pairs"]:
-    """Logit of the base's indirect object less that of its subject under a patch (none: as it is)."""
-    tokens = {
-        name: bound.encoder.first(f"{FORMS[form]}{name}")
-        for one in examples
-        for name in (str(one.base["name_a"]), str(one.base["name_b"]))
-    }
-    columns = tuple(sorted(set(tokens.values())))
-    asked = replace(pairs, answer=Choice(columns, columns))
+    model: Model, bound: Bound, examples: Sequence[Example], pairs: Pairs, patches: Mapping[str, Patch]
+) -> Steps[Mapping[str, Mapping[str, Float[Tensor, " pairs"]]]]:
+    """By patch and form of the names: logit of the base's indirect object less that of its subject."""
+    first = bound.encoder.first
+    mine = {form: [first(f"{sign}{one.base['output_token']}") for one in examples] for form, sign in FORMS.items()}
+    theirs = {form: [first(f"{sign}{one.base['name_c']}") for one in examples] for form, sign in FORMS.items()}
+    columns = tuple(sorted({token for side in (mine, theirs) for tokens in side.values() for token in tokens}))
     place = {token: number for number, token in enumerate(columns)}
-    mine = torch.tensor([place[tokens[str(one.base["output_token"])]] for one in examples])
-    theirs = torch.tensor([place[tokens[str(one.base["name_c"])]] for one in examples])
-    outputs = torch.cat(list(_outputs(model, asked, patch)))[:, 0].double()
+    parts: dict[str, list[Tensor]] = {name: [] for name in patches}
+    for done, outputs in outputs_of(model, replace(pairs, answer=Choice(columns, columns)), patches):
+        for name, some in outputs.items():
+            parts[name].append(some[:, 0].double())
+        yield Advance(done)
+    logits = {name: torch.cat(some) for name, some in parts.items()}
     rows = torch.arange(len(examples))
-    return outputs[rows, mine] - outputs[rows, theirs]
-
-
-def _outputs(model: Model, pairs: Pairs, patch: Sequence[Part]) -> list[Tensor]:
-    chunks = torch.arange(pairs.n).split(CHUNK)
-    found = []
-    with torch.no_grad():
-        if patch:
-            job = together(patch)
-            activations = capture(model, pairs, [site for site, _ in job.patches], [job.start])
-            return [patched(model, activations, [job], index)[0] for index in chunks]
-        for index in chunks:
-            ask = Ask(pairs.answers_at[index], torch.tensor(pairs.answer.columns))
-            outputs = model.forward(pairs.bases.take(index), ask=ask).outputs
-            assert outputs is not None
-            found.append(outputs)
-    return found
+    index = {
+        form: tuple(torch.tensor([place[token] for token in side[form]]) for side in (mine, theirs)) for form in FORMS
+    }
+    return {
+        name: {form: every[rows, index[form][0]] - every[rows, index[form][1]] for form in FORMS}
+        for name, every in logits.items()
+    }
 
 
 def _errors(squared: Float[Tensor, " pairs"], pairs: Pairs) -> Errors:

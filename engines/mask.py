@@ -69,8 +69,9 @@ class Gates:
 
         def exchange(base: Tensor, source: Tensor) -> Tensor:
             if self.basis is None:
-                return base + gates * (source - base)
-            return base + (((source - base) @ self.basis) * gates) @ self.basis.T
+                return base + gates.to(base) * (source - base)
+            basis = self.basis.to(base)
+            return base + (((source - base) @ basis) * gates.to(base)) @ basis.T
 
         return Jobs(self.sites[0], len(live), exchange)
 

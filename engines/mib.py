@@ -15,22 +15,22 @@ Source: Mueller et al. (2025), "MIB", section 4, arXiv 2504.13151.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from engines.activations import capture
 from engines.answer import Choice
 from engines.causal import Setting
 from engines.errors import InsufficientData
 from engines.evaluation import RANDOM_SITES, full
-from engines.handle import Handle, Part
-from engines.intervene import patched, together
-from engines.model import Ask, Batch, Model
-from engines.prompted import CHUNK, Bound, interchanged
+from engines.events import Advance, Stage, Steps, drain
+from engines.handle import Handle
+from engines.model import Model
+from engines.patches import Patch, Together, chunks, longer
+from engines.prompted import Bound, interchanged
 from engines.prompting import Example, Protocol
 from engines.score import Score, wilson
 from engines.site import Site
@@ -102,6 +102,13 @@ class Report:
 def report(
     problem: Problem, bound: Bound, examples: Sequence[Example], handles: Sequence[Handle], protocol: Protocol, new: int
 ) -> Report:
+    """What ``scoring`` returns, without a word on the way."""
+    return drain(scoring(problem, bound, examples, handles, protocol, new))[1]
+
+
+def scoring(
+    problem: Problem, bound: Bound, examples: Sequence[Example], handles: Sequence[Handle], protocol: Protocol, new: int
+) -> Steps[Report]:
     """Score every claim of one site on the test pairs, which are ``examples``; ``new`` tokens are generated.
 
     Raises ``InsufficientData`` when no claim is of one site alone: the benchmark has no place for others.
@@ -113,25 +120,28 @@ def report(
     sites = sorted(alone, key=Site.order)
     drawn = torch.randperm(len(problem.sites), generator=torch.Generator().manual_seed(problem.seed))[:RANDOM_SITES]
     random = [problem.sites[int(place)] for place in drawn]
-    patches: list[Sequence[Part]] = [alone[site] for site in sites]
+    patches: list[Patch] = [(), *(alone[site] for site in sites)]
     patches += [(part,) for part in full(model, [site.whole for site in sites])]
     patches += [(part,) for part in full(model, random)]
-    scoring = _Scoring(model, bound, pairs, protocol, new)
+    counting = _Counting(model, bound, protocol, new)
     runs = [interchanged(bound.prompted, problem.target, one) for one in examples]
-    right = [scoring.right(patch, runs) for patch in patches]
-    pooled = torch.tensor(right[2 * len(sites) :], dtype=torch.float64).mean(0).tolist()
+    right = torch.zeros(len(patches), pairs.n, dtype=torch.float64)
+    yield Stage(f"scores under protocol {protocol.name}", pairs.n, "pairs")
+    for index, some in chunks(pairs):
+        right[:, index] = counting.right(some, patches, [runs[int(row)] for row in index])
+        yield Advance(int(index[-1]) + 1)
+    no_op, first = Unit.of(right[0].tolist(), pairs), 1 + len(sites)
     claims = tuple(
-        Claimed(site, Unit.of(right[place], pairs), Unit.of(right[len(sites) + place], pairs))
+        Claimed(site, Unit.of(right[1 + place].tolist(), pairs), Unit.of(right[first + place].tolist(), pairs))
         for place, site in enumerate(sites)
     )
-    no_op = Unit.of(scoring.right((), runs), pairs)
     best = max(claims, key=lambda claim: claim.method.mean.value)
     base = no_op.mean.value
     return Report(
         protocol.name,
         problem.target,
         no_op,
-        Unit.of(pooled, pairs),
+        Unit.of(right[first + len(sites) :].mean(0).tolist(), pairs),  # pooled: random sites are not independent
         claims,
         best.site,
         _average(claims, model.shape.n_layers),
@@ -141,65 +151,38 @@ def report(
 
 
 @dataclass(frozen=True)
-class _Scoring:
-    """What the patches of a report share."""
+class _Counting:
+    """What says whether a patched network is right."""
 
     model: Model
     bound: Bound
-    pairs: Pairs
     protocol: Protocol
     new: int
 
-    def right(self, parts: Sequence[Part], runs: Sequence[Setting]) -> list[bool]:
-        """Whether the network, patched by ``parts`` (none: as it is), gives each run's answer."""
+    def right(self, pairs: Pairs, patches: Sequence[Patch], runs: Sequence[Setting]) -> Float[Tensor, "patches pairs"]:
+        """1 where the network under a patch gives a run's answer, else 0."""
+        found = torch.zeros(len(patches), pairs.n, dtype=torch.float64)
         if self.protocol.right is None:
             code = self.bound.task.answer
-            outputs = torch.cat(list(self._outputs(self.pairs, parts)))
-            return code.correct(outputs, code.encode([self.bound.task.answers(run) for run in runs], 1)).tolist()
-        texts = self.texts(parts)
-        return [self.protocol.right(text, run) for text, run in zip(texts, runs, strict=True)]
-
-    def texts(self, parts: Sequence[Part]) -> list[str]:
-        """With what the patched network goes on after each base, greedily over the whole vocabulary."""
+            labels = code.encode([self.bound.task.answers(run) for run in runs], 1)
+            for places, outputs in Together.of(self.model, pairs, patches).outputs():
+                found[list(places)] = code.correct(outputs, labels).double()
+            return found
         every = tuple(range(self.model.shape.vocabulary))
-        pairs = replace(self.pairs, answer=Choice(every, every))
-        made: list[list[int]] = [[] for _ in range(pairs.n)]
-        for _ in range(self.new):
-            best = torch.cat([outputs[:, 0].argmax(-1) for outputs in self._outputs(pairs, parts)])
-            for row, token in zip(made, best.tolist(), strict=True):
-                row.append(token)
-            pairs = _longer(pairs, best)
-        return [self.bound.encoder.text(tokens) for tokens in made]
+        some = Together.of(self.model, replace(pairs, answer=Choice(every, every)), patches)
+        for places, outputs in some.outputs():
+            texts = self._texts(some, patches[places[0]], outputs)
+            right = [float(self.protocol.right(text, run)) for text, run in zip(texts, runs, strict=True)]
+            found[list(places)] = torch.tensor(right, dtype=torch.float64)
+        return found
 
-    def _outputs(self, pairs: Pairs, parts: Sequence[Part]) -> Iterator[Float[Tensor, "chunk answers codes"]]:
-        """Outputs in chunks of pairs, for those of a whole vocabulary are large."""
-        chunks = torch.arange(pairs.n).split(CHUNK)
-        if not parts:
-            for index in chunks:
-                yield self._unpatched(pairs, index)
-            return
-        job = together(parts)
-        activations = capture(self.model, pairs, [site for site, _ in job.patches], [job.start])
-        for index in chunks:
-            with torch.no_grad():
-                outputs = patched(self.model, activations, [job], index)[0]
-            yield outputs
-
-    def _unpatched(self, pairs: Pairs, index: Int[Tensor, " chunk"]) -> Float[Tensor, "chunk answers codes"]:
-        ask = Ask(pairs.answers_at[index], torch.tensor(pairs.answer.columns))
-        with torch.no_grad():
-            outputs = self.model.forward(pairs.bases.take(index), ask=ask).outputs
-        assert outputs is not None
-        return outputs
-
-
-def _longer(pairs: Pairs, tokens: Int[Tensor, " pairs"]) -> Pairs:
-    """The pairs with one more token after each base; whatever is patched stays where it is."""
-    bases = Batch(
-        torch.cat([pairs.bases.tokens, tokens[:, None]], 1),
-        torch.cat([pairs.bases.mask, torch.ones(pairs.n, 1, dtype=torch.bool)], 1),
-    )
-    return replace(pairs, bases=bases, answers_at=pairs.answers_at + 1)
+    def _texts(self, some: Together, patch: Patch, outputs: Float[Tensor, "pairs answers codes"]) -> list[str]:
+        """With what the patched network goes on after each base, greedily over the whole vocabulary."""
+        pairs, made = some.activations.pairs, [outputs[:, 0].argmax(-1)]
+        while len(made) < self.new:
+            pairs = longer(pairs, made[-1])
+            made.append(some.after(pairs, patch)[:, 0].argmax(-1))
+        return [self.bound.encoder.text(tokens) for tokens in torch.stack(made, 1).tolist()]
 
 
 def _average(claims: Sequence[Claimed], layers: int) -> float | None:

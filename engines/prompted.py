@@ -6,13 +6,12 @@ two answers that begin with the same token cannot be told apart, and such pairs 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -22,6 +21,7 @@ from engines.errors import InsufficientData, InvalidModel, InvalidRows, Undefine
 from engines.model import Ask, Model, Shape, pad
 from engines.prompting import LAST, Example, Prompted, Protocol, Span
 from engines.site import Site
+from engines.spare import in_parts
 from engines.task import Pair, Pairs, Problem, Task, label_pairs
 
 CHUNK = 64
@@ -170,21 +170,32 @@ def greedy(model: Model, encoder: Encoder, prompts: Sequence[str], new_tokens: i
     """With what ``model`` goes on after each prompt, greedily; logits are looked at in chunks and not kept."""
     rows = [encoder.ids(prompt) for prompt in prompts]
     made: list[list[int]] = [[] for _ in rows]
+    every = torch.arange(model.shape.vocabulary)
     for _ in range(new_tokens):
-        for chunk in torch.arange(len(rows)).split(CHUNK):
-            batch = pad([rows[int(row)] + made[int(row)] for row in chunk])
-            best = _argmax(model, batch)
-            for row, token in zip(chunk.tolist(), best.tolist(), strict=True):
-                made[row].append(token)
+        longer = [row + more for row, more in zip(rows, made, strict=True)]
+        best = torch.cat(_next(model, longer, every, lambda _, outputs: outputs[:, 0].argmax(-1)))
+        for row, token in zip(made, best.tolist(), strict=True):
+            row.append(token)
     return [encoder.text(tokens) for tokens in made]
 
 
-def _argmax(model: Model, batch: Any) -> Int[Tensor, " rows"]:
-    last = torch.full((batch.rows, 1), batch.tokens.shape[1] - 1)
-    with torch.no_grad():
-        outputs = model.forward(batch, ask=Ask(last, torch.arange(model.shape.vocabulary))).outputs
-    assert outputs is not None
-    return outputs[:, 0].argmax(-1)
+def _next(
+    model: Model,
+    rows: Sequence[Sequence[int]],
+    columns: Int[Tensor, " codes"],
+    then: Callable[[Int[Tensor, " chunk"], Float[Tensor, "chunk 1 codes"]], Tensor],
+) -> list[Tensor]:
+    """What ``then`` makes of the outputs after each row, chunk by chunk, for those of a vocabulary are large."""
+
+    def run(chunk: Int[Tensor, " chunk"]) -> Tensor:
+        batch = pad([rows[int(row)] for row in chunk])
+        last = torch.full((batch.rows, 1), batch.tokens.shape[1] - 1)
+        with torch.no_grad():
+            outputs = model.forward(batch, ask=Ask(last, columns)).outputs
+        assert outputs is not None
+        return then(chunk, outputs)
+
+    return [made for chunk in torch.arange(len(rows)).split(CHUNK) for made in in_parts(run, chunk, "prompts")]
 
 
 @dataclass(frozen=True)
@@ -220,15 +231,9 @@ def _leads(model: Model, bound: Bound, runs: Mapping[str, Setting]) -> dict[str,
     """By prompt, whether the first token of its answer leads those of all answers."""
     code, prompts = bound.task.answer, list(runs)
     labels = code.encode([bound.task.answers(run) for run in runs.values()], 1)
-    right: list[bool] = []
-    for chunk in torch.arange(len(prompts)).split(CHUNK):
-        batch = pad([bound.encoder.ids(prompts[int(row)]) for row in chunk])
-        last = torch.full((batch.rows, 1), batch.tokens.shape[1] - 1)
-        with torch.no_grad():
-            outputs = model.forward(batch, ask=Ask(last, torch.tensor(code.columns))).outputs
-        assert outputs is not None
-        right += code.correct(outputs, labels[chunk]).tolist()
-    return dict(zip(prompts, right, strict=True))
+    rows = [bound.encoder.ids(prompt) for prompt in prompts]
+    right = _next(model, rows, torch.tensor(code.columns), lambda chunk, outputs: code.correct(outputs, labels[chunk]))
+    return dict(zip(prompts, torch.cat(right).tolist(), strict=True))
 
 
 def enough(task: Prompted, split: str, kept: Mapping[str, Kept], least: int) -> None:
@@ -259,6 +264,30 @@ def aligned(bound: Bound, examples: Sequence[Example]) -> tuple[list[Example], i
         if len(bound.encoder.ids(str(one.base["prompt"]))) == len(bound.encoder.ids(str(one.source["prompt"])))
     ]
     return kept, len(examples) - len(kept)
+
+
+def thinned(
+    examples: Sequence[Example], variable: str, counting: Protocol, rng: np.random.Generator
+) -> tuple[list[Example], Mapping[str, Mapping[str, int]]]:
+    """The examples balanced by what their bases ask for, and by set and kind how many are left out for that.
+
+    In every set all that ask for ``variable``, and of every other kind half as many, drawn at random (all of them where
+    there are fewer). A protocol that does not ask keeps every example, and so does a variable that no base asks for.
+    """
+    if counting.asks is None:
+        return list(examples), {}
+    kinds: dict[str, dict[str, list[int]]] = {}
+    for place, one in enumerate(examples):
+        kinds.setdefault(one.family, {}).setdefault(counting.asks(one.base), []).append(place)
+    dropped: set[int] = set()
+    left_out: dict[str, dict[str, int]] = {}
+    for family, places in kinds.items():
+        most = len(places.get(variable, ())) // 2
+        for kind, those in places.items():
+            if kind != variable and variable in places and len(those) > most:
+                dropped |= set(rng.permutation(those)[most:].tolist())
+                left_out.setdefault(family, {})[kind] = len(those) - most
+    return [one for place, one in enumerate(examples) if place not in dropped], left_out
 
 
 def apart(parts: Mapping[str, Sequence[Example]]) -> tuple[dict[str, list[Example]], Mapping[str, int]]:

@@ -141,8 +141,9 @@ def _exchange(columns: Float[Tensor, "some width _"]) -> Exchange:
     """The swaps along some rotations, made at once."""
 
     def exchange(base: Tensor, source: Tensor) -> Tensor:
-        features = torch.einsum("jbnw,jwk->jbnk", source - base, columns)
-        return base + torch.einsum("jbnk,jwk->jbnw", features, columns)
+        here = columns.to(base)
+        features = torch.einsum("jbnw,jwk->jbnk", source - base, here)
+        return base + torch.einsum("jbnk,jwk->jbnw", features, here)
 
     return exchange
 

@@ -195,6 +195,12 @@ def prompted(task: str) -> bool:
     return True
 
 
+def protocol(task: str) -> str:
+    """By which protocol a task is counted; empty for tasks that have none: compiled programs and small networks."""
+    found = PROMPTED.fullmatch(task)
+    return "" if found is None else found["protocol"] or PAPER
+
+
 def _prompted(task: str) -> tuple[str, "PromptCard"]:
     """Where a task's rows are from, and its card."""
     found = PROMPTED.fullmatch(task)
@@ -207,6 +213,12 @@ def _prompted(task: str) -> tuple[str, "PromptCard"]:
     if protocol is not None and (protocol != OFFICIAL or not known.mib):
         raise UnknownName(f"protocol of {plain}", protocol, (OFFICIAL,) if known.mib else ())
     return found["source"], known
+
+
+def benchmark(task: str) -> str:
+    """The benchmark's name of the task whose own rows a task for language models takes; empty for generated rows."""
+    source, known = _prompted(task)
+    return known.mib if source == "mib" else ""
 
 
 def asked(task: str) -> tuple[str, str]:

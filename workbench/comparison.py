@@ -6,6 +6,7 @@ from typing import Any
 
 from engines.errors import StoreError
 from engines.interval import Difference, paired_difference
+from workbench import catalog
 from workbench.outcome import ANSWERED, Answers, Outcome
 from workbench.store import Run, Store, Summary
 
@@ -58,6 +59,10 @@ def compare(one: Run, other: Run) -> Comparison:
     """Two finished runs' best handles on the pairs they share; raises ``StoreError``, or ``CorruptRun``."""
     first, second = Outcome.of(one), Outcome.of(other)
     names = _named(one), _named(other)
+    counted = catalog.protocol(one.spec.cell.task), catalog.protocol(other.spec.cell.task)
+    if counted[0] != counted[1]:
+        told = " and ".join(f"{name} under {by or 'none'}" for name, by in zip(names, counted, strict=True))
+        return Comparison(*names, why=f"scores of two protocols count different things and are never compared ({told})")
     if one.spec.cell != other.spec.cell or one.spec.seed != other.spec.seed or first.pairs != second.pairs:
         return Comparison(*names, why="they had other test pairs (a pair needs the same cell and seed)")
     if first.iia is None or second.iia is None:

@@ -9,9 +9,12 @@ Filter first: only rows whose base and source the network completes rightly are 
 counterfactual set is part of the result.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
 
 from engines import logit_difference, mib, prompted, registry, zoo
 from engines.errors import UnknownName
@@ -30,6 +33,8 @@ GENERATED = {"train": 96, "validation": 64, "test": 128}
 """Rows that are generated."""
 PUBLISHED: Mapping[str, int | None] = {"train": 512, "validation": 256, "test": None}
 """The first rows that are taken of published splits; all test rows."""
+DEVICE = "CAUSAL_WORKBENCH_DEVICE"
+"""Variable that names the device of models: cpu, cuda, or cuda:1 for the second of several."""
 LEAST = 8
 """Rows of each counterfactual set and split that a network must do rightly."""
 
@@ -67,12 +72,11 @@ class Prepared:
         problem, bound, protocol = self.problem, self.bound, self.asked.protocol
         if not self.asked.task.mib:
             return {"prompts": self.facts}
-        yield Stage(f"protocol {protocol.name}", None, "")
         if self.asked.task.component == "z":
             claim = fit.handles[0].parts
-            scored = logit_difference.report(problem.model, bound, self.parts, problem.target, claim)
+            scored = yield from logit_difference.scoring(problem.model, bound, self.parts, problem.target, claim)
             return {"prompts": self.facts, "ioi": {"protocol": protocol.name, **asdict(scored)}}
-        found = mib.report(problem, bound, self.parts["test"], fit.handles, protocol, self.new_tokens)
+        found = yield from mib.scoring(problem, bound, self.test, fit.handles, protocol, self.new_tokens)
         return {"prompts": self.facts, "mib": record(found)}
 
 
@@ -114,23 +118,32 @@ def prepare(cell: Cell, seed: int, store: Store) -> Steps[Prepared]:
         parts[PARTS[split]], outside[split] = examples(task, split, found[split].rows, sets)
     parts, repeated = prompted.apart(parts)
     yield Stage("loading the model", None, "")
-    loaded = zoo.load(cell.model)
+    loaded = zoo.load(cell.model, device=os.environ.get(DEVICE) or "cpu")
     bound = prompted.bind(task, loaded.tokenizer, [one for part in parts.values() for one in part])
     yield Stage("rows that the model can do", sum(len(part) for part in parts.values()), "rows")
     kept: dict[str, dict[str, Any]] = {}
-    unequal = {}
+    unequal: dict[str, int] = {}
+    thinned: dict[str, Mapping[str, Mapping[str, int]]] = {}
     new_tokens = what.protocol.new_tokens.get(cell.model, what.protocol.new_tokens.get("", 0))
     for part, every in parts.items():
         able, counts = prompted.able(loaded.model, bound, every, what.protocol, new_tokens)
         prompted.enough(task, part, counts, LEAST)
         if task.component == "z":
             able, unequal[part] = prompted.aligned(bound, able)
-        parts[part] = able
+        drawing = np.random.default_rng([seed, *part.encode()])
+        parts[part], thinned[part] = prompted.thinned(able, cell.variable, what.protocol, drawing)
         kept[part] = {name: {"kept": one.kept, "of": one.of} for name, one in counts.items()}
         shown = ", ".join(f"{name} {one.kept} of {one.of}" for name, one in counts.items())
         yield Notice(f"{part}: the model does these rows right on both sides: {shown}")
     if any(unequal.values()):
         yield Notice(f"pairs of unequal length cannot be swapped at all positions and are left out: {unequal}")
+    for part, gone in thinned.items():
+        if gone:
+            listed = ", ".join(f"{n} {kind} of {name}" for name, kinds in gone.items() for kind, n in kinds.items())
+            yield Notice(
+                f"{part}: of each kind of base that does not ask for {cell.variable}, half as many are kept as do; left "
+                f"out are {listed}"
+            )
     if bound.collisions:
         listed = "; ".join(" and ".join(map(repr, answers)) for answers in list(bound.collisions.values())[:5])
         yield Notice(
@@ -145,6 +158,7 @@ def prepare(cell: Cell, seed: int, store: Store) -> Steps[Prepared]:
         "repeated_bases": dict(repeated),
         "kept": kept,
         "unequal_length": unequal,
+        "thinned": {part: {name: dict(kinds) for name, kinds in one.items()} for part, one in thinned.items()},
         "collisions": [list(answers) for answers in bound.collisions.values()],
         "device": loaded.prospect.device,
         "dtype": loaded.prospect.dtype,

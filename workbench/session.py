@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from engines import registry
+from engines import registry, spare
 from engines.errors import InvalidSetting
 from engines.events import Event, Notice, Piece, Stage, Steps, T
 from engines.score import Fit
@@ -103,6 +103,7 @@ class Session:
 
     def _attempt(self, run: Run, spec: Spec, method: Any) -> Generator[Event, None, None]:
         source = provenance.source()
+        spare.forget()
         with Pulse(run) as pulse:
             yield pulse.say(Stage("building the problem", None, ""))
             built = yield from self._drive(run, self._build(spec), pulse)
@@ -156,11 +157,13 @@ class Session:
                 try:
                     event = next(steps)
                 except StopIteration as end:
+                    yield from map(pulse.say, map(Notice, spare.told()))
                     return end.value
                 if isinstance(event, Piece):
                     save_piece(run, event, provenance.source())
                     self._memory.keep(event.key, event.tensors)
                 yield pulse.say(event)
+                yield from map(pulse.say, map(Notice, spare.told()))
             return None
         finally:
             steps.close()

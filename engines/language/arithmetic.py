@@ -123,7 +123,7 @@ TASK = Prompted(
     places={"op2_last": second},
     answer=answer,
     protocols={
-        "paper": Protocol("paper", SETS, first_number, {"gemma2": 3, "": 1}),
+        "paper": Protocol("paper", SETS, first_number, {"gemma2": 3, "smollm2": 3, "": 1}),
         "official": Protocol("official", SETS, contains, {"": 1}),
     },
     outside=outside,

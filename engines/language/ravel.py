@@ -22,7 +22,7 @@ import numpy as np
 
 from engines.causal import CausalModel, Setting, Variable
 from engines.errors import InsufficientData
-from engines.prompting import Hub, Prompted, Protocol, Reader, Row, Span, contains
+from engines.prompting import Hub, Prompted, Protocol, Reader, Row, Span
 
 ATTRIBUTES = ("Country", "Continent", "Language")
 NOTHING = "wikipedia"
@@ -101,6 +101,15 @@ def known_as(generated: str, run: Setting) -> bool:
     wanted += [other for each in tuple(wanted) for other in SYNONYMS.get(each, ())]
     begun = [each for each in wanted if said and each.startswith(said)]  # two tokens may not hold all of a long name
     return bool(begun) or any(each and each in said for each in wanted)
+
+
+def verbatim(generated: str, run: Setting) -> bool:
+    """Whether the generated text holds the answer as the data set writes it, commas and all, after a space.
+
+    The official evaluator's rule: of a list of alternatives none is ever right, nor is an answer of several tokens.
+    """
+    expected = str(run["answer"])
+    return not expected or f" {expected}" in generated
 
 
 def _plain(text: str) -> str:
@@ -182,7 +191,7 @@ TASK = Prompted(
     answer=answer,
     protocols={
         "paper": Protocol("paper", ("attribute", "wikipedia"), known_as, {"": 2}, lambda base: str(base["queried"])),
-        "official": Protocol("official", ("attribute", "wikipedia", "prompt_template"), contains, {"": 1}),
+        "official": Protocol("official", ("attribute", "wikipedia", "prompt_template"), verbatim, {"": 1}),
     },
     generate=generate,
 )

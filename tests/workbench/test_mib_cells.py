@@ -1,0 +1,219 @@
+"""All 26 cells of the benchmark end to end: rows from a folder, a run, its scores, and the files of a submission.
+
+Networks are tiny and random, and the tables that know their sizes are told so. Random networks can do no task, so that
+the filter would leave no row: it is replaced by one that keeps all rows, and nothing else is replaced. What a network
+that can do its task scores is tested in ``tests/engines/test_prompting.py``.
+"""
+
+import functools
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer, pre_tokenizers
+from tokenizers.models import WordLevel
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+
+from engines import prompted, registry, submission_names, zoo, zoo_table
+from engines.language import ioi, mcqa, ravel
+from engines.prompted import Bound, Kept
+from engines.prompting import SUFFIX, Example, Prompted, Row
+from engines.submission_names import FOLDERS, Folder
+from engines.zoo_table import TABLE
+from tests.families import HUGGING
+from workbench import rows
+from workbench.cli import main
+from workbench.session import Session
+from workbench.spec import Spec
+from workbench.store import Run, Store
+
+FAMILY = {"gpt2": "gpt2", "qwen2.5": "qwen2", "gemma2": "gemma2", "llama3.1": "llama"}
+"""The tiny network of each of the benchmark's, as ``tests.families`` makes it."""
+SIZES = {"train": 20, "validation": 16, "test": 20}
+CITIES = tuple(
+    {
+        "entity": f"City{place}",
+        "Country": f"Land{place % 5}",
+        "Continent": f"Part{place % 3}",
+        "Language": f"Tongue{place % 7}",
+    }
+    for place in range(20)
+)
+QUESTIONS = {
+    "Which gas do plants take in?": ("oxygen", "helium", "neon", "argon"),
+    "What pulls things to the ground?": ("gravity", "light", "sound", "heat"),
+    "Which of these is a metal?": ("iron", "wood", "wool", "glass"),
+}
+WORD = re.compile(r" ?\w+|\n|[^\w]")
+CONTEXT = 96
+
+
+def task_of(name: str) -> Prompted:
+    return registry.load("engines.language", name, "TASK", "task")
+
+
+def question(rng: np.random.Generator) -> Row:
+    """A row of ARC with its counterfactuals; the first choice listed above is the right one."""
+    asked = list(QUESTIONS)[int(rng.integers(len(QUESTIONS)))]
+    letters = rng.permutation(list(mcqa.LETTERS))[:8].tolist()
+    order, moved = (rng.permutation(4).tolist() for _ in range(2))
+    while moved.index(0) == order.index(0):
+        moved = rng.permutation(4).tolist()
+
+    def row(order: list[int], labels: list[str]) -> dict[str, Any]:
+        texts = [QUESTIONS[asked][place] for place in order]
+        lines = "\n".join(f"{label}. {text}" for label, text in zip(labels, texts, strict=True))
+        return {
+            "question": asked,
+            "prompt": f"Question: {asked}\n{lines}\nAnswer:",
+            "choices": {"label": labels, "text": texts},
+            "answerKey": order.index(0),
+        }
+
+    return {
+        **row(order, letters[:4]),
+        f"answerPosition{SUFFIX}": row(moved, letters[:4]),
+        f"randomLetter{SUFFIX}": row(order, letters[4:]),
+        f"answerPosition_randomLetter{SUFFIX}": row(moved, letters[4:]),
+    }
+
+
+def write_questions(home: Path) -> None:
+    home.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for split, n in SIZES.items():
+        (home / f"{split}.jsonl").write_text("".join(f"{json.dumps(question(rng))}\n" for _ in range(n)))
+
+
+def vocabulary(data: Path) -> list[str]:
+    """Every word of the rows with and without a space before it, names and sums that may be answers, and marks."""
+    texts = [
+        row["prompt"]
+        for file in sorted(data.glob("*/*.jsonl"))
+        for line in file.read_text().splitlines()
+        for row in (json.loads(line), *(one for one in json.loads(line).values() if isinstance(one, dict)))
+        if "prompt" in row
+    ]
+    found = {word.strip(" ") for text in texts for word in WORD.findall(text)}
+    found |= {value for city in CITIES for value in city.values()} | set(ioi.NAMES) | set(mcqa.LETTERS)
+    found |= {str(number) for number in range(200)}
+    words = sorted(word for word in found if word)
+    return ["[U]", " ", *words, *(f" {word}" for word in words if word[0].isalnum())]
+
+
+def save(name: str, words: list[str], folder: Path) -> None:
+    """A tiny network of the architecture that a model of the table has, with a tokenizer of whole words."""
+    config, kind = HUGGING[FAMILY[name]]
+    sizes = {"vocab_size": len(words), "max_position_embeddings": CONTEXT, "n_positions": CONTEXT, "sliding_window": 32}
+    known = {key: value for key, value in sizes.items() if hasattr(config, key)}
+    torch.manual_seed(0)
+    network: nn.Module = kind(type(config)(**{**config.to_dict(), **known}))
+    network.save_pretrained(folder)  # pyright: ignore[reportCallIssue]
+    tokenizer = Tokenizer(WordLevel({word: place for place, word in enumerate(words)}, unk_token="[U]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORD.pattern), behavior="isolated")
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[U]", pad_token="[U]").save_pretrained(folder)
+
+
+def tiny_row(name: str) -> zoo_table.Row:
+    row = next(one for one in TABLE if one.name == name)
+    config: PreTrainedConfig = HUGGING[FAMILY[name]][0]
+    heads = config.num_attention_heads
+    sizes = replace(
+        row.sizes,
+        layers=config.num_hidden_layers,
+        heads=heads,
+        width=config.hidden_size,
+        d_head=getattr(config, "head_dim", None) or config.hidden_size // heads,
+    )
+    return replace(row, sizes=sizes)
+
+
+def every_row(
+    _model: object, _bound: Bound, examples: list[Example], _counting: object, _new_tokens: int
+) -> tuple[list[Example], dict[str, Kept]]:
+    """The filter of networks that can do everything."""
+    families = [one.family for one in examples]
+    return list(examples), {name: Kept(families.count(name), families.count(name)) for name in dict.fromkeys(families)}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Rows as the benchmark's folders and tiny networks under the table's names, each loaded once."""
+    home = tmp_path_factory.mktemp("bench")
+    rows_, models = home / "data", home / "models"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ravel, "cities", lambda: CITIES)
+        for name in ("ioi", "mcqa", "arithmetic", "ravel"):
+            rows.write(task_of(name), 0, SIZES, rows_ / task_of(name).mib)
+        write_questions(rows_ / "ARC_easy")
+        words = vocabulary(rows_)
+        for name in FAMILY:
+            save(name, words, models / name)
+        tiny = {name: tiny_row(name) for name in FAMILY}
+        patch.setattr(zoo_table, "TABLE", tuple(tiny.get(row.name, row) for row in TABLE))
+        for row in tiny.values():
+            patch.setitem(submission_names.NETWORKS, row.architecture, row)  # pyright: ignore[reportArgumentType]
+        patch.setenv("CAUSAL_WORKBENCH_MODELS", str(models))
+        patch.setenv(rows.FOLDER, str(rows_))
+        patch.setattr(zoo, "load", functools.cache(zoo.load))
+        patch.setattr(prompted, "able", every_row)
+        yield home
+
+
+def cell_of(folder: Folder, protocol: str = "") -> str:
+    return f"mib.{folder.task}{protocol}/{folder.model.name}/{folder.variable}"
+
+
+def settings(folder: Folder) -> dict[str, Any]:
+    site = "L1.head1.z@all" if folder.heads else "L1.resid_post@last"
+    return {"sites": [site], "sizes": [1], "steps": 2, "batch": 8}
+
+
+def done(store: Store, cell: str, method: str, **given: Any) -> tuple[Run, list[Any]]:
+    spec = Spec.parse(cell, method, settings=given)
+    steps = Session(store).run(spec)
+    events = []
+    while True:
+        try:
+            events.append(next(steps))
+        except StopIteration as end:
+            return end.value, events
+
+
+@pytest.mark.parametrize("name", sorted(FOLDERS))
+def test_a_cell_runs_scores_and_is_submitted(name: str, bench: Path, store: Store, tmp_path: Path) -> None:
+    folder = FOLDERS[name]
+    swapped, _ = done(store, cell_of(folder), "full_swap")
+    trained, events = done(store, cell_of(folder), "das", **settings(folder))
+    for run in (swapped, trained):
+        result = run.result()
+        facts = result["prompts"]
+        assert facts["protocol"] == "paper"
+        assert {split: one["source"].startswith(str(bench)) for split, one in facts["rows"].items()} == dict.fromkeys(
+            SIZES, True
+        )
+        if folder.heads:
+            scored = result["ioi"]
+            assert set(scored["method"]["bare"]["sets"]) == set(facts["sets"])
+            assert set(scored["no_op"]) == set(scored["full_swap"]) == set(scored["floor"]) == {"bare", "spaced"}
+        else:
+            scored = result["mib"]
+            for unit in (scored["no_op"], scored["random_site"], *(claim["method"] for claim in scored["claims"])):
+                assert {set_: one["n"] > 0 for set_, one in unit["sets"].items()} == dict.fromkeys(facts["sets"], True)
+            held = {claim["site"].partition(".")[0] for claim in scored["claims"]}
+            assert (scored["average"] is None) == (len(held) < 2)
+        assert scored["protocol"] == "paper"
+    stages = [event.name for event in events if hasattr(event, "total")]
+    assert ("errors of the logit difference" if folder.heads else "scores under protocol paper") in stages
+    for run in (swapped, trained):
+        out = tmp_path / run.id
+        assert main(["submit", run.id, "--out", str(out)]) == 0
+        assert main(["verify", str(out)]) == 0
+        assert (out / name).is_dir()
