@@ -47,6 +47,7 @@ SCREEN = (
     "text",
     "provenance",
     "detach",
+    "needs",
     "worker",
     "wire",
     "client",

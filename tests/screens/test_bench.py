@@ -16,6 +16,7 @@ from tests.screens.hands import ASCII, CELL, FULL, SIZES, Hands, opened
 from tests.terminal.harness import WORKBENCH, Pty
 from tests.workbench.conftest import wait
 from workbench import app, detach, disk, logout, process, queueing, scrub_jobs, waiting, watch
+from workbench.needs import Needs
 from workbench.screens.jobs import OUTLIVE
 from workbench.spec import Spec
 from workbench.store import Run, Store
@@ -102,7 +103,9 @@ def test_cells_are_filtered_opened_and_counted(store: Store) -> None:
         await hands.pilot.press("space")
         await hands.press(*"REV", "enter")
         assert "/oppos REV  1 of" in hands.text
-        assert "2 runs done, 1 at work, 2 stopped, failed or stale   best IIA 1.000" in hands.text
+        assert "2 runs done, 1 at work, 2 stopped, failed or stale   best IIA 1.000" in " ".join(
+            hands.text.split("\n ")
+        )
         assert "! 1 damaged, see 3" in hands.text
         board = hands.app.place.query_one(Board)
         await hands.press("l", "l", "h")
@@ -499,3 +502,39 @@ def test_scrub_jobs_are_among_the_jobs_and_wait_for_nobody(store: Store, monkeyp
         assert restarted == [job.id]
 
     act(store, "jobs", script)
+
+
+NEEDS = Needs("gpt2 is not on this machine; put its folder there", ("gpt2: 124,439,808 parameters", "rows: generated"))
+
+
+def test_what_a_language_models_cell_needs_is_said_before_anything_starts(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("workbench.needs.look", lambda name, _: asked.append(name) or NEEDS)
+    cell = "lm.sva/gpt2/number"
+
+    async def script(hands: Hands) -> None:
+        assert "! cannot run here: gpt2 is not on this machine; put its folder there   no runs yet" in hands.text
+        assert "gpt2: 124,439,808 parameters" in hands.text
+        await hands.press("h", "l")
+        assert asked.count(cell) == 1  # a key asks nothing that is known
+        await hands.press("r")
+        assert hands.app.place.address == f"launch:{cell}"
+        assert "! cannot run here: gpt2 is not on this machine" in hands.text
+        assert "argmax_iia, cost not known" in hands.text
+        await hands.press("enter")
+        assert "! cannot run here: gpt2 is not on this machine" in hands.text
+        before = len(asked)
+        await hands.press("enter")
+        assert "not started, ! starts it all the same: gpt2 is not on this machine" in hands.text
+        assert len(asked) == before + 1  # it may have come meanwhile
+        assert hands.app.place.address == f"launch:{cell}:argmax_iia"
+
+    async def compiled(hands: Hands) -> None:
+        assert "cannot run" not in hands.text
+
+    act(store, "cells", script, cell=cell)
+    asked.clear()
+    act(store, "cells", compiled, "80x24", cell=CELL)
+    assert asked == []

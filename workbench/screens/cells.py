@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from textual import events
@@ -10,8 +10,9 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from engines.errors import StoreError, UnknownName, WorkbenchError
-from workbench import catalog
+from workbench import catalog, needs
 from workbench.keys import Key
+from workbench.needs import Needs
 from workbench.outcome import Outcome, best
 from workbench.place import Place, bench, display
 from workbench.screens.scores import dot
@@ -53,13 +54,15 @@ class Cells(Place):
     )
     DEFAULT_CSS = """
     Cells #about { width: 42; height: 100%; padding: 0 0 0 1; }
-    Cells #facts { height: 7; }
+    Cells #facts { height: auto; max-height: 80%; }
     """
 
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
         super().__init__(address, view)
         self.runs: Squares = {}
         self.damaged = ""
+        self.needs: dict[str, Needs | None] = {}
+        """What the cells of language models need to run, as far as somebody was there; None while it is looked up."""
         self.cells: list[list[list[str]]] = []
         """The cells by section, row and column."""
 
@@ -150,17 +153,49 @@ class Cells(Place):
         queued = sum(run.state == "queued" for run in runs)
         rest = len(runs) - len(done) - active - queued
         waiting = f"{queued} queued, " if queued else ""
-        counts = f"{len(done)} runs done, {active} at work, {waiting}{rest} stopped, failed or stale"
+        counts = (
+            f"{len(done)} runs done, {active} at work, {waiting}{rest} stopped, failed or stale"
+            if runs
+            else "no runs yet"
+        )
         score, is_believed = best(done)
         found = "" if score is None else f"   best IIA {score}" + ("" if is_believed else " ! not believed")
         place = f"cell {board.cursor + 1} of {len(board.shown)}, model {spot[2] + 1} of {len(self.cells[spot[0]][0])}"
-        self.inspect(f"{place}{self.damaged}   {counts}{found}", name)
+        needed = self.needed(name)
+        said = f"! cannot run here: {needed.obstacle}" if needed and needed.obstacle else ""
+        sentence = "   ".join(filter(None, (said, f"{counts}{found}", f"{place}{self.damaged}")))
+        (self.complain if len(sentence) > self.app.size.width - 2 else self.inspect)(sentence)
         if self.query_one("#about").display:
-            self.query_one("#facts", Lines).load(about(name))
+            facts = [*about(name), *(line for each in (needed.lines if needed else ()) for line in wrapped(each))]
+            facts += [*wrapped(said)] * bool(said)
+            self.query_one("#facts", Lines).load(facts)
+            self.query_one("#facts").styles.height = len(facts)
             chart, scores = self.query_one("#scores", Chart), self.scores(done)
             chart.display = bool(scores.dots)
             if chart.figure != scores:
                 chart.show(scores)
+
+    def needed(self, name: str) -> Needs | None:
+        """What a language model's cell needs; it is looked up in a thread, and told when it is known."""
+        if not needs.applies(name):
+            return None
+        if name not in self.needs:
+            self.needs[name] = None
+            self.run_worker(partial(self._look, name), thread=True, group="needs")
+        return self.needs[name]
+
+    def on_screen_suspend(self) -> None:
+        """Look again after an absence: files may have come."""
+        self.needs.clear()
+
+    def _look(self, name: str) -> None:
+        found = needs.look(name, bench(self).store)
+        self.app.call_from_thread(self._learn, name, found)
+
+    def _learn(self, name: str, found: Needs) -> None:
+        self.needs[name] = found
+        if self.is_attached and self.cursor_address() == name:
+            self.tell()
 
     def scores(self, done: Sequence[Summary]) -> Dots:
         """The controls of the newest run, and the newest run of each method."""

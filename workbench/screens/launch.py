@@ -1,15 +1,16 @@
 """Launching a run is editing a spec that can be read: method, settings, seed; what it may cost is shown before."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from textual.widget import Widget
 
 from engines.errors import WorkbenchError
-from workbench import catalog, queueing
+from workbench import catalog, needs, queueing
 from workbench.catalog import Setting
 from workbench.keys import Key
+from workbench.needs import Needs
 from workbench.outcome import UNKNOWN, length, price
 from workbench.place import Place, bench, display
 from workbench.screens import control
@@ -34,6 +35,10 @@ class Launch(Place):
 
     ABOUT = "The methods that can be run on a cell. What a run may cost is the median of finished runs, or not known."
     KEYS = Rows.KEYS
+    DEFAULT_CSS = """
+    Launch Rows { height: 1fr; }
+    Launch Lines { height: 4; }
+    """
 
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
         super().__init__(address, view)
@@ -51,14 +56,23 @@ class Launch(Place):
         if self.app.size.width < 120:
             columns = (*columns[:3], Column("what it does", 40))
         yield Rows(columns, display(self))
+        yield Lines(display(self))
 
     def on_mount(self) -> None:
         """Show the methods, with the cursor where it was."""
+        self.query_one(Lines).can_focus = self.query_one(Lines).display = False
         self.load(())
         rows, kept = self.query_one(Rows), self.given.get("method")
         if kept in self.methods:
             rows.cursor = self.methods.index(kept)
         self.tell()
+        survey(self, self.cell, self.learn)
+
+    def learn(self, found: Needs) -> None:
+        """Hear of what the cell needs, and say what is in the way."""
+        lines = self.query_one(Lines)
+        lines.load([f" ! cannot run here: {found.obstacle}"] * bool(found.obstacle))
+        lines.display = bool(found.obstacle)
 
     def listed(self, listing: Listing) -> None:
         """Count the runs on this cell, and know what they cost."""
@@ -100,7 +114,8 @@ class Launch(Place):
             return
         if rows.index is not None:
             row = rows.rows[rows.index]
-            self.inspect(f"{row[0]}: {row[3]}", f"launch:{self.cell}:{row[0]}   cost {row[2] or UNKNOWN}")
+            said = f"{row[0]}, cost {row[2] or UNKNOWN}: {row[3]}"
+            (self.complain if len(said) > self.app.size.width - 2 else self.inspect)(said)
 
     def on_rows_moved(self) -> None:
         """Follow the cursor."""
@@ -140,6 +155,8 @@ class Settings(Place):
         self.listing: Listing | None = None
         self.warning = ""
         """What ends runs on this system although no screen does, if anything."""
+        self.obstacle = ""
+        """Why the cell cannot be run as things are."""
 
     def body(self) -> Iterable[Widget]:
         """The form, and what comes of it."""
@@ -162,6 +179,12 @@ class Settings(Place):
         self.query_one(Form).focus()
         self.tell()
         control.warn(self, self.warned)
+        survey(self, self.cell, self.learn)
+
+    def learn(self, found: Needs) -> None:
+        """Hear of what the cell needs."""
+        self.obstacle = found.obstacle
+        self.tell()
 
     def warned(self, warning: str) -> None:
         """Hear of what ends runs on this system."""
@@ -214,6 +237,7 @@ class Settings(Place):
             f" run   workbench run {spec} --queue",
             f" {equals(run, queueing.turn(self.listing) if self.listing else '')}",
         ]
+        told[1:1] = [f" ! cannot run here: {self.obstacle}"] * bool(self.obstacle)
         told += [f" ! {self.warning}"] * bool(self.warning)
         if card.must_be_told and not spec.settings.get("sites"):
             told.append(" this method works at sites that it is told; without any it fails: e on 'sites'")
@@ -223,7 +247,7 @@ class Settings(Place):
         """Tell about the setting under the cursor."""
         entry = self.query_one(Form).entry
         about = f"{entry.name} ({entry.kind}): {entry.about or 'no more is said of it'}" if entry else "no settings"
-        self.inspect(about)
+        (self.complain if len(about) > self.app.size.width - 2 else self.inspect)(about)
 
     def on_form_moved(self) -> None:
         """Follow the cursor."""
@@ -247,8 +271,14 @@ class Settings(Place):
         run = self.equal(spec)
         if run and (run.state in ("done", *ACTIVE) or (run.state == "queued" and not at_once)):
             self.leave_for(f"{spec.cell}#{run.id}")
+        elif not at_once and (obstacle := self.looked()):
+            self.complain(f"not started, ! starts it all the same: {obstacle}")
         else:
             control.begin(self, spec, at_once=at_once)
+
+    def looked(self) -> str:
+        """What is in the way now: files may have come since the place was opened."""
+        return needs.look(self.cell, bench(self).store).obstacle if needs.applies(self.cell) else ""
 
     def action_afresh(self) -> None:
         """Compute a finished run afresh."""
@@ -256,6 +286,18 @@ class Settings(Place):
             control.begin(self, self.spec(), again=True)
         except WorkbenchError as error:
             self.complain(f"not started: {error}")
+
+
+def survey(place: Place, cell: str, heard: Callable[[Needs], None]) -> None:
+    """Look, in a thread, what a language model's cell needs; ``heard`` is told."""
+    app = bench(place)
+
+    def tell(found: Needs) -> None:
+        if place.is_attached:
+            heard(found)
+
+    if needs.applies(cell):
+        place.run_worker(lambda: app.call_from_thread(tell, needs.look(cell, app.store)), thread=True, group="needs")
 
 
 def equals(run: Summary | None, after: str) -> str:
