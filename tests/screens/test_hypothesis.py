@@ -108,7 +108,7 @@ def test_each_pane(size: str, store: Store, golden: Golden) -> None:
             for _ in range(2 if size == "80x24" else 0):
                 await hands.press("w")
                 texts.append(hands.picture)
-            await hands.press(*"w" * (size == "80x24"), "m")
+            await hands.press(*"w" * (size == "80x24"), "p")
             texts.append(hands.picture)
             await hands.press("escape", "t")
             texts.append(hands.picture)
@@ -190,7 +190,7 @@ def test_a_change_is_kept_as_a_draft_undone_and_saved(store: Store) -> None:
         async with opened(store, ADDRESS) as hands:
             place = hands.app.place
             assert "inside nodes: a node that changes loses those in it" in hands.text
-            await hands.press("j", "e")
+            await hands.press("j", "enter")
             assert "features (commas between; none: any datum) of a" in hands.text
             assert "2 classes" in hands.text
             await hands.press("ctrl+u", *"bo", "down")
@@ -248,7 +248,7 @@ def test_every_field_is_edited_and_nonsense_is_refused(store: Store) -> None:
             def node(name: str) -> Any:
                 return place.document.hypothesis.node(name)
 
-            await hands.press("e")
+            await hands.press("enter")
             assert "claims nothing; its datum is the reference" in hands.text
             await hands.press("j", "o")
             assert "the node's own datum: no claim here" in hands.text
@@ -258,7 +258,8 @@ def test_every_field_is_edited_and_nonsense_is_refused(store: Store) -> None:
             await hands.press("o")
             await type_in(hands, "exactly")
             assert "not changed: 'exactly' is no source; write one of" in hands.text
-            await hands.press("d")
+            assert ":exactly_" in hands.text  # what was typed stays to be corrected
+            await hands.press("escape", "d")
             await type_in(hands, "disagree")
             assert "draw disagree" in hands.text
             await hands.press("O")
@@ -270,24 +271,24 @@ def test_every_field_is_edited_and_nonsense_is_refused(store: Store) -> None:
             await hands.press("n")
             await type_in(hands, "low")
             assert "there is a node 'low' already" in hands.text
-            await hands.press("n")
+            assert ":low_" in hands.text
             await type_in(hands, "upper")
             assert node("low").parent == "upper"
-            await hands.press("m")
+            await hands.press("p")
             await type_in(hands, "loss.out <- top")
             assert node("low").paths == ("loss.out <- top <- low",)
             assert node("upper").groups[0].paths == ("loss.out <- top.in <- mid",)
             await hands.press("a")
             await type_in(hands, "loss.out <- top <- ")
             assert "has an empty step" in hands.text
-            await hands.press("a")
+            assert ":loss.out <- top <- _" in hands.text
             await type_in(hands, "loss.out <- top <- mid <- x")
             assert place.outline.node.name == "x"
             await hands.press("k", "k", "D")
             assert [one.name for one in place.document.hypothesis.nodes] == ["root"]
             await hands.press("D")
             assert "is the root, which stands for the output" in hands.text
-            await hands.press("e", "escape")
+            await hands.press("enter", "escape")
             assert "claims nothing" in hands.text
 
     asyncio.run(main())
@@ -314,7 +315,7 @@ def test_a_bad_file_is_read_again_once_it_is_repaired(store: Store, asked: type[
         write(store, "format = 2")
         async with opened(store, ADDRESS) as hands:
             assert "this version reads format 1" in hands.text
-            for key in ("m", "a", "s", "D", "n", "u", "t", "r", "e"):
+            for key in ("p", "a", "s", "D", "n", "u", "t", "r", "enter"):
                 await hands.press(key)
             assert asked.asked == []
             write(store, CLAIM)
@@ -391,7 +392,7 @@ def test_a_scrub_and_an_adversary_tell_their_cost_and_start_on_enter(
             await hands.press("n")
             await type_in(hands, "root2")
             write(store, CLAIM)
-            await hands.press("k", "m")
+            await hands.press("k", "p")
             await type_in(hands, "top")
             await hands.press("r")
             assert "no scrub: a rule is broken" in hands.text
@@ -432,7 +433,7 @@ def test_the_list_makes_copies_and_throws_away(
     def command(_: Hypotheses, name: str, subject: str) -> list[str]:
         file = folder.vacant(name)
         bad = "import sys; sys.exit('workbench: unknown subject')"
-        return [sys.executable, "-c", f"open({str(file)!r}, 'w').write({CLAIM!r})" if subject != "bad" else bad]
+        return [sys.executable, "-c", f"open({str(file)!r}, 'w').write({CLAIM!r})" if subject != "rasp.bad" else bad]
 
     monkeypatch.setattr(Hypotheses, "truth_command", command)
 
@@ -444,7 +445,7 @@ def test_the_list_makes_copies_and_throws_away(
             await hands.press("j", "C")
             await type_in(hands, "claim")
             assert "there is a hypothesis 'claim' already" in hands.text
-            await hands.press("C")
+            assert ":claim_" in hands.text
             await type_in(hands, "twin")
             assert folder.content("twin") == folder.content("claim")
             assert hands.app.place.entry.name == "twin"
@@ -455,11 +456,18 @@ def test_the_list_makes_copies_and_throws_away(
             assert len(list((folder.root / "trash").glob("twin-*.toml"))) == 1
             await hands.press("a")
             await type_in(hands, "new")
-            assert "no name with a subject" in hands.text
-            await hands.press("a")
-            await type_in(hands, "new bad")
+            assert "'new' is no subject; write a subject such as rasp.sort/compiled" in hands.text
+            assert ":new_" in hands.text
+            await type_in(hands, "one two rasp.sort")
+            assert "'one two rasp.sort' are 3 words; write a subject" in hands.text
+            await type_in(hands, "new rasp.bad")
             await hands.shows("unknown subject")
-            await hands.press("A", *"bare app", "down")
+            assert ":new rasp.bad_" in hands.text
+            await type_in(hands, "claim rasp.sort")
+            assert "there is a hypothesis 'claim' already" in " ".join(hands.text.split())
+            await type_in(hands, "appendix.layers")
+            await hands.shows("hypothesis:appendix.layers-1")
+            await hands.press("minus", "A", *"bare app", "down")
             assert "bare appendix.lacking" in hands.text
             await hands.press("enter")
             await hands.shows("hypothesis:bare")
@@ -492,7 +500,7 @@ def test_any_size_and_a_stale_view(store: Store) -> None:
     async def main() -> None:
         for size in ((60, 15), (200, 60)):
             async with opened(store, ADDRESS, size, node=3, row=-4) as hands:
-                await hands.press("w", "w", "w", "j", "e", "escape", "t")
+                await hands.press("w", "w", "w", "j", "enter", "escape", "t")
                 lines = hands.text.splitlines()
                 assert len(lines) == size[1]
                 assert max(map(len, lines)) <= size[0]
@@ -505,3 +513,19 @@ def test_both_addresses_have_places_and_views() -> None:
     for address in ("hypotheses", ADDRESS):
         assert screens.find(address).ABOUT
         assert callable(screens.view(address))
+
+
+def test_a_drawing_that_is_refused_says_why_and_the_rules_come_back_as_wide_as_they_were(store: Store) -> None:
+    write(store, CLAIM.replace("loss <- top <- low", "loss <- mid <- lowest"))
+
+    async def main() -> None:
+        async with opened(store, ADDRESS) as hands:
+            before = hands.app.place.checks.lines
+            await hands.press("t")
+            assert "tree of copies: none; t: back" in hands.text
+            assert "asked for" not in hands.text
+            assert "is no node of" in " ".join(hands.app.place.drawn.lines)
+            await hands.press("t")
+            assert hands.app.place.checks.lines == before
+
+    asyncio.run(main())

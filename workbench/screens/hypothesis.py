@@ -45,9 +45,14 @@ class HypothesisPlace(Inspecting):
     )
     KEYS = (
         Key("j,down,k,up", "attend", "Move over the nodes.", "jk node", 7),
-        Key("enter", "open", "Edit what the node claims, or start what was asked for."),
-        Key("e", "feature", "Edit what the node claims: features with commas between.", "e edit", 7),
-        Key("m", "map", "Map the node to parts of the graph: paths from the output on.", "m map", 5),
+        Key(
+            "enter",
+            "open",
+            "Edit what the node claims: features; or start a scrub.",
+            "enter edit",
+            7,
+        ),
+        Key("p", "paths", "Edit which parts of the graph the node stands for: paths from the output on.", "p paths", 5),
         Key("a", "add", "Add an input of this node.", "a add", 6),
         Key("D", "delete", "Delete the node with all below it; u brings it back.", "D delete", 5),
         Key("o", "others", "What the node's other inputs are given.", "o others", 5),
@@ -87,6 +92,8 @@ class HypothesisPlace(Inspecting):
         self.overwrites = self.spoken = False
         self.answer: Callable[[str], None] = lambda _: None
         self.drawing: list[str] | None = None
+        self._room = 0
+        """Columns of the rules when they were seen last."""
 
     # The frame
 
@@ -190,26 +197,27 @@ class HypothesisPlace(Inspecting):
         else:
             super().action_again()
 
-    def apply(self, change: Change, here: str | None = None) -> None:
-        """Change the hypothesis, keep the draft, and look at the rules anew; what is no tree is refused."""
+    def apply(self, change: Change, here: str | None = None) -> bool:
+        """Change the hypothesis, keep the draft, and look at the rules anew; whether that was not refused."""
         document = self.document
         if document is None:
             self.complain(self.trouble)
-            return
+            return True
         try:
             new = document.changed(change(document.hypothesis))
         except WorkbenchError as error:
             self.complain(f"not changed: {error}")
-            return
+            return False
         if new == document:
             self.note("nothing is changed by that")
-            return
+            return True
         self.stack = [*self.stack[: self.at + 1], new]
         self.at += 1
         lost = document.comments - new.comments
         self.changed(here)
         if lost > 0:
             self.complain(f"comments in what changed are gone: {lost}; u brings them back")
+        return True
 
     def changed(self, here: str | None = None) -> None:
         """Keep what is seen now as the draft, or forget the draft if it says what the file does."""
@@ -302,6 +310,9 @@ class HypothesisPlace(Inspecting):
         """A hypothesis that is not admissible has no plan; what else has no answer is said."""
         self.refusals[kind] = str(error)
         self.tell()
+        if kind == "draw":
+            width = max(24, self.drawn.size.width - 1)
+            self.drawn.show([title("tree of copies: none; t: back"), *words.hung(str(error), width, 2)])
         if kind != "plan":
             self.complain(str(error))
 
@@ -309,7 +320,9 @@ class HypothesisPlace(Inspecting):
 
     def tell(self) -> None:
         """Show what is known, in every pane."""
-        width = max(24, self.checks.size.width - 1)
+        if self.checks.size.width:
+            self._room = self.checks.size.width  # a hidden pane has none, and is seen again as wide as it was
+        width = max(24, self._room - 1)
         document = self.document
         if document is None:
             self.checks.show(words.checks(None, self.trouble, width))
@@ -323,7 +336,8 @@ class HypothesisPlace(Inspecting):
         else:
             lines += ["", *words.planned(self.plan, self.refusals.get("plan", "") or trouble, width)]
         lines += words.bits(self.record, self.look.glyphs, width)
-        lines += ["", *self._last(hypothesis), *words.commented(document)]
+        lines += ["", *(part for one in self._last(hypothesis) for part in words.hung(one, width, 6))]
+        lines += words.commented(document)
         self.checks.show(lines)
         self._share(len(lines))
         known = {one["name"]: one for one in (self.record or {}).get("nodes", ())}
@@ -388,6 +402,8 @@ class HypothesisPlace(Inspecting):
             self._alone()
         if self.is_attached:
             self.set_focus(self.drawn if drawn else self.outline)
+            if not drawn:
+                self.call_after_refresh(self.tell)  # the panes have their sizes again then
 
     def _alone(self) -> None:
         """Leave the rules out, so that what stands above them has their room."""
@@ -416,13 +432,21 @@ class HypothesisPlace(Inspecting):
 
     # Questions
 
-    def question(self, about: str, text: str, candidates: Candidates, answer: Callable[[str], None]) -> None:
-        """Ask for a line."""
-        self.answer, self.pending = answer, None
+    def question(self, about: str, text: str, candidates: Candidates, answer: Callable[[str], bool]) -> None:
+        """Ask for a line until ``answer`` takes it; one that it refuses stays to be corrected."""
+
+        def taken(typed: str) -> None:
+            if not answer(typed):
+                said = self.sentences
+                self.question(about, typed, candidates, answer)
+                self.note(*said)
+
+        self.answer, self.pending = taken, None
         self._attend(0)
         self.outline.display = self.drawn.display = False
         self._alone()
         self.ask_line.open(about, text, candidates)
+        self.note(*asking.HOW)
 
     def on_ask_left(self) -> None:
         """Nothing is changed."""
@@ -466,7 +490,7 @@ class HypothesisPlace(Inspecting):
             "features (commas between; none: any datum)", text, asking.words(self._features()), edits.set_feature
         )
 
-    def action_map(self) -> None:
+    def action_paths(self) -> None:
         """Edit the node's paths."""
         text = "; ".join(self.outline.node.paths) if self.outline.node else ""
         self.edited("paths (semicolons between)", text, self._paths(), edits.set_paths)
@@ -511,14 +535,14 @@ class HypothesisPlace(Inspecting):
             self.complain(self.trouble)
             return
 
-        def add(typed: str) -> None:
+        def add(typed: str) -> bool:
             assert self.document is not None
             try:
                 new, name = edits.add_child(self.document.hypothesis, node.name, typed)
             except WorkbenchError as error:
                 self.complain(f"not changed: {error}")
-            else:
-                self.apply(lambda _: new, name)
+                return False
+            return self.apply(lambda _: new, name)
 
         self.question(f"path of a new input of {node.name}", node.paths[0], self._paths(), add)
 
@@ -532,7 +556,10 @@ class HypothesisPlace(Inspecting):
     def _features(self) -> list[Candidate]:
         if self.graph is None:
             return []
-        return [(one["name"], one["why"] or f"{one['classes']:,} classes") for one in self.graph["features"]]
+        return [
+            (one["name"], one["why"] or f"{one['classes']:,} class{'' if one['classes'] == 1 else 'es'}")
+            for one in self.graph["features"]
+        ]
 
     def _paths(self) -> Candidates:
         return asking.one(()) if self.graph is None else asking.paths(self.graph["nodes"], self.graph["output"])

@@ -19,6 +19,8 @@ Candidate = tuple[str, str]
 """What may be typed, and what it means."""
 Candidates = Callable[[str], Sequence[Candidate]]
 """What may be typed in all, given what is."""
+HOW = "type, or take a choice with tab; enter means it, esc leaves it", "ctrl+u empties the line"
+"""What the two lines below tell while a line is typed."""
 LEAST, MOST = 12, 38
 """Cells that a choice fills."""
 

@@ -1,6 +1,7 @@
 """The hypotheses: what each is about, whether it has changes that were not saved, and what its last scrub recovered."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -22,6 +23,9 @@ from workbench.screens.hypothesis_text import nodes, share
 from workbench.scrubs import Scrubs
 from workbench.widgets.rows import Column, Rows
 
+SUBJECTS = ("rasp.", "appendix.")
+"""How names of what a hypothesis can be about begin."""
+EXAMPLE = "write a subject such as rasp.sort/compiled, or a name before it: sort-v2 rasp.sort/compiled"
 COLUMNS = (
     Column("hypothesis", 18),
     Column("subject", 22),
@@ -156,6 +160,7 @@ class HypothesisList(Place):
         """Ask for a line."""
         self.answer, self.rows.display = answer, False
         self.line.open(about, text, candidates)
+        self.inspect(*asking.HOW)
 
     def on_ask_left(self) -> None:
         """Nothing is made."""
@@ -171,36 +176,55 @@ class HypothesisList(Place):
 
     def action_truth(self) -> None:
         """Make one from the truth."""
-        self.question("new from truth: NAME SUBJECT", _subjects, partial(self.make, bare=False), self._new())
+        self._ask_for(self._new(), bare=False)
 
     def action_bare(self) -> None:
         """Make an empty one."""
-        self.question("new and empty: NAME SUBJECT", _subjects, partial(self.make, bare=True), self._new())
+        self._ask_for(self._new(), bare=True)
 
     def _new(self) -> str:
         """What stands in the line for a new one at first."""
-        if not self.subject:
-            return ""
-        name, number = self.subject.removeprefix("rasp.").replace("/", "-"), 1
+        return f"{self._named(self.subject)} {self.subject}" if self.subject else ""
+
+    def _ask_for(self, text: str, *, bare: bool) -> None:
+        """Ask what a new one is about."""
+        about = "new and empty" if bare else "new from truth"
+        self.question(f"{about}: SUBJECT, or NAME SUBJECT", _subjects, partial(self.make, bare=bare), text)
+
+    def _again(self, typed: str, sentence: str, *, bare: bool) -> None:
+        """Say what is wrong with what was typed, which stays to be corrected."""
+        if self.is_current and not self.line.display:
+            self._ask_for(typed, bare=bare)
+        self.complain(sentence)
+
+    def _named(self, subject: str) -> str:
+        """A name for a hypothesis about a subject that nobody has named."""
+        name, number = re.sub(r"[^A-Za-z0-9._-]+", "-", subject.removeprefix("rasp.")).strip("-._")[:56], 1
         while (found := f"{name}-{number}") in self.folder.names:
             number += 1
-        return f"{found} {self.subject}"
+        return found
 
     def make(self, typed: str, *, bare: bool) -> None:
         """Let a process that has arrays write the truth."""
-        name, _, subject = typed.strip().partition(" ")
-        if not name or not subject.strip():
-            self.complain(f"{typed!r} is no name with a subject; write for example sort-v2 rasp.sort/compiled")
+        words = typed.split()
+        if not 1 <= len(words) <= 2:
+            what = "nothing was typed" if not words else f"{typed.strip()!r} are {len(words)} words"
+            self._again(typed, f"{what}; {EXAMPLE}", bare=bare)
             return
+        subject = words[-1]
+        if not subject.startswith(SUBJECTS):
+            self._again(typed, f"{subject!r} is no subject; {EXAMPLE}", bare=bare)
+            return
+        name = words[0] if len(words) == 2 else self._named(subject)
         try:
-            command = self.folder.truth_command(name, subject.strip())
+            command = self.folder.truth_command(name, subject)
         except WorkbenchError as error:
-            self.complain(str(error))
+            self._again(typed, str(error), bare=bare)
             return
-        self.inspect(f"asking for the truth of {subject.strip()} ...")
-        self.run_worker(self._made(name, command, bare), group="make", exclusive=True)
+        self.inspect(f"asking for the truth of {subject} ...", f"it becomes hypothesis:{name}")
+        self.run_worker(self._made(typed, name, command, bare), group="make", exclusive=True)
 
-    async def _made(self, name: str, command: list[str], bare: bool) -> None:
+    async def _made(self, typed: str, name: str, command: list[str], bare: bool) -> None:
         child = await asyncio.create_subprocess_exec(
             *command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
@@ -209,7 +233,7 @@ class HypothesisList(Place):
             return
         if child.returncode:
             told = said.decode(errors="replace").strip().splitlines() or [f"it ended with code {child.returncode}"]
-            self.complain(told[-1].removeprefix("workbench: "))
+            self._again(typed, told[-1].removeprefix("workbench: "), bare=bare)
             return
         try:
             if bare:
@@ -231,11 +255,15 @@ class HypothesisList(Place):
             try:
                 self.folder.copy(one.name, typed.strip())
             except WorkbenchError as error:
+                ask(typed)
                 self.complain(str(error))
             else:
                 self.load(typed.strip())
 
-        self.question(f"name of the copy of {one.name}", asking.one(()), copy, f"{one.name}-2")
+        def ask(text: str) -> None:
+            self.question(f"name of the copy of {one.name}", asking.one(()), copy, text)
+
+        ask(f"{one.name}-2")
 
     def action_delete(self) -> None:
         """Move it into the trash, when asked twice."""
@@ -256,12 +284,10 @@ class HypothesisList(Place):
 
 
 def _subjects(typed: str) -> list[tuple[str, str]]:
-    """Choices for the subject, which follows the name."""
-    name, space, subject = typed.partition(" ")
-    if not space:
-        return []
+    """Choices for the subject, which may follow a name."""
+    name, space, subject = typed.rpartition(" ")
     needle = subject.strip().casefold()
     known = [(f"rasp.{one}", "a compiled program; also with a rung, /rotated") for one in catalog.program_names()]
     cases = [one.removeprefix("scrub-").replace("-", "_") for one in catalog.demo_names()]
     known += [(f"appendix.{one}", "a worked case") for one in cases]
-    return [(f"{name} {one}", about) for one, about in known if needle in one.casefold()]
+    return [(f"{name}{space}{one}", about) for one, about in known if needle in one.casefold()]

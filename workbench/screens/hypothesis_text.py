@@ -21,19 +21,19 @@ def checks(record: Record | None, trouble: str, width: int) -> list[str]:
     """Each rule in a line: kept, broken with its sentences, or not looked at since one before it is broken."""
     lines = [title("checks")]
     if trouble:
-        return [*lines, *_hung(f" !!  {trouble}", width, 5)]
+        return [*lines, *hung(f" !!  {trouble}", width, 5)]
     if record is None:
-        return [*lines, " ?   not looked at yet: the rules are asked of a process with the graph"]
+        return [*lines, *hung(" ?   not looked at yet: the rules are asked of a process with the graph", width, 5)]
     for rule in record["rules"]:
         state = STATES[rule["state"]]
-        lines += _hung(f" {state}  {rule['about']}", width, 5)
+        lines += hung(f" {state}  {rule['about']}", width, 5)
         for number, sentence in enumerate(rule["broken"] or ()):
             if number == 2 and len(rule["broken"]) > 3:
                 lines.append(f"     .. and {len(rule['broken']) - 2} more")
                 break
-            lines += _hung(f"     {sentence}", width, 7)
+            lines += hung(f"     {sentence}", width, 7)
     if record.get("swaps"):
-        lines += _hung(f" !!  {record['swaps']}", width, 5)
+        lines += hung(f" !!  {record['swaps']}", width, 5)
     unseen = sum(rule["state"] == "unseen" for rule in record["rules"])
     return lines + ["     what is marked -- waits for the broken rule before it"] * bool(unseen)
 
@@ -41,17 +41,17 @@ def checks(record: Record | None, trouble: str, width: int) -> list[str]:
 def planned(plan: Record | None, trouble: str, width: int) -> list[str]:
     """How a scrub would run, how sure it would be and how long it would take."""
     if trouble:
-        return _hung(f"plan  {trouble}", width, 6)
+        return hung(f"plan  {trouble}", width, 6)
     if plan is None:
         return ["plan  not measured yet"]
     lines = [f"plan  {copies(plan['copies'])}"]
     if plan["rows"] is not None:
         lines[0] += f", exact: {plan['rows']:,} component rows, {seconds(plan['seconds'])}"
-        return _hung(lines[0], width, 6)
+        return hung(lines[0], width, 6)
     lines[0] += ", too many runs to enumerate -> sampling"
     error = "undefined: randomised = original" if plan["error"] is None else f"{plan['error']:.2g}"
     lines.append(f"      N {plan['samples']:,}   SE of recovered about {error}   {seconds(plan['seconds'])}")
-    return [part for line in lines for part in _hung(line, width, 6)]
+    return [part for line in lines for part in hung(line, width, 6)]
 
 
 def cost(plan: Record) -> str:
@@ -82,7 +82,7 @@ def bits(record: Record | None, glyphs: str, width: int) -> list[str]:
     if found is None:
         return []
     if isinstance(found, str):
-        return _hung(f"bits  not worked out: {found}", width, 6)
+        return hung(f"bits  not worked out: {found}", width, 6)
     share = found["withheld"] / found["most"] if found["most"] else 0.0
     bar = ("#" if glyphs == "ascii" else "█") * round(BAR * share)
     return [f"bits  withheld {found['withheld']:.4g} of {found['most']:.4g}", f"      {bar}"]
@@ -133,18 +133,18 @@ def commented(document: Document) -> list[str]:
 def node(one: InterpNode, known: Record | None, record: Record | None, width: int) -> list[str]:
     """Everything about a node: its parts, what it claims, its classes, one swap, and its other inputs."""
     lines = [title(f"node  {one.name}"), ""]
-    lines += [part for at, path in enumerate(one.paths) for part in _hung(f"{'maps to' * (not at):8} {path}", width, 9)]
+    lines += [part for at, path in enumerate(one.paths) for part in hung(f"{'maps to' * (not at):8} {path}", width, 9)]
     lines += [f"via      {', '.join(one.via)}"] * bool(one.via)
     if one.parent is not None:
-        lines += ["", *_hung(f"feature  {', '.join(one.feature) or 'none: any datum may be put here'}", width, 9)]
+        lines += ["", *hung(f"feature  {', '.join(one.feature) or 'none: any datum may be put here'}", width, 9)]
         lines.append(f"drawn    {one.draw}")
     lines += ["", *_facts(one, known, record, width), "", title("other inputs")]
     for group in one.groups:
-        lines += _hung(f"{group.source}: {'; '.join(group.paths)}", width, 2)
-    lines += _hung(f"{one.other}: whatever no child and no group claims", width, 2)
+        lines += hung(f"{group.source}: {'; '.join(group.paths)}", width, 2)
+    lines += hung(f"{one.other}: whatever no child and no group claims", width, 2)
     for rest in known["rest"] if known else ():
         datum = "" if rest["datum"] is None or rest["source"] == "exact" else f", datum {_datum(rest['datum'])}"
-        lines += _hung(f"  {', '.join(rest['nodes'])} by {rest['source']}{datum}", width, 4)
+        lines += hung(f"  {', '.join(rest['nodes'])} by {rest['source']}{datum}", width, 4)
     return lines
 
 
@@ -153,20 +153,20 @@ def _facts(one: InterpNode, known: Record | None, record: Record | None, width: 
         wait = (
             "its draw is not known yet" if record is None else "nothing is known of its draw before every rule is kept"
         )
-        return _hung(wait, width, 2)
+        return hung(wait, width, 2)
     found = known["vacuity"]
     drawn = [] if found is None else [found]
     drawn += [each for each in (record or {}).get("draws", ()) if each["node"].startswith(f"{one.name}/")]
-    lines = [part for each in drawn for part in _hung(vacuity(each), width, 2)]
+    lines = [part for each in drawn for part in hung(vacuity(each), width, 2)]
     if known["before"] is None:
-        return [*lines, *_hung(f"reference {_datum(known['after'])}", width, 2)]
-    lines += ["", title("swap preview"), *_hung(f"d   {_datum(known['before'])}", width, 4)]
+        return [*lines, *hung(f"reference {_datum(known['after'])}", width, 2)]
+    lines += ["", title("swap preview"), *hung(f"d   {_datum(known['before'])}", width, 4)]
     same = known["before"]["row"] == known["after"]["row"]
-    lines += _hung(f"d'  {'itself' if same else _datum(known['after'])}", width, 4)
+    lines += hung(f"d'  {'itself' if same else _datum(known['after'])}", width, 4)
     for feature, before, after in known["values"]:
         sign = "=" if before == after else "is not"
-        lines += _hung(f"phi {feature}: {before} {sign} {after}", width, 4)
-    return [part for line in lines for part in ([line] if line.startswith("\x00") else _hung(line, width, 2))]
+        lines += hung(f"phi {feature}: {before} {sign} {after}", width, 4)
+    return [part for line in lines for part in ([line] if line.startswith("\x00") else hung(line, width, 2))]
 
 
 def vacuity(found: Record) -> str:
@@ -202,7 +202,7 @@ def _datum(datum: Record) -> str:
     return f"{datum['row']}: {datum['shown']}" if datum["shown"] else str(datum["row"])
 
 
-def _hung(line: str, width: int, hang: int) -> list[str]:
+def hung(line: str, width: int, hang: int) -> list[str]:
     """A line over as many as it needs."""
     indent = line[: len(line) - len(line.lstrip())]
     return wrap(
