@@ -33,7 +33,7 @@ class Table:
 class Heat:
     """Numbers by row and column, row after row; None where there is none. ``marks`` are cells by what is said of them.
 
-    ``signed`` asks for colours that meet at zero.
+    ``signed`` asks for colours that meet at zero. ``down``, ``across`` and ``unit`` name rows, columns and numbers.
     """
 
     title: str
@@ -42,6 +42,9 @@ class Heat:
     values: tuple[float | None, ...]
     marks: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
     signed: bool = False
+    down: str = ""
+    across: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Lines:
-    """Series on one pair of axes."""
+    """Series on one pair of axes; ``steps`` are drawn as bars of a histogram without gaps."""
 
     title: str
     x: str
     series: tuple[Series, ...]
+    y: str = ""
+    steps: bool = False
 
 
 Panel = Table | Heat | Points | Lines

@@ -1,6 +1,7 @@
 """A head: its pattern on an example or an own prompt, and what it does to the answers."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from engines.errors import InvalidSetting
@@ -12,6 +13,7 @@ from workbench.view import Heat, View
 from workbench.views.effects import Record, ablations, swaps
 
 SIDES = ("base", "source", "difference")
+AXES: Mapping[str, Any] = {"down": "query", "across": "key", "unit": "attention weight"}
 
 
 def view(address: str, store: Store, *, example: int = 0, side: str = "base", tokens: str = "") -> View:
@@ -45,11 +47,11 @@ def _patterns(record: Record, side: str) -> tuple[tuple[Heat, ...], tuple[str, .
     tokens = zip(base["tokens"], source["tokens"], strict=True)
     labels = tuple(f"{at} {a if a == b else f'{a}/{b}'}" for at, (a, b) in enumerate(tokens))
     title = f"{record['site']}: attention, base minus counterfactual (queries x keys)"
-    return (Heat(title, labels, labels, values, signed=True),), ()
+    return (Heat(title, labels, labels, values, signed=True, **AXES),), ()
 
 
 def _pattern(record: Record, side: str) -> Heat:
     tokens = tuple(f"{at} {token}" for at, token in enumerate(record[side]["tokens"]))
     values = tuple(weight for weights in record[side]["pattern"] for weight in weights)
     which = "own prompt" if record["example"] is None else f"example {record['example']}, {side}"
-    return Heat(f"{record['site']}: attention on {which} (queries x keys)", tokens, tokens, values)
+    return Heat(f"{record['site']}: attention on {which} (queries x keys)", tokens, tokens, values, **AXES)

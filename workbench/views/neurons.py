@@ -57,7 +57,7 @@ def _one(record: Record) -> View:
     counts, low, high = (record["histogram"][name] for name in ("counts", "low", "high"))
     middles = tuple(low + (high - low) * (at + 0.5) / len(counts) for at in range(len(counts)))
     series = Series(f"{record['n']} tokens", middles, tuple(float(count) for count in counts))
-    histogram = Lines(f"{record['site']}: tokens by activation", "activation", (series,))
+    histogram = Lines(f"{record['site']}: tokens by activation", "activation", (series,), y="tokens", steps=True)
     groups = [("top", record["top"]), ("not zero", record["nonzero"]["inputs"])]
     groups[1:1] = [(f"quantiles {each['low']} to {each['high']}", each["inputs"]) for each in record["groups"]]
     rows = [

@@ -59,6 +59,7 @@ def _values(record: Record, values: Record, side: str, form: str) -> tuple[tuple
 def _heat(record: Record, title: str, columns: tuple[str, ...], lines: list, *, signed: bool = False) -> Heat:
     rows = tuple(one["name"] for one in record["rows"])
     values = tuple(line[row] for row in range(len(rows)) for line in lines)
-    asked = [at for at, one in enumerate(record["rows"]) if one["asked"]]
-    marks = {f"of {record['variable']}": [(row, 0) for row in asked]} if asked and columns else {}
-    return Heat(title, rows, columns, values, marks, signed)
+    asked = [(row, at) for row, one in enumerate(record["rows"]) if one["asked"] for at in range(len(columns))]
+    marks = {f"of {record['variable']}": asked} if asked else {}
+    across = "token" if "tokens)" in title else "example"
+    return Heat(title, rows, columns, values, marks, signed, record["kind"], across, "component")

@@ -12,6 +12,8 @@ from workbench.view import Entry, Point, Points, Table, View
 
 DRAWS = ("what is drawn", "keeps", "classes", "mean size", "singletons", "P(self)")
 EXAMPLES = ("slice", "row", "change", "datum")
+DRAWN = 40
+"""The most joins that are drawn, the strongest first; the table has them all."""
 JOINS = ("feature", "nodes", "moves", "by", "low", "high", "bits", "per bit")
 
 
@@ -63,14 +65,18 @@ def _draw(node: Mapping[str, Any]) -> tuple[Entry, ...]:
     return node["node"], scrub_text.kept(node), *numbers
 
 
-def _searched(record: Mapping[str, Any]) -> tuple[Table, ...]:
-    rows = []
+def _searched(record: Mapping[str, Any]) -> tuple[Points | Table, ...]:
+    rows, points = [], []
     for one in record["ranked"]:
         change = one["strongest"]
         estimate = change["estimate"]
         moved = change["where"], estimate["value"], estimate["low"], estimate["high"]
         rows.append((one["feature"], ", ".join(one["nodes"]), *moved, one["bits"], one["per_bit"]))
-    return (Table(f"adversary of {record['subject']}", JOINS, tuple(rows)),)
+        points.append(Point(f"{one['feature']} at {', '.join(one['nodes'])}: {change['where']}", *moved[1:]))
+    title = f"adversary of {record['subject']}"
+    table = Table(title, JOINS, tuple(rows))
+    drawn = Points(f"{title}: the change that each joined feature makes where it is strongest", tuple(points[:DRAWN]))
+    return (drawn, table) if points else (table,)
 
 
 def _head(summary: JobSummary) -> dict[str, Any]:
