@@ -11,6 +11,7 @@ import pickletools
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Any
@@ -25,6 +26,19 @@ MEMBERS, DIRECTORY, PICKLE, STEPS = 64, 1 << 16, 1 << 16, 10_000
 MEMBER = re.compile(
     r"[^/\\]+/(data\.pkl|version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id|data/[0-9]+)"
 )
+UNREADABLE = (
+    zipfile.BadZipFile,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What reading a damaged zip may raise."""
 AGAIN = "write it with torch.save of a plain dict of tensors, texts and numbers"
 DTYPES: Mapping[str, torch.dtype] = {
     "FloatStorage": torch.float32,
@@ -80,8 +94,8 @@ class Archive:
         _bounded(file, size)
         try:
             self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error, UnicodeError) as error:
-            raise InvalidSubmission(f"it is no readable zip file ({error}); {AGAIN}") from None
+        except UNREADABLE as error:
+            raise InvalidSubmission(f"it is no readable zip file ({_why(error)}); {AGAIN}") from None
         self._members = self._checked(size)
         self._used: set[str] = set()
         self.value: Any = follow(self._read("data.pkl", PICKLE))
@@ -114,8 +128,8 @@ class Archive:
             raise InvalidSubmission(f"its {name} has {info.file_size} bytes; {most} are allowed")
         try:
             content = self._zip.read(info)
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, struct.error, RuntimeError) as error:
-            raise InvalidSubmission(f"its {name} cannot be read ({error}); {AGAIN}") from None
+        except UNREADABLE as error:
+            raise InvalidSubmission(f"its {name} cannot be read ({_why(error)}); {AGAIN}") from None
         if len(content) != info.file_size:
             raise InvalidSubmission(f"its {name} has {len(content)} bytes, not {info.file_size}; {AGAIN}")
         return content
@@ -142,6 +156,11 @@ class Archive:
     def unused(self) -> tuple[str, ...]:
         """Bytes that no tensor that was read refers to."""
         return tuple(sorted(name for name in self._members if name.startswith("data/") and name not in self._used))
+
+
+def _why(error: Exception) -> str:
+    """An error about a stranger's bytes, as plain ASCII."""
+    return f"{type(error).__name__}: {ascii(str(error)[:80])[1:-1]}"
 
 
 def _bounded(file: IO[bytes], size: int) -> None:
@@ -175,9 +194,7 @@ def follow(text: bytes) -> Any:
                 raise InvalidSubmission(f"its pickle has more than {STEPS} steps; {AGAIN}")
             machine.step(opcode.name, argument)
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error, EOFError) as error:
-        raise InvalidSubmission(
-            f"its pickle breaks off or contradicts itself ({type(error).__name__}: {str(error)[:80]!a}); {AGAIN}"
-        ) from None
+        raise InvalidSubmission(f"its pickle breaks off or contradicts itself ({_why(error)}); {AGAIN}") from None
     if len(machine.stack) != 1:
         raise InvalidSubmission(f"its pickle leaves {len(machine.stack)} values; {AGAIN}")
     return machine.stack[0]

@@ -16,10 +16,13 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from engines.errors import InvalidSubmission
 from engines.submission_format import BASE, ORIGINAL, pack
@@ -483,6 +486,25 @@ def test_every_fault_of_many_is_listed(root: Path) -> None:
         "b",
     ]
     assert [str(one.unit) for one in verdict.held] == [UNIT]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.randoms(use_true_random=False), st.booleans())
+def test_damage_anywhere_is_a_fault_and_no_crash(root: Path, sound: Path, random: Random, inside: bool) -> None:
+    """Bytes changed in a zip's pickle, or in its directory and headers."""
+    shutil.copy(at(sound), at(root))
+    content = bytearray(members(root)["archive/data.pkl"] if inside else at(root).read_bytes())
+    places = list(range(600)) + list(range(len(content) - 1400, len(content)))
+    for _ in range(random.randint(1, 6)):
+        content[random.randrange(len(content)) if inside else random.choice(places)] = random.randrange(256)
+    if inside:
+        with_pickle(bytes(content))(root)
+    else:
+        at(root).write_bytes(content)
+    verdict = verify(root)
+    assert verdict.right == bool(verdict.held)
+    assert all(fault.sentence.isprintable() and fault.sentence.isascii() for fault in verdict.faults)
+    assert not list(Path().iterdir())
 
 
 def test_what_torch_itself_writes_is_followed() -> None:
