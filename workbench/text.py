@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from workbench import language_text
 from workbench.catalog import MethodCard, ProgramCard, Setting, TaskCard
 from workbench.spec import Spec
 from workbench.store import Summary
@@ -136,7 +137,7 @@ def certificate(record: Mapping[str, Any]) -> str:
 
 
 def result(record: Mapping[str, Any]) -> str:
-    """A finished run: its score beside its controls, its handles, what it cost."""
+    """A finished run: its score beside its controls, its handles, its cost, and what a language model's cell adds."""
     fit = record["fit"]
     scores = [("", "IIA", "INVARIANCE"), ("best handle", share(fit["iia"]), share(fit["invariance"]))]
     scores += [
@@ -150,7 +151,8 @@ def result(record: Mapping[str, Any]) -> str:
     rows.append(("cost", f"{cost['forward_passes']:,} forward passes, {cost['layer_evaluations']:,} layer evaluations"))
     rows.append(("time", _time(record["run"])))
     rows += [("note", note) for note in fit["notes"]]
-    return f"run {record['id']}  {Spec.from_record(record['spec'])}\n{columns(scores)}\n{columns(rows)}"
+    head = f"run {record['id']}  {Spec.from_record(record['spec'])}\n{columns(scores)}\n{columns(rows)}"
+    return "\n\n".join([head, *map(columns, language_text.blocks(record))])
 
 
 def _handles(handles: Sequence[Mapping[str, Any]]) -> list[str]:

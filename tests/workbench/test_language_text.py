@@ -1,0 +1,122 @@
+"""Results on language models' cells in words: every score with n, interval and controls, nothing left out uncounted."""
+
+from typing import Any
+
+import pytest
+
+from workbench import language_text, text
+
+
+def score(value: float, n: int = 40) -> dict[str, Any]:
+    """A score's record."""
+    return {"value": value, "n": n, "low": value - 0.1, "high": value + 0.1}
+
+
+def unit(*values: float) -> dict[str, Any]:
+    """Scores by set, and their mean."""
+    sets = {name: score(value) for name, value in zip(("letters", "random"), values, strict=True)}
+    return {"sets": sets, "mean": score(sum(values) / 2, 80)}
+
+
+def prompts(**changed: Any) -> dict[str, Any]:
+    """What is told of prompts."""
+    rows = {"source": "lm/sva", "n": 96, "of": 120, "seed": 3, "sha256": "5f35"}
+    return {
+        "protocol": "paper",
+        "sets": ["letters", "random"],
+        "rows": {"train": rows, "test": {**rows, "source": "hub:mib-bench/ioi@e5f3468f"}},
+        "outside": {"train": {}, "test": {"no counterfactual": 4}},
+        "repeated_bases": {"fit": 0, "test": 15},
+        "kept": {
+            "fit": {"letters": {"kept": 89, "of": 96}, "random": {"kept": 8, "of": 9}},
+            "calibration": {"letters": {"kept": 60, "of": 64}},
+            "test": {"letters": {"kept": 114, "of": 128}, "random": {"kept": 7, "of": 9}},
+        },
+        "unequal_length": {"test": 2},
+        "collisions": [["Anna", "Annabel"]],
+        "device": "cpu",
+        "dtype": "float32",
+        **changed,
+    }
+
+
+def told(**parts: Any) -> str:
+    """Words with single spaces."""
+    lines = "\n".join(text.columns(block) for block in language_text.blocks(parts)).splitlines()
+    return "\n".join(" ".join(line.split()) for line in lines)
+
+
+def test_rows_are_counted_by_set_and_what_is_left_out_is_said() -> None:
+    words = told(prompts=prompts())
+    assert "protocol paper; float32 on cpu" in words
+    assert "rows train: 96 of 120 from lm/sva, seed 3, sha256 5f35" in words
+    assert "letters 89 of 96 60 of 64 114 of 128" in words
+    assert "random 8 of 9 none 7 of 9" in words
+    assert "left out test: 4 no counterfactual, not of the protocol" in words
+    assert "test: 15 bases that came before" in words
+    assert "test: 2 pairs of unequal length" in words
+    assert "1 groups of answers begin alike: Anna and Annabel" in words
+    plain = prompts(outside={}, repeated_bases={}, unequal_length={}, collisions=[])
+    assert "left out nothing" in told(prompts=plain)
+    thinned = told(prompts=prompts(thinned={"fit": {"letters": {"position": 5}}}))
+    assert "fit, letters: 5 position, thinned since they ask for another variable" in thinned
+
+
+@pytest.mark.parametrize("normal", [0.625, None])
+def test_the_benchmarks_scores_stand_beside_all_controls(normal: float | None) -> None:
+    claims = [
+        {"site": "L2.resid_post@last", "method": unit(0.5, 0.7), "full_swap": unit(0.8, 0.9), "identity_wins": True},
+        {"site": "L3.resid_post@last", "method": unit(0.9, 0.8), "full_swap": unit(0.6, 0.4), "identity_wins": False},
+    ]
+    report = {
+        "protocol": "official",
+        "variable": "answer",
+        "no_op": unit(0.3, 0.2),
+        "random_site": unit(0.35, 0.25),
+        "claims": claims,
+        "highest": "L3.resid_post@last",
+        "average": None,
+        "normalised": normal,
+        "notes": ["claims in 2 of 12 layers: no layer average"],
+    }
+    words = told(mib=report)
+    assert "benchmark protocol official, variable answer" in words
+    line = "letters 0.900 [0.800, 1.000] n=40 0.300 [0.200, 0.400] n=40 0.600 [0.500, 0.700] n=40 0.350 [0.250, 0.450]"
+    assert line in words
+    assert "mean over sets 0.850 [0.750, 0.950] n=80 0.250 [0.150, 0.350] n=80" in words
+    (wins,) = (line for line in words.splitlines() if "identity wins" in line)
+    assert wins.startswith("L2.resid_post@last 0.600")
+    assert ("normalised 0.625 of the way" if normal else "normalised undefined: the no-op is always right") in words
+    assert "layer average none" in words
+    assert "note claims in 2 of 12 layers" in words
+
+
+def test_errors_of_heads_are_told_for_both_forms_of_names() -> None:
+    def errors(value: float) -> dict[str, Any]:
+        return {"sets": {"abc": score(value, 30)}, "mean": value}
+
+    linear = {"bias": 2.5, "token_coeff": -1.25, "position_coeff": 0.75, "residual": 0.125, "n": 192}
+    report = {
+        "protocol": "paper",
+        "variable": "output_token",
+        "heads": ["L9.head6.z@all", "L9.head9.z@all"],
+        "linear": {"bare": linear, "spaced": {**linear, "bias": 3.5}},
+        "method": {"bare": errors(1.5), "spaced": errors(1.6)},
+        "no_op": {"bare": errors(9.5), "spaced": errors(9.6)},
+        "full_swap": {"bare": errors(2.5), "spaced": errors(2.6)},
+        "floor": {"bare": 1.25, "spaced": 1.35},
+    }
+    words = told(ioi=report)
+    assert "heads L9.head6.z@all, L9.head9.z@all" in words
+    assert "logit difference = 2.500 -1.250 token +0.750 position, residual 0.125, n=192" in words
+    assert "logit difference = 3.500" in words
+    assert "abc 1.500 [1.400, 1.600] n=30 9.500 [9.400, 9.600] n=30 2.500 [2.400, 2.600] n=30" in words
+    assert "abc 1.600" in words
+    assert "mean over sets 1.500 9.500 2.500" in words
+    assert "noise floor 1.250: the variance of the unpatched difference, n: abc 30" in words
+    assert "noise floor 1.350" in words
+    assert words.count("lower is better") == 2
+
+
+def test_a_result_of_other_cells_says_nothing_of_prompts() -> None:
+    assert language_text.blocks({"fit": {}}) == []

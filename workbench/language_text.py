@@ -1,0 +1,118 @@
+"""What a run on a language model's cell says besides its fit, as rows of text: prompts, and the benchmark's scores."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Block = Sequence[Sequence[str]]
+"""Rows whose columns line up."""
+PARTS = {"fit": "FIT", "calibration": "CALIBRATION", "test": "TEST"}
+FORMS = {"bare": "without the space before them, as the benchmark has it", "spaced": "with a space, as texts have it"}
+"""The forms of names whose logits are taken."""
+
+
+def blocks(result: Mapping[str, Any]) -> list[Block]:
+    """The parts ``prompts``, ``mib`` and ``ioi`` of a result in words, as far as it has them."""
+    found: list[Block] = []
+    if "prompts" in result:
+        found += _prompts(result["prompts"])
+    if "mib" in result:
+        found += _mib(result["mib"])
+    if "ioi" in result:
+        found += _ioi(result["ioi"])
+    return found
+
+
+def _prompts(facts: Mapping[str, Any]) -> list[Block]:
+    kept: list[Sequence[str]] = [("rows done rightly", *PARTS.values())]
+    for name in facts["sets"]:
+        counts = (facts["kept"][part].get(name) for part in PARTS)
+        kept.append((name, *("none" if one is None else f"{one['kept']} of {one['of']}" for one in counts)))
+    return [
+        [("protocol", f"{facts['protocol']}; {facts['dtype']} on {facts['device']}"), *_sources(facts)],
+        kept,
+        [("left out" if place == 0 else "", line) for place, line in enumerate(_left_out(facts))],
+    ]
+
+
+def _sources(facts: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    for place, (split, one) in enumerate(facts["rows"].items()):
+        seed = f", seed {one['seed']}" if "seed" in one else ""
+        told = f"{split}: {one['n']} of {one['of']} from {one['source']}{seed}, sha256 {one['sha256']}"
+        yield "rows" if place == 0 else "", told
+
+
+def _left_out(facts: Mapping[str, Any]) -> list[str]:
+    """What is not among the pairs, besides what the model does not do."""
+    lines = [
+        f"{split}: {_counted(reasons)}, not of the protocol" for split, reasons in facts["outside"].items() if reasons
+    ]
+    lines += [f"{part}: {n} bases that came before" for part, n in facts["repeated_bases"].items() if n]
+    lines += [f"{part}: {n} pairs of unequal length" for part, n in facts["unequal_length"].items() if n]
+    lines += [
+        f"{part}, {name}: {_counted(kinds)}, thinned since they ask for another variable"
+        for part, sets in facts.get("thinned", {}).items()
+        for name, kinds in sets.items()
+        if kinds
+    ]
+    same = [" and ".join(answers) for answers in facts["collisions"]]
+    listed = "; ".join(same[:5]) + ("; ..." if len(same) > 5 else "")
+    return lines + [f"nothing, but {len(same)} groups of answers begin alike: {listed}"] * bool(same) or ["nothing"]
+
+
+def _counted(kinds: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+
+
+def _mib(report: Mapping[str, Any]) -> list[Block]:
+    """Scores by text that is generated; every claim beside the full swap of its site, all sets beside the controls."""
+    best = next(claim for claim in report["claims"] if claim["site"] == report["highest"])
+    units = best["method"], report["no_op"], best["full_swap"], report["random_site"]
+    sets: list[Sequence[str]] = [
+        ("benchmark, IIA on all pairs", "BEST SITE", "NO-OP", "FULL SWAP THERE", "RANDOM SITES")
+    ]
+    sets += [(name, *(_score(unit["sets"][name]) for unit in units)) for name in best["method"]["sets"]]
+    sets.append(("mean over sets", *(_score(unit["mean"]) for unit in units)))
+    claims: list[Sequence[str]] = [("claimed site", "MEAN OVER SETS", "FULL SWAP THERE", "")]
+    for claim in report["claims"]:
+        flag = "! identity wins: the full swap scores higher" if claim["identity_wins"] else ""
+        claims.append((claim["site"], _score(claim["method"]["mean"]), _score(claim["full_swap"]["mean"]), flag))
+    normal, average = report["normalised"], report["average"]
+    told = "undefined: the no-op is always right" if normal is None else f"{normal:.3f} of the way from the no-op to 1"
+    facts = [
+        ("benchmark", f"protocol {report['protocol']}, variable {report['variable']}"),
+        ("best site", report["highest"]),
+        ("normalised", told),
+        ("layer average", "none: not every layer has a claim" if average is None else f"{average:.3f}"),
+        *(("note", note) for note in report["notes"]),
+    ]
+    return [facts, sets, claims]
+
+
+def _ioi(report: Mapping[str, Any]) -> list[Block]:
+    """Squared errors of a joint claim about heads against the linear causal model, by form of the names."""
+    heads = ", ".join(report["heads"])
+    found: list[Block] = [
+        [("benchmark", f"protocol {report['protocol']}, variable {report['variable']}"), ("heads", heads)]
+    ]
+    for form, about in FORMS.items():
+        units = [report[name][form] for name in ("method", "no_op", "full_swap")]
+        linear, floor = report["linear"][form], report["floor"][form]
+        rows: list[Sequence[str]] = [("squared error, lower is better", "HEADS", "NO-OP", "FULL SWAP OF THE HEADS")]
+        rows += [(name, *(_score(unit["sets"][name]) for unit in units)) for name in units[0]["sets"]]
+        rows.append(("mean over sets", *(f"{unit['mean']:.3f}" for unit in units)))
+        n = "  ".join(f"{name} {one['n']}" for name, one in units[0]["sets"].items())
+        model = (
+            f"logit difference = {linear['bias']:.3f} {linear['token_coeff']:+.3f} token "
+            f"{linear['position_coeff']:+.3f} position, residual {linear['residual']:.3f}, n={linear['n']}"
+        )
+        facts = [
+            ("names", about),
+            ("linear model", model),
+            ("noise floor", f"{floor:.3f}: the variance of the unpatched difference, n: {n}"),
+        ]
+        found += [facts, rows]
+    return found
+
+
+def _score(score: Mapping[str, Any]) -> str:
+    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}] n={score['n']}"
