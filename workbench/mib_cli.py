@@ -104,7 +104,7 @@ def show(root: Path, as_json: bool) -> None:
     verdict = submission_check.verify(root)
     put(verdict.record, submission_text.cells(verdict), as_json)
     if verdict.faults:
-        note(f"{len(verdict.faults)} faults are not shown, nor the sites that have them: workbench verify {root}")
+        note(f"faults, and sites that have them, are not shown here ({len(verdict.faults)}): workbench verify {root}")
 
 
 def score(
