@@ -443,19 +443,25 @@ def show(
             note(sentence)
     elif "/" in address and ":" not in address:
         Cell.parse(address)  # which it is not: it would have an address
-    elif address in catalog.program_names() or catalog.RANDOM.fullmatch(address):
-        program = catalog.program(address)
-        put(text.record(program), text.program(program), as_json)
-    elif address in catalog.task_names() or address.startswith("rasp.") or catalog.PROMPTED.fullmatch(address):
-        card = catalog.card(address)
-        put(text.record(card), text.card(card), as_json)
-    elif address in catalog.method_names():
-        method = catalog.method(address)
-        put(text.record(method), text.method(method), as_json)
-    elif scrub_cli.kept(address, open_store(folder)):
-        scrub_cli.show(address, open_store(folder), as_json)
     else:
-        _show_run(open_store(folder).find(address), as_json)
+        _show_named(address, open_store(folder), as_json)
+
+
+def _show_named(name: str, store: Store, as_json: bool) -> None:
+    """Show what has no address: a program, a task or a method of the catalogue, a scrub or a run."""
+    if name in catalog.program_names() or catalog.RANDOM.fullmatch(name):
+        program = catalog.program(name)
+        put(text.record(program), text.program(program), as_json)
+    elif name in catalog.task_names() or name.startswith("rasp.") or catalog.PROMPTED.fullmatch(name):
+        card = catalog.card(name)
+        put(text.record(card), text.card(card), as_json)
+    elif name in catalog.method_names():
+        method = catalog.method(name)
+        put(text.record(method), text.method(method), as_json)
+    elif scrub_cli.kept(name, store):
+        scrub_cli.show(name, store, as_json)
+    else:
+        _show_run(store.find(name), as_json)
 
 
 def _show_truth(program: str, store: Store, as_json: bool) -> None:

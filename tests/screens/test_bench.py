@@ -538,3 +538,61 @@ def test_what_a_language_models_cell_needs_is_said_before_anything_starts(
     asked.clear()
     act(store, "cells", compiled, "80x24", cell=CELL)
     assert asked == []
+
+
+def test_a_cell_leads_to_the_comparison_with_the_pinned_run_and_to_the_programs_hypotheses(store: Store) -> None:
+    async def script(hands: Hands) -> None:
+        gone: list[tuple[str, dict[str, Any] | None]] = []
+        place = hands.app.place
+        place.leave_for = lambda address, view=None: gone.append((address, view))  # type: ignore[method-assign]
+        await hands.press("c", "h")
+        assert gone == [
+            (f"{CELL}#{DAS}:compare", {"against": PLOT}),
+            ("hypotheses", {"subject": "rasp.reverse/compiled"}),
+        ]
+        await hands.press("k", "c")
+        assert "is failed: it is compared with the truth when it is done" in " ".join(place.sentences)
+        assert len(gone) == 2
+
+    async def plain(hands: Hands) -> None:
+        gone: list[tuple[str, dict[str, Any] | None]] = []
+        hands.app.place.leave_for = lambda address, view=None: gone.append((address, view))  # type: ignore[method-assign]
+        await hands.press("c")
+        assert gone == [(f"{CELL}#{DAS}:compare", None)]
+
+    async def trained(hands: Hands) -> None:
+        await hands.press("c")
+        assert "nothing to compare: no run is under the cursor" in hands.text
+        await hands.press("h")
+        assert "hypotheses are about compiled programs" in hands.text
+
+    act(store, CELL, script, run=DAS, pins=[PLOT, DAS])
+    act(store, CELL, plain, run=DAS, pins=[DAS])
+    act(store, "lm.sva/gpt2/number", trained)
+
+
+def test_a_trained_networks_run_has_no_truth_to_be_compared_with(store: Store) -> None:
+    spec = Spec.parse("adder/gru16/C1", "plot")
+    run = store.open(spec)
+    shutil.copytree(store.root / PLOT, run.folder, dirs_exist_ok=True)
+    (run.folder / "spec.json").write_bytes(disk.encode(spec.record))
+
+    async def script(hands: Hands) -> None:
+        await hands.press("c")
+        assert "nothing to compare with: this network was trained, not compiled" in hands.text
+
+    act(store, "adder/gru16/C1", script)
+
+
+def test_every_score_of_the_bench_has_its_n_and_its_interval_at_80_columns(store: Store) -> None:
+    async def cell(hands: Hands) -> None:
+        assert "no op 0.00 n64  full swap 1.00 n64 random site 0.15 n64" in " ".join(hands.app.place.sentences)
+
+    async def jobs(hands: Hands) -> None:
+        await hands.press("G")
+        assert "IIA 1.00 n 64 " in hands.text
+        assert "IIA 1.000 [0.918, 1.000] n=64, believed" in " ".join(hands.app.place.sentences)
+        assert f"on {CELL}" in hands.text
+
+    act(store, CELL, cell, "80x24", run=DAS)
+    act(store, "jobs", jobs, "80x24")

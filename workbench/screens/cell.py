@@ -8,7 +8,7 @@ from textual.containers import Vertical
 from textual.widget import Widget
 
 from engines.errors import StoreError, WorkbenchError
-from workbench import process, text
+from workbench import catalog, process, text
 from workbench.comparison import Comparison, compare, compared, newest
 from workbench.keys import Key
 from workbench.outcome import Outcome, Share, length
@@ -66,6 +66,14 @@ class CellPlace(Place):
             "v diff",
             4,
         ),
+        Key(
+            "c",
+            "compare",
+            "Compare the run with the compiled truth; where another run is pinned, that one is B at first.",
+            "c compare",
+            3,
+        ),
+        Key("h", "hypotheses", "Hypotheses of causal scrubbing about the cell's program.", "h hypotheses", 3),
         Key("x", "stop", "Ask the run to stop at its next event; what is finished is kept.", "x stop", 3),
         Key("w", "pane", "Show the other pane, where there is no room for both.", "w pane", 4),
         *(key for key in Rows.KEYS if key.keys != "enter"),
@@ -177,7 +185,8 @@ class CellPlace(Place):
         if run.id in self.trouble:
             self.complain(self.trouble[run.id])
         else:
-            self.inspect(sentence(run, outcome))
+            said = sentence(run, outcome)
+            (self.complain if len(said) > self.app.size.width - 2 else self.inspect)(said)
         others = [other for other in self.runs if other.id in self.pins and other.id != run.id]
         figure = self.differences(run, others) if self.is_turned else self.scores()
         chart = self.query_one(Chart)
@@ -259,6 +268,29 @@ class CellPlace(Place):
             if rows.display:
                 rows.focus()
 
+    def action_compare(self) -> None:
+        """Hold the run against the compiled truth, a pinned one beside it."""
+        run = self.run
+        if self.wrong or run is None:
+            self.complain(self.wrong or "nothing to compare: no run is under the cursor; r launches one")
+        elif not _is_compiled(self.address):
+            self.complain("nothing to compare with: this network was trained, not compiled, so that no truth is known")
+        elif run.state != "done":
+            self.complain(f"run {run.id} is {run.state}: it is compared with the truth when it is done")
+        else:
+            others = [one.id for one in self.runs if one.id in self.pins - {run.id} and one.state == "done"]
+            self.leave_for(f"{self.address}#{run.id}:compare", {"against": others[0]} if others else None)
+
+    def action_hypotheses(self) -> None:
+        """Go to the hypotheses about the program."""
+        if self.wrong:
+            self.complain(self.wrong)
+        elif not _is_compiled(self.address):
+            self.complain("hypotheses are about compiled programs, whose names begin with rasp.; this is none")
+        else:
+            cell = Cell.parse(self.address)
+            self.leave_for("hypotheses", {"subject": f"{cell.task}/{cell.model}"})
+
     def action_stop(self) -> None:
         """Ask the run to stop."""
         if self.run:
@@ -277,6 +309,11 @@ class CellPlace(Place):
             self.leave_for(f"launch:{self.address}:{run.spec.method}", view)
         elif run:
             control.resume(self, self.folder(run))
+
+
+def _is_compiled(cell: str) -> bool:
+    """Whether a cell is one of a compiled program."""
+    return catalog.compiled(Cell.parse(cell).task)
 
 
 PINS = " p pins runs; the run under the cursor is then compared with each of them"
@@ -302,4 +339,4 @@ def _dot(one: Comparison) -> Dot:
 
 
 def _value(score: Share | None) -> str:
-    return "undefined" if score is None else f"{score.value:.2f}"
+    return "undefined" if score is None else f"{score.value:.2f} n{score.n}"

@@ -8,7 +8,7 @@ from textual.widget import Widget
 
 from workbench import queueing, text
 from workbench.keys import Key
-from workbench.outcome import length
+from workbench.outcome import Share, length
 from workbench.place import Line, Place, bench, display
 from workbench.screens import control, scrub_control
 from workbench.screens.run import SOON, log, status
@@ -16,6 +16,7 @@ from workbench.screens.scores import bar
 from workbench.store import ACTIVE, Listing, Summary
 from workbench.watch import PIECE, Watch
 from workbench.widgets.lines import Lines
+from workbench.widgets.paint import short
 from workbench.widgets.rows import Column, Row, Rows
 from workbench.work import folder
 
@@ -141,10 +142,10 @@ class Jobs(Place):
     def load(self, here: str | None) -> None:
         """Show the rows, with the cursor on the same run."""
         rows, names = self.query_one(Rows), [run.id for run in self.runs]
-        found = [row(run, self.watches[run.id], self.listing) for run in self.runs]
-        if found == rows.rows:
+        lines = [row(run, self.watches[run.id], self.listing) for run in self.runs]
+        if lines == rows.rows:
             return
-        rows.load(found)
+        rows.load(lines)
         if here in names and names.index(here) in rows.shown:
             rows.cursor = rows.shown.index(names.index(here))
 
@@ -195,7 +196,10 @@ class Jobs(Place):
         if self.doomed != run.id and time.monotonic() >= self.until:
             self.doomed = None
             say = self.inspect if watch.is_active or watch.state in ("done", "queued") else self.complain
-            say(watch.trouble or f"{run.spec.method} seed {run.spec.seed}   {status(watch, self.listing)}")
+            name = (
+                f"{run.spec.method} seed {run.spec.seed} on {run.spec.cell}   {found(run)}{status(watch, self.listing)}"
+            )
+            (self.complain if len(watch.trouble or name) > self.app.size.width - 2 else say)(watch.trouble or name)
         asked = f"{run.spec.method} {run.spec.cell}" if is_scrub(run) else run.spec
         head = [f"{run.id}  {asked}"] + [self.damaged] * bool(self.damaged)
         words = [*head, *watch.lines[-100:], *log(watch.run), *([watch.trouble] if watch.trouble else [])]
@@ -300,6 +304,14 @@ def urgency(state: str) -> int:
     return {"queued": 1, "stale": 2, "failed": 2, "done": 4}.get(state, 3)
 
 
+def found(run: Any) -> str:
+    """What a finished run scored, with its interval; empty for others."""
+    score = run.headline.get("iia") if run.state == "done" else None
+    if not score:
+        return ""
+    return f"IIA {Share.of(score)}, {'believed' if run.headline.get('believed') is True else '! NOT believed'}   "
+
+
 def row(run: Any, watch: Watch, listing: Listing | None) -> Row:
     """A run as a row."""
     state = "damaged" if watch.trouble else watch.state
@@ -309,9 +321,9 @@ def row(run: Any, watch: Watch, listing: Listing | None) -> Row:
         share = bar(progress.share, 5) or None
         left = None if progress.left is None else length(progress.left)
     elif state == "done" and (recovered := run.headline.get("recovered")):
-        stage = f"rec. {recovered['value']:.2f} n={run.headline['n']}"
+        stage = f"rec. {short(recovered['value'])} n {run.headline['n']}"
     elif score := run.headline.get("iia") if state == "done" else None:
-        stage = f"IIA {score['value']:.3f} n={score['n']}"
+        stage = f"IIA {short(score['value'])} n {score['n']}"
     elif state == "queued" and (number := place(run)) is not None and listing is not None:
         stage, share = queueing.ahead(listing, number), f"number {number}"
     elif run.error or watch.status.get("error"):
