@@ -122,4 +122,6 @@ def _nothing(sweep: Sweep, variable: str, signature: str) -> str:
     left = int(some.sum())
     if not bool(variable_effect(sweep, variable)[some].any()):
         return f"interchanging {variable!r} changes no answer on {left} pairs; it has no signature"
+    if signature == "effect_error":
+        return f"no site's own effects move the answer as {variable!r} does on {left} pairs; it has no effect to miss"
     return f"the {signature} signature of {variable!r} is within {FLOOR:g} standard errors of nothing on {left} pairs"

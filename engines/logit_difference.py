@@ -99,8 +99,8 @@ def scoring(
 
     Raises ``InvalidSite`` when the claim is not about heads.
     """
-    if any(part.site.head is None for part in claim):
-        raise InvalidSite(f"{claim[0].site}: the benchmark scores IOI on heads; claim sites such as L9.head6.z@all")
+    if other := [part.site for part in claim if part.site.head is None]:
+        raise InvalidSite(f"{other[0]}: the benchmark scores IOI on heads; claim sites such as L9.head6.z@all")
     whole = full(model, dict.fromkeys(part.site.whole for part in claim))
     train, test = ((list(parts[part]), pairs_of(bound, parts[part])) for part in ("fit", "test"))
     examples, pairs = test

@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from engines.answer import Choice, Number
-from engines.errors import InsufficientData, InvalidSetting
+from engines.errors import InsufficientData
 from engines.evaluation import Sweep
+from engines.natural import natural_effects, target_effect
 from engines.task import Pairs
 
 Effects = Float[Tensor, "sites pairs answers codes"]
@@ -176,14 +176,13 @@ def effect_error(evidence: Evidence, weights: Weights) -> PerSite:
 
         C_s = mean_f mean_{i in f} (y_i(s) - y_i - t_i)^2
 
-    A number answers with y itself, and t is its label less the base's. A choice between two values answers with the
-    difference y of its logits, and t is the difference between the mean y of bases that answer with the label and of
-    those that answer as the base does. Source: the IOI experiment of arXiv 2605.06979, whose t comes from a linear
-    model. Raises ``InvalidSetting`` for answers with more than two values.
+    y and t are those of ``engines.natural``: a number itself, or the difference of the logits of a pair's two answers.
+    Source: the IOI experiment of arXiv 2605.06979, whose t comes from a linear model. Raises ``InvalidSetting`` for
+    pairs that are about more than two answers.
     """
     pairs = evidence.sweep.pairs
     given = comparable(pairs, evidence.variable) & pairs.answered
-    error = (_natural_effects(evidence.sweep) - _target_effect(evidence)).square() * given
+    error = (natural_effects(evidence.sweep) - target_effect(evidence.sweep, evidence.variable)).square() * given
     missed = error.sum(-1).to(weights)
     asked = given.sum(-1).to(weights)
     families = [torch.ones(pairs.n, dtype=torch.bool)]
@@ -191,40 +190,6 @@ def effect_error(evidence: Evidence, weights: Weights) -> PerSite:
         families = [pairs.family == place for place in range(len(pairs.families))]
     held = [family for family in families if bool((weights * family @ asked).all())]
     return torch.stack([(weights * f) @ missed.T / (weights * f @ asked)[:, None] for f in held]).mean(0)
-
-
-def _natural_effects(sweep: Sweep) -> Float[Tensor, "sites pairs answers"]:
-    return _natural(sweep, sweep.outputs) - _natural(sweep, sweep.base)
-
-
-def _natural(sweep: Sweep, outputs: Tensor) -> Tensor:
-    """One number an answer: a number's output, or by how much a choice's second logit leads its first."""
-    answer = sweep.pairs.answer
-    if isinstance(answer, Choice) and len(answer.values) != 2:
-        raise InvalidSetting(
-            f"effect_error needs answers that are one number, and these are one of {len(answer.values)} values: "
-            "choose per_example or covariance"
-        )
-    return outputs[..., 0] if isinstance(answer, Number) else outputs[..., 1] - outputs[..., 0]
-
-
-def _target_effect(evidence: Evidence) -> Float[Tensor, "pairs answers"]:
-    sweep, pairs = evidence.sweep, evidence.sweep.pairs
-    label, base = pairs.labels[evidence.variable], pairs.base_labels
-    if isinstance(pairs.answer, Number):
-        return (label - base).nan_to_num()
-    lead = _natural(sweep, sweep.base)
-    typical = []
-    for value in range(2):
-        having = (base == value) & pairs.answered
-        if not bool(having.any()):
-            raise InsufficientData(
-                f"effect_error: no base answers {pairs.answer.values[value]!r}, so that the effect of changing to it "
-                "has no size: draw more pairs, or choose per_example"
-            )
-        typical.append(lead[having].mean())
-    sizes = torch.stack(typical)
-    return sizes[label.clamp(min=0)] - sizes[base.clamp(min=0)]
 
 
 def _means(effects: Effects, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:

@@ -21,7 +21,7 @@ class PlotJoint:
     """
 
     signature: str = "per_example"
-    """How effects are compared; effect_error is the published one for answers that are one number."""
+    """How effects are compared; effect_error is the published one for answers that are one number or one of two."""
     coupling: str = "one_sided"
     """balanced, one_sided (sites may refuse mass at the price beta), row_softmax or ranked (by cost alone)."""
     epsilon: float = 0.1

@@ -179,9 +179,11 @@ def test_effect_error_of_two_values_is_in_logits() -> None:
 
 def test_effect_error_is_refused_for_many_values() -> None:
     three = Choice(("a", "b", "c"), (0, 1, 2))
-    found = swept(three, [["a"]], [["b"]], [[["b"]]])
+    found = swept(three, [["a"], ["a"]], [["b"], ["b"]], [[["b"], ["b"]]])
+    third = {**found.pairs.labels, "w": three.encode([["c"], ["b"]], 1)}
+    found = replace(found, pairs=replace(found.pairs, labels=third, valid={name: torch.ones(2) > 0 for name in third}))
     with pytest.raises(
-        InvalidSetting, match="needs answers that are one number, and these are one of 3 values: choose"
+        InvalidSetting, match="one of 3 values, of which 1 of 2 pairs are not about just two: choose per_example"
     ):
         costs(found, ("v",), "effect_error")
     with pytest.raises(InsufficientData, match="no base answers 'b', so that the effect of changing to it has no size"):
