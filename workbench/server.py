@@ -7,7 +7,7 @@ start at once one stays, and a socket without a lock is a dead one's. Lines of J
 
     server: {"hello": {"version", "code", "cell", "pid", "state"}}   once, at first
             {"state": "training 40 %"}                              while the network is trained first
-            {"state": "warm"}                                       when the network is loaded
+            {"state": "warm"}                                       when the network is loaded, and while it computes
     client: {"id": 1, "request": "head", "params": {"layer": 0, "head": 0}}
             {"drop": 1}                                             the answer is not wanted any more
             {"stop": true}
@@ -34,6 +34,8 @@ from engines.errors import StoreError, WorkbenchError
 from workbench.store import Store
 from workbench.wire import IDLE, VERSION, Subject, Target, code, encode, guard, target
 
+BREATH = 10.0
+"""Seconds between two signs of life of a server that computes: far fewer than a client waits for one."""
 AFTER_FAILURE = 5.0
 """Seconds in which a server whose network could not be loaded says so."""
 REQUEST = 2**20
@@ -77,7 +79,7 @@ class Server:
             listening = await asyncio.start_unix_server(self._meet, socket, limit=REQUEST)
         finally:
             os.umask(before)
-        tasks = [asyncio.create_task(self._load()), asyncio.create_task(self._doze())]
+        tasks = [asyncio.create_task(task) for task in (self._load(), self._doze(), self._breathe())]
         await self._end.wait()
         listening.close()
         socket.unlink(missing_ok=True)
@@ -134,6 +136,13 @@ class Server:
         while self._busy or now() < self._last + self.idle:
             await asyncio.sleep(min(self.idle, 1.0) if self._busy else self._last + self.idle - now())
         self._end.set()
+
+    async def _breathe(self) -> None:
+        """Tell every client the state again while something is under way, so that none takes silence for death."""
+        while True:
+            await asyncio.sleep(BREATH)
+            if self._busy:
+                self._tell(self.state)
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it goes; what it still waits for is dropped then."""

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -447,3 +448,40 @@ def test_a_real_network_is_served_as_it_is_computed_here(real: Store, capsys: py
 def test_mistakes_on_the_command_line(words: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(CELL), *words.split()]) == 2
     assert capsys.readouterr().err.startswith(f"workbench: {sentence}")
+
+
+def test_a_server_that_computes_for_long_says_that_it_lives(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BREATH", 0.05)
+    place = own_home / "one.sock"
+
+    class Slow:
+        """Takes its time."""
+
+        def ask(self, request: str, params: dict[str, Any]) -> str:  # noqa: ARG002 - the real one's signature
+            """An answer that is long in coming."""
+            time.sleep(0.4)
+            return request
+
+    async def test() -> None:
+        one = server.Server(CELL)
+        one._inspection = Slow()
+        monkeypatch.setattr(one, "_prepare", lambda _: "warm")
+        served = asyncio.create_task(one.serve(place))
+        while not place.exists():
+            await asyncio.sleep(0.01)
+        reader, writer = await asyncio.open_unix_connection(place)
+        writer.write(wire.encode({"id": 1, "request": "overview"}))
+        said = []
+        while "id" not in (line := json.loads(await reader.readline())):
+            said.append(line)
+        assert line["result"] == "overview"
+        assert said.count({"state": "warm"}) >= 3
+        quiet = asyncio.create_task(reader.readline())
+        await asyncio.sleep(0.2)
+        assert not quiet.done()  # nothing is said while nothing is under way
+        writer.write(wire.encode({"stop": True}))
+        await served
+        await quiet
+        writer.close()
+
+    run(test)
