@@ -170,6 +170,19 @@ def states(record: Record) -> str:
     return "\n\n".join([title, *parts])
 
 
+def window(record: Record) -> str:
+    """A site's component on the examples around one, counted from 0: rows down, examples across."""
+    parts = [f"{record['site']}  on examples"]
+    first = record["examples"]["start"]
+    for name in ("base", "source"):
+        lines = record["examples"][name]
+        rows = [(name.upper(), *(str(first + at) for at in range(len(lines))))]
+        each = zip(*lines, strict=True)
+        rows += [(safe(row), *map(number, line)) for row, line in zip(record["names"], each, strict=True)]
+        parts.append(columns(rows))
+    return "\n\n".join(parts)
+
+
 def truth(record: Record) -> str:
     """The sites that carry the variable."""
     if not record["known"]:

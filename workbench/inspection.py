@@ -259,7 +259,8 @@ def _answers(code: AnswerCode) -> list[Any]:
 def _number(name: str, given: object, count: int) -> int:
     """``given`` if it counts something, from 0; raises ``InvalidSetting``."""
     if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given < count:
-        raise InvalidSetting(f"{name} is {given!r}; write a whole number from 0 to {count - 1}")
+        allowed = f"a whole number from 0 to {count - 1}" if count > 1 else "0, the only one there is"
+        raise InvalidSetting(f"{name} is {given!r}; write {allowed}")
     return given
 
 

@@ -81,9 +81,14 @@ def test_sides_layers_and_neurons(store: Store, played: type[Played]) -> None:  
             assert "counterfactual" in hands.text.splitlines()[-4]
             await hands.press("b")
             assert "no difference: the two inputs have 4 and 5 tokens" in hands.text
+            assert "  none: the two inputs differ in length" in hands.app.place.told.lines
             await hands.press("b", "left_curly_bracket", "left_curly_bracket")
             assert f"{CELL}:L0.head0" in hands.text
             assert "[h0" in hands.text
+            await hands.press("left_curly_bracket")
+            assert "no layer below L0" in hands.text
+            await hands.press("L")
+            assert "L0 has one head only" in hands.text
 
     asyncio.run(main())
 
@@ -108,6 +113,8 @@ def test_an_own_prompt_and_one_that_is_refused(store: Store, played: type[Played
             await hands.press("enter")
             assert "own prompt BOS a b c gives c b a (right)" in hands.text
             assert ("head", {"layer": 2, "head": 0, "tokens": ["a", "b", "c"]}) in played.asked
+            await hands.press("b")
+            assert "an own prompt has no counterfactual; J and K go back" in hands.text
             await hands.press("i", "z", "enter")
             assert UNKNOWN in hands.text
             await hands.press("i", "a", "escape")
@@ -144,6 +151,19 @@ def test_any_size_and_a_stale_view(thing: str, size: tuple[int, int], store: Sto
             assert len(lines) == size[1]
             assert max(map(len, lines)) <= size[0]
             assert "? help" in lines[-1]
+
+    asyncio.run(main())
+
+
+def test_what_has_no_room_in_the_first_line_is_told_in_the_second(store: Store, played: type[Played]) -> None:  # noqa: ARG001
+    async def main() -> None:
+        for size, first in ((80, "query 0"), (200, "query 0")):
+            async with opened(store, HEAD, (size, 24), example=3) as hands:
+                one, two = hands.app.place.sentences
+                assert one.startswith(first)
+                assert two.endswith(HEAD)
+                assert ("base" in two.split()) == (size == 80)
+                assert "…" not in "".join(hands.text.splitlines()[-4:-2])
 
     asyncio.run(main())
 

@@ -105,3 +105,14 @@ def test_back_to_heads_that_wait_below(store: Store, played: type[Played]) -> No
             assert len(hands.app.screen_stack) == 1
 
     asyncio.run(main())
+
+
+def test_a_neuron_and_a_layer_that_are_none_are_told(store: Store, played: type[Played]) -> None:  # noqa: ARG001
+    async def main() -> None:
+        async with opened(store, f"{LAYER}.neuron999") as hands:
+            assert "L1 has no neuron 999; it has neurons 0 to" in hands.text
+            hands.app.place.network["layers"] = 2
+            await hands.press("right_curly_bracket")
+            assert "no layer above L1" in hands.text
+
+    asyncio.run(main())

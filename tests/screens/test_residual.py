@@ -116,7 +116,7 @@ def test_an_own_prompt_runs_along_its_tokens(store: Store, played: type[Played])
             await hands.press("0", "l")
             assert "at token a, own prompt" in hands.text
             assert hands.app.place.asked() == (HERE, {"form": "tokens", "tokens": "a b c"})
-            assert hands.app.place.command() == f"workbench inspect {CELL} states {SITE} --prompt 'a b c'"
+            assert hands.app.place.command() == f"workbench show {HERE} --set form=tokens --set 'tokens=a b c'"
             await hands.press("i", "z", "enter")
             assert UNKNOWN in hands.text
 

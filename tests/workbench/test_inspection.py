@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import Counter
 from functools import cache
 from statistics import fmean
@@ -388,7 +389,7 @@ def test_examples_and_prompts_have_the_programs_answers() -> None:
         ("heads", {"layer": 3}, InvalidSetting, "layer is 3; write a whole number from 0 to 2"),
         ("heads", {"layer": True}, InvalidSetting, "layer is True; write a whole number from 0 to 2"),
         ("heads", {"layer": "0"}, InvalidSetting, "layer is '0'; write a whole number from 0 to 2"),
-        ("head", {"layer": 0, "head": 1}, InvalidSetting, "head is 1; write a whole number from 0 to 0"),
+        ("head", {"layer": 0, "head": 1}, InvalidSetting, "head is 1; write 0, the only one there is"),
         ("head", {"layer": 0, "head": 0, "example": -1}, InvalidSetting, "example is -1; write a whole number from 0"),
         ("neuron", {"layer": 0, "index": 30}, InvalidSetting, "index is 30; write a whole number from 0 to 29"),
         ("residual", {"layer": 0, "position": "all"}, InvalidSetting, "position 'all' is more than one; choose one"),
@@ -560,3 +561,12 @@ def test_sites_that_are_none(site: Any, kind: type[Exception], sentence: str) ->
     for request in ("site", "states"):
         with pytest.raises(kind, match=sentence):
             inspection(CELLS[0]).ask(request, {"site": site})
+
+
+def test_a_cell_of_a_language_model_is_refused_with_what_can_be_done_instead() -> None:
+    sentence = (
+        "smollm2 is a language model, which cannot be looked into yet; run a method on its cell instead: "
+        "workbench run lm.sva/smollm2/number full_swap"
+    )
+    with pytest.raises(InvalidSetting, match=f"^{re.escape(sentence)}$"):
+        prepare(Cell.parse("lm.sva/smollm2/number"))

@@ -129,6 +129,17 @@ def test_a_site_is_drawn_by_its_rows(store: Store, asked: list[str]) -> None:
     assert heat(found).rows == tuple(record["names"])
     assert heat(found).values == tuple(line[row] for row in range(len(record["names"])) for line in examples)
     assert {heat(found).rows[row].partition("=")[0] for row, _ in heat(found).marks["of opposite"]} == {"opposite"}
+    assert "on examples\n\nBASE" in found.text
+    assert "TOKENS" not in found.text
+    along = view.build(SITE, store, {"example": "3", "form": "tokens"})
+    assert "example 3\n\nBASE" in along.text
+    figure = figure_of(found)
+    first, bar = figure.axes[0], figure.axes[-1]
+    assert (first.get_ylabel(), first.get_xlabel(), bar.get_ylabel()) == ("directions", "example", "component")
+    (mark,) = first.get_legend().get_texts()
+    assert mark.get_text() == f"of opposite ({sum(name.startswith('opposite') for name in record['names'])} rows)"
+    shares = [axis.get_xlim() for axis in figure.axes if axis.get_title(loc="left").endswith(("IIA", "still right"))]
+    assert shares == [(-0.02, 1.02)] * len(shares)
     minus = heat(view.build(SITE, store, {"example": "3", "side": "difference"}))
     assert minus.signed
     assert minus.values[0] == examples[0][0] - record["examples"]["source"][0][0]

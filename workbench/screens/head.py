@@ -113,21 +113,31 @@ class HeadPlace(Inspecting):
 
     def action_example(self, step: int) -> None:
         """Go to another example."""
-        self.tokens = None
-        self.example = max(0, self.example + step)
+        example = max(0, self.example + step)
         if self.network:
-            self.example = min(self.example, self.network["shown"] - 1)
+            example = min(example, self.network["shown"] - 1)
+        if self.tokens is None and example == self.example:
+            self.inspect(f"no example {'after' if step > 0 else 'before'} {example + 1} can be shown")
+            return
+        self.tokens, self.example = None, example
         self.prompted()
 
     def action_head(self, step: int) -> None:
         """Go to another head of the layer."""
-        if heads := self.network.get("heads"):
+        if self.network.get("heads") == 1 and self.at_head == 0:
+            self.inspect(f"L{self.at_layer} has one head only")
+        elif heads := self.network.get("heads"):
             self._turn(self.at_layer, (self.at_head + step) % heads)
 
     def action_layer(self, step: int) -> None:
         """Go to the same head of another layer."""
-        if layers := self.network.get("layers"):
-            self._turn(max(0, min(self.at_layer + step, layers - 1)), self.at_head)
+        if not (layers := self.network.get("layers")):
+            return
+        layer = max(0, min(self.at_layer + step, layers - 1))
+        if layer == self.at_layer:
+            self.inspect(f"no layer {'above' if step > 0 else 'below'} L{layer}")
+        else:
+            self._turn(layer, self.at_head)
 
     def _turn(self, layer: int, head: int) -> None:
         if (layer, head) == (self.at_layer, self.at_head):
@@ -143,6 +153,9 @@ class HeadPlace(Inspecting):
 
     def action_side(self) -> None:
         """Show the other side of the example."""
+        if self.record is not None and "source" not in self.record:
+            self.inspect("an own prompt has no counterfactual; J and K go back to the examples")
+            return
         self.side = SIDES[(SIDES.index(self.side) + 1) % len(SIDES)]
         self.grid.scale = "signed" if self.side == "difference" else "unit"
         self.draw()
@@ -237,7 +250,7 @@ class HeadPlace(Inspecting):
         count = len(tokens)
         self.inspect(
             f'query {query} "{tokens[query]}"  key {key} "{tokens[key]}"  weight {exact(value)}  '
-            f"rank {across} of {count} in row, {down} of {count} in column  {NAMES[self.side]}"
+            f"rank {across} of {count} in row, {down} of {count} in column   {NAMES[self.side]}"
         )
 
     def _row(self, query: int, side: Record, tokens: Sequence[str]) -> list[str]:
@@ -250,7 +263,7 @@ class HeadPlace(Inspecting):
             f"  {short(weight):>5} {key:>3} {tokens[key]:8} {bar * round(BAR * abs(weight))}" for weight, key in weights
         ]
         if self.side == "difference" or self.record is None:
-            return lines
+            return lines + ["  none: the two inputs differ in length"] * (not weights)
         lines += ["", title(f"writes there, of size {number(side['size'][query])}")]
         named = self.record["directions"]
         lines += ["  no labels known"] if named is None else _written(named, side["writes"][query])

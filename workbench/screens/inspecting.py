@@ -113,6 +113,19 @@ class Inspecting(Place):
         """Whom the server is for; raises ``WorkbenchError`` where the address names none."""
         return Cell.parse(self.cell)
 
+    def inspect(self, first: str, second: str | None = None) -> None:
+        """Tell the truth in two lines; what the first has no room for begins the second, before the address."""
+        room, parts = self.app.size.width - 2, first.split("   ")
+        if second is None and len(parts) > 1 and len(first) > room:
+            kept = 1
+            while len("   ".join(parts[: kept + 1])) <= room:
+                kept += 1
+            first, rest = "   ".join(parts[:kept]), "   ".join(parts[kept:])
+            address = self.cursor_address()
+            fits = len(rest) + 3 + len(address) <= room
+            second = f"{rest}   {address if fits else address.rpartition(':')[2]}"  # the header tells the cell
+        super().inspect(first, second)
+
     # The model server
 
     def ask(self, kind: str, question: Question) -> None:

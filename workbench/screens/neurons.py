@@ -125,12 +125,19 @@ class NeuronsPlace(Inspecting):
         neurons = self.every["neurons"]
         self.rows.load([_entries(one) for one in neurons])
         numbers = [one["neuron"] for one in neurons]
-        if self.index in numbers:
-            self.rows.move_to(numbers.index(self.index))
+        asked = self.index
+        if asked in numbers:
+            self.rows.move_to(numbers.index(asked))
         nothing = neurons[0]["controls"]["no_op"] if neurons else None
         told = f", without ablation right {score(nothing['right'])}" if nothing else ""
         self.about.show(f" L{self.at_layer} neurons by {self.order}, n {record['inputs']} inputs{told}")
         self.follow()
+        if asked >= 0 and asked not in numbers:
+            self.complain(
+                f"L{self.at_layer} has no neuron {asked}; it has neurons 0 to {max(numbers)}"
+                if numbers
+                else f"L{self.at_layer} has no neurons"
+            )
 
     def on_rows_opened(self) -> None:
         """Go to the neuron's pane."""
@@ -235,7 +242,9 @@ class NeuronsPlace(Inspecting):
     def action_turn(self, step: int) -> None:
         """Go to another layer."""
         layer = max(0, min(self.at_layer + step, self.network.get("layers", 0) - 1))
-        if self.network and layer != self.at_layer:
+        if self.network and layer == self.at_layer:
+            self.inspect(f"no layer {'above' if step > 0 else 'below'} L{layer}")
+        elif self.network:
             self.at_layer, self.index, self.known, self.record = layer, -1, {}, None
             self.address = self.cursor_address()
             self.show_header(self.bench.facts)

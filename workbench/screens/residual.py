@@ -121,8 +121,7 @@ class ResidualPlace(Inspecting):
         """In the first pane the values are seen, else what is known of the site."""
         if self.pane:
             return shlex.join(["workbench", "inspect", self.cell, "site", self.site])
-        which = ["--example", str(self.example)] if self.tokens is None else ["--prompt", " ".join(self.tokens)]
-        return shlex.join(["workbench", "inspect", self.cell, "states", self.site, *which])
+        return super().command()
 
     # Asking
 

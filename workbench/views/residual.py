@@ -30,7 +30,8 @@ def view(
     pictures, notes = _values(record, values, "base" if tokens else side, "tokens" if tokens else form)
     means = Points(f"{site}: mean over bases", tuple(point(one["name"], one["mean"]) for one in record["rows"]))
     effects = (*swaps(record, "random_sites"), *ablations(record, "random_site"))
-    words = f"{inspect_text.site(record)}\n\n{inspect_text.states(values)}"
+    told = inspect_text.states(values) if tokens or form == "tokens" else inspect_text.window(values)
+    words = f"{inspect_text.site(record)}\n\n{told}"
     return View({"site": record, "states": values}, words, (*pictures, *effects, means), notes)
 
 

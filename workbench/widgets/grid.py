@@ -164,7 +164,7 @@ class Grid(Canvas):
         """In words: how much is shown, the scale, what digits mean, what is missing."""
         matrix = self.matrix
         if not matrix.rows or not matrix.columns:
-            return ["nothing to show: the matrix is empty"]
+            return ["nothing to show"]
         ends = "" if self.scale in SAYS else " {} to {}".format(*map(short, self.shares.bounds[0]))
         parts = [*self._extent(frame), f"scale {SAYS.get(self.scale, self.scale)}{ends}"]
         if frame.rung in ("digits", "tight"):
