@@ -278,8 +278,13 @@ def swapped(model: Model, activations: Activations, jobs: Sequence[Jobs]) -> Flo
 def _as_fits(
     model: Model, activations: Activations, jobs: Sequence[Jobs], index: Int[Tensor, " batch"]
 ) -> Float[Tensor, "jobs batch answers codes"]:
-    parts = in_parts(lambda some: patched(model, activations, jobs, some), index, "patched pairs")
-    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+    def run(places: Int[Tensor, " some"]) -> Tensor:
+        some = [jobs[int(place)] for place in places]
+        if len(some) > 1:
+            return patched(model, activations, some, index)
+        return torch.cat(in_parts(lambda rows: patched(model, activations, some, rows), index, "patched pairs"), 1)
+
+    return torch.cat(in_parts(run, torch.arange(len(jobs)), "patches"))
 
 
 def batches(

@@ -120,10 +120,10 @@ class Prompted:
     ``models`` are names of ``engines.zoo`` with a remark each; ``mib`` is the task's folder name in the benchmark.
     ``outside`` says why a base row is none of this task's, though of its data set: such rows are counted and left out.
     ``read`` turns a base row into the inputs of ``causal`` (``prompt`` is one of them), ``source`` a counterfactual of
-    it; both raise ``InvalidRows``. ``places`` gives the spans of the named positions besides ``last`` in a run's
-    prompt, ``answer`` the text with which a run's prompt goes on. ``component`` is what is looked at: ``resid_post``
-    of every layer at every position, or ``z`` of every head at all positions. ``generate(rng)`` yields base rows of the
-    same schema without end, where the task needs no foreign data.
+    it, and ``places`` gives the spans of the named positions besides ``last`` in a run's prompt; all three raise
+    ``InvalidRows``. ``answer`` is the text with which a run's prompt goes on. ``component`` is what is looked at:
+    ``resid_post`` of every layer at every position, or ``z`` of every head at all positions. ``generate(rng)`` yields
+    base rows of the same schema without end, where the task needs no foreign data.
     """
 
     name: str
@@ -179,11 +179,22 @@ def examples(
             left_out[why] += 1
             continue
         reader = Reader(row, f"{split} row {number}")
-        base = task.causal.run(task.read(reader))
+        base = _located(task, reader, task.causal.run(task.read(reader)))
         for name in sets:
             inner = reader.inner(f"{name}{SUFFIX}")
-            found.append(Example(base, task.causal.run(task.source(inner, base)), name, inner.where))
+            source = _located(task, inner, task.causal.run(task.source(inner, base)))
+            found.append(Example(base, source, name, inner.where))
     return found, left_out
+
+
+def _located(task: Prompted, row: Reader, run: Setting) -> Setting:
+    """The run, when its prompt has every position."""
+    for place in task.places.values():
+        try:
+            place(run)
+        except InvalidRows as error:
+            raise row.refuse(str(error)) from None
+    return run
 
 
 def doing_nothing(task: Prompted, variable: str, every: Sequence[Example], protocol: Protocol) -> Mapping[str, float]:

@@ -45,7 +45,9 @@ def in_parts(run: Callable[[Int[Tensor, " part"]], T], rows: Int[Tensor, " rows"
             )
         half = (len(part) + 1) // 2
         _most[what] = half
-        _told.append(f"memory does not suffice for {len(part)} {what} at once: {half} are run at once from here on")
+        _told.append(
+            f"memory does not suffice for {len(part)} {what} at once; from here on at most {half} are run together"
+        )
         waiting.append(part)
     return found
 

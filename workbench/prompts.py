@@ -141,7 +141,7 @@ def prepare(cell: Cell, seed: int, store: Store) -> Steps[Prepared]:
         if gone:
             listed = ", ".join(f"{n} {kind} of {name}" for name, kinds in gone.items() for kind, n in kinds.items())
             yield Notice(
-                f"{part}: of each kind of base that does not ask for {cell.variable}, half as many are kept as do; left "
+                f"{part}: bases that do not ask for {cell.variable} are thinned, each kind to half as many as do; left "
                 f"out are {listed}"
             )
     if bound.collisions:

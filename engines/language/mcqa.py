@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from engines.causal import CausalModel, Setting, Variable
+from engines.errors import InvalidRows
 from engines.prompting import Hub, Prompted, Protocol, Reader, Row, Span, contains
 
 SLOTS = 4
@@ -131,12 +132,12 @@ def read(row: Reader) -> Setting:
 
 
 def symbol(run: Setting) -> Span:
-    """The right letter where it stands before its choice."""
+    """The right letter where it stands before its choice; raises ``InvalidRows`` for a prompt without it."""
     letter, prompt = str(run["answer"]).strip(), str(run["prompt"])
     for match in CHOICE.finditer(prompt):
         if match[1] == letter:
             return match.span(1)
-    raise ValueError(f"no line of the prompt begins with '{letter}.': {prompt!r}")
+    raise InvalidRows(f"no line of the prompt begins with '{letter}.': {prompt!r}")
 
 
 def period(run: Setting) -> Span:

@@ -8,6 +8,7 @@ that can do its task scores is tested in ``tests/engines/test_prompting.py``.
 import functools
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,21 +23,26 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from engines import prompted, registry, submission_names, zoo, zoo_table
+from engines.errors import InsufficientData, InvalidModel, InvalidSetting, WorkbenchError
+from engines.events import Notice
 from engines.language import ioi, mcqa, ravel
-from engines.prompted import Bound, Kept
+from engines.prompted import Bound, Encoder, Kept
 from engines.prompting import SUFFIX, Example, Prompted, Row
 from engines.submission_names import FOLDERS, Folder
 from engines.zoo_table import TABLE
 from tests.families import HUGGING
 from workbench import rows
 from workbench.cli import main
+from workbench.comparison import compare
 from workbench.session import Session
 from workbench.spec import Spec
 from workbench.store import Run, Store
 
 FAMILY = {"gpt2": "gpt2", "qwen2.5": "qwen2", "gemma2": "gemma2", "llama3.1": "llama"}
 """The tiny network of each of the benchmark's, as ``tests.families`` makes it."""
-SIZES = {"train": 20, "validation": 16, "test": 20}
+CITY_SIZES = {"train": 20, "validation": 16, "test": 20}
+"""More rows of cities, a third of which ask for each attribute."""
+SIZES = {"train": 12, "validation": 10, "test": 12}
 CITIES = tuple(
     {
         "entity": f"City{place}",
@@ -51,6 +57,8 @@ QUESTIONS = {
     "What pulls things to the ground?": ("gravity", "light", "sound", "heat"),
     "Which of these is a metal?": ("iron", "wood", "wool", "glass"),
 }
+ABLE = prompted.able
+"""The filter itself."""
 WORD = re.compile(r" ?\w+|\n|[^\w]")
 CONTEXT = 96
 
@@ -151,7 +159,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ravel, "cities", lambda: CITIES)
         for name in ("ioi", "mcqa", "arithmetic", "ravel"):
-            rows.write(task_of(name), 0, SIZES, rows_ / task_of(name).mib)
+            rows.write(task_of(name), 0, CITY_SIZES if name == "ravel" else SIZES, rows_ / task_of(name).mib)
         write_questions(rows_ / "ARC_easy")
         words = vocabulary(rows_)
         for name in FAMILY:
@@ -190,9 +198,11 @@ def done(store: Store, cell: str, method: str, **given: Any) -> tuple[Run, list[
 @pytest.mark.parametrize("name", sorted(FOLDERS))
 def test_a_cell_runs_scores_and_is_submitted(name: str, bench: Path, store: Store, tmp_path: Path) -> None:
     folder = FOLDERS[name]
-    swapped, _ = done(store, cell_of(folder), "full_swap")
     trained, events = done(store, cell_of(folder), "das", **settings(folder))
-    for run in (swapped, trained):
+    runs = [trained]
+    if folder.variable == folder.format.variables[0]:  # once a task and network: what is swapped has no variable
+        runs.append(done(store, cell_of(folder), "full_swap")[0])
+    for run in runs:
         result = run.result()
         facts = result["prompts"]
         assert facts["protocol"] == "paper"
@@ -212,8 +222,140 @@ def test_a_cell_runs_scores_and_is_submitted(name: str, bench: Path, store: Stor
         assert scored["protocol"] == "paper"
     stages = [event.name for event in events if hasattr(event, "total")]
     assert ("errors of the logit difference" if folder.heads else "scores under protocol paper") in stages
-    for run in (swapped, trained):
+    for run in runs:
         out = tmp_path / run.id
         assert main(["submit", run.id, "--out", str(out)]) == 0
         assert main(["verify", str(out)]) == 0
         assert (out / name).is_dir()
+
+
+def test_the_official_protocol_counts_other_sets_and_is_never_compared_with_the_papers(
+    bench: Path, store: Store
+) -> None:
+    """RAVEL has one set more there, its rows are not thinned, and both say which protocol it was."""
+    paper, told = done(store, "mib.ravel/llama3.1/Country", "full_swap")
+    official, _ = done(store, "mib.ravel:official/llama3.1/Country", "full_swap")
+    one, other = paper.result(), official.result()
+    assert set(other["prompts"]["sets"]) - set(one["prompts"]["sets"]) == {"prompt_template"}
+    assert [result["mib"]["protocol"] for result in (one, other)] == ["paper", "official"]
+    assert other["prompts"]["thinned"] == {"fit": {}, "calibration": {}, "test": {}}
+    assert one["prompts"]["thinned"]["test"]
+    assert any("thinned, each kind to half" in event.text for event in told if isinstance(event, Notice))
+    found = compare(paper, official)
+    assert (found.value, found.n, found.found) == (None, None, None)
+    assert re.fullmatch(
+        r"scores of two protocols count different things and are never compared \(full_swap \w+ under paper and "
+        r"full_swap \w+ under official\)",
+        found.why,
+    )
+    assert bench.is_dir()
+
+
+def change_rows(bench: Path, home: Path, task: str, **columns: Any) -> None:
+    """A copy of a task's rows in which the last test row has other columns (None: it has them not)."""
+    for file in (bench / "data" / task).glob("*.jsonl"):
+        (home / task).mkdir(parents=True, exist_ok=True)
+        every = [json.loads(line) for line in file.read_text().splitlines()]
+        if file.stem == "test":
+            every[-1] |= columns
+            every[-1] = {name: value for name, value in every[-1].items() if value is not None}
+        (home / task / file.name).write_text("".join(f"{json.dumps(row)}\n" for row in every))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("4_answer_MCQA", "mib.mcqa/qwen2.5/answer", {"answerKey": "B"}, "test row 11: 'answerKey' is 'B'; it must be"),
+        (
+            "4_answer_MCQA",
+            "mib.mcqa/qwen2.5/answer",
+            {"choices": None},
+            "test row 11 has no column 'choices'; it has: ",
+        ),
+        (
+            "4_answer_MCQA",
+            "mib.mcqa/qwen2.5/answer",
+            {"prompt": "Which colour?"},
+            "test row 11: no line of the prompt begins with '",
+        ),
+        ("ARC_easy", "mib.arc/gemma2/answer", {"prompt": "Why?"}, "test row 11: no line of the prompt begins with '"),
+        ("ravel_task", "mib.ravel/gemma2/Country", {"entity": "Rome"}, "test row 19: the prompt "),
+        (
+            "arithmetic",
+            "mib.arithmetic/gemma2/ones_carry",
+            {"operand1": 3.5},
+            "test row 11: 'operand1' is 3.5; it must",
+        ),
+        (
+            "ioi_task",
+            "mib.ioi/gpt2/output_token",
+            {"s2_io_flip_counterfactual": {"prompt": 1}},
+            "test row 11, s2_io_flip_counterfactual: 'prompt' is 1; it must be text",
+        ),
+    ],
+)
+def test_wrong_rows_end_a_run_with_one_sentence(
+    wrong: tuple[str, str, dict[str, Any], str],
+    bench: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    task, cell, columns, said = wrong
+    change_rows(bench, tmp_path / "data", task, **columns)
+    monkeypatch.setenv(rows.FOLDER, str(tmp_path / "data"))
+    assert main(["run", cell, "full_swap"]) == 1
+    complaints = [line for line in capsys.readouterr().err.splitlines() if said in line]
+    assert len(complaints) == 1
+
+
+def test_rows_that_are_nowhere_and_files_that_are_none(
+    bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    monkeypatch.setenv(rows.FOLDER, str(tmp_path))
+    with pytest.raises(
+        InsufficientData, match=r"are neither in .*4_answer_MCQA \(train.jsonl or train.parquet\) nor to"
+    ):
+        done(store, "mib.mcqa/qwen2.5/answer", "full_swap")
+    home = tmp_path / "4_answer_MCQA"
+    for content, said in (("{", "line 1 is no JSON"), ("3", "line 1 is no record"), ("\n", "holds no row")):
+        home.mkdir(exist_ok=True)
+        (home / "train.jsonl").write_text(content)
+        with pytest.raises(WorkbenchError, match=said):
+            done(store, "mib.mcqa/qwen2.5/answer", "full_swap")
+    assert bench.is_dir()
+
+
+def test_a_network_that_cannot_do_a_task_and_labels_that_collide(
+    bench: Path, monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    """With the filter in place the random network keeps no row; answers that begin alike are told apart by nobody."""
+    monkeypatch.setattr(prompted, "able", ABLE)
+    with pytest.raises(InsufficientData, match=r"the network does too few fit rows right on both sides \(answerPosi"):
+        done(store, "mib.mcqa/qwen2.5/answer", "full_swap")
+    monkeypatch.setattr(prompted, "able", every_row)
+    first = Encoder.first
+    alike = {f" {letter}": " A" for letter in "BCDEFGHIJKL"}
+    monkeypatch.setattr(Encoder, "first", lambda self, answer: first(self, alike.get(answer, answer)))
+    run, events = done(store, "mib.mcqa/qwen2.5/answer", "full_swap")
+    (group,) = run.result()["prompts"]["collisions"]
+    assert group == sorted((" A", *alike))
+    assert any("the same token are not told apart, 1 groups" in one.text for one in events if isinstance(one, Notice))
+    monkeypatch.setattr(Encoder, "first", lambda _self, _answer: 5)
+    with pytest.raises(InvalidModel, match="this tokenizer splits the labels: take another model for this task"):
+        done(store, "mib.mcqa/qwen2.5/answer_pointer", "full_swap")
+    assert bench.is_dir()
+
+
+def test_a_folder_without_weights_is_refused(
+    bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    shutil.copytree(bench / "models" / "qwen2.5", tmp_path / "qwen2.5")
+    (tmp_path / "qwen2.5" / "model.safetensors").unlink()
+    monkeypatch.setenv("CAUSAL_WORKBENCH_MODELS", str(tmp_path))
+    monkeypatch.setattr(zoo, "load", zoo.load.__wrapped__)  # pyright: ignore[reportFunctionMemberAccess]
+    with pytest.raises(InvalidModel, match=r"qwen2.5 has no weights \(model.safetensors, or its parts with an index\)"):
+        done(store, "mib.mcqa/qwen2.5/answer", "full_swap")
+    monkeypatch.setenv("CAUSAL_WORKBENCH_DEVICE", "tpu")
+    with pytest.raises(InvalidSetting, match="device 'tpu' is not known; write cpu, cuda, or cuda:1"):
+        done(store, "mib.mcqa/qwen2.5/answer", "full_swap")

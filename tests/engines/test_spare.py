@@ -1,0 +1,205 @@
+"""Batches that do not fit are halved and give what they give whole; half precision and devices are followed."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from engines import patches, spare
+from engines.activations import capture
+from engines.bridge_model import BridgeModel
+from engines.errors import TooLarge
+from engines.evaluation import joint
+from engines.featurize import Coordinates, Rotation, Whole, swap
+from engines.handle import Part
+from engines.intervene import unpatched
+from engines.model import NO_EDITS, Ask, Batch, Edit, Forward, Shape, Start
+from engines.patches import Together, longer
+from engines.site import Port, Site
+from engines.subspace import Training, rotations
+from engines.task import Pairs, Problem
+from tests.families import HUGGING, boot, family, mixed_pairs
+
+FIRST, SECOND = Site(0, "resid_post", "last"), Site(1, "resid_pre", "middle")
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """A model that has memory for ``most`` rows; ``error`` is what it raises for more."""
+
+    model: Any
+    most: int
+    error: Exception
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def components(self) -> frozenset[str]:
+        return self.model.components
+
+    @property
+    def shape(self) -> Shape:
+        return self.model.shape
+
+    def digest(self) -> str:
+        return self.model.digest()
+
+    def forward(
+        self,
+        batch: Batch,
+        *,
+        reads: Iterable[Port] = (),
+        edits: Mapping[Port, Edit] = NO_EDITS,
+        start: Start | None = None,
+        ask: Ask | None = None,
+    ) -> Forward:
+        if batch.rows > self.most:
+            raise self.error
+        return self.model.forward(batch, reads=reads, edits=edits, start=start, ask=ask)
+
+
+@pytest.fixture(autouse=True)
+def _all_fits() -> Iterator[None]:
+    spare.forget()
+    yield
+    spare.forget()
+
+
+def turned(width: int, rank: int = 2) -> Rotation:
+    return Rotation(torch.linalg.qr(torch.randn(width, rank, generator=torch.Generator().manual_seed(0)))[0])
+
+
+def claims() -> list[Sequence[Part]]:
+    own, whole = turned(16), Whole(16)
+    return [
+        (),
+        (Part(FIRST, own),),
+        (Part(FIRST, whole),),
+        (Part(SECOND, own), Part(FIRST, whole)),
+        (Part(FIRST, whole),),
+    ]
+
+
+LACKS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: not enough memory: you tried to"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", LACKS, ids=["cuda", "cpu", "python"])
+def test_what_does_not_fit_is_run_in_halves_with_the_same_results(error: Exception) -> None:
+    pairs = mixed_pairs()
+    narrow = Narrow(family("llama"), 2, error)
+    expected = joint(family("llama"), pairs, claims()[1:])
+    assert spare.told() == []
+    found = joint(narrow, pairs, claims()[1:])
+    for given, whole in zip(found, expected, strict=True):
+        torch.testing.assert_close(given, whole)
+    said = spare.told()
+    assert said[0] == "memory does not suffice for 3 inputs at once; from here on at most 2 are run together"
+    kinds = [sentence.partition(" for ")[2].partition(" at once")[0] for sentence in said]
+    assert len(kinds) == len(set(kinds))  # each is told of once
+    assert {"3 inputs", "3 patched pairs", "3 pairs"} < set(kinds)
+    joint(narrow, pairs, claims()[1:])
+    assert spare.told() == []  # what fits is known
+
+
+def test_rows_come_in_their_order_and_other_errors_are_not_swallowed() -> None:
+    tried: list[int] = []
+
+    def run(part: Int[Tensor, " part"]) -> list[int]:
+        tried.append(len(part))
+        if len(part) > 3:
+            raise MemoryError
+        return part.tolist()
+
+    found = spare.in_parts(run, torch.arange(11), "rows")
+    assert [row for part in found for row in part] == list(range(11))
+    assert tried == [11, 6, 3, 3, 3, 2]
+
+    def wrong(part: Int[Tensor, " part"]) -> None:
+        raise RuntimeError(f"no such thing as {len(part)} rows")
+
+    with pytest.raises(RuntimeError, match="no such thing as 4 rows"):
+        spare.in_parts(wrong, torch.arange(4), "others")
+
+
+def test_a_single_row_that_does_not_fit_is_a_sentence() -> None:
+    with pytest.raises(TooLarge, match="memory does not suffice to run one of the inputs alone; free some, use a"):
+        capture(Narrow(family("llama"), 0, MemoryError()), mixed_pairs(), [FIRST], [1])
+
+
+def test_patches_that_share_runs_give_what_each_gives_alone() -> None:
+    """Equal full swaps are run once; longer bases are run on with sources as they are."""
+    model, pairs = family("gemma2"), mixed_pairs()
+    some = Together.of(model, pairs, claims())
+    found = {place: outputs for places, outputs in some.outputs() for place in places}
+    assert sorted(places for places, _ in some.outputs()) == [(0,), (1,), (2, 4), (3,)]
+    more = longer(pairs, torch.tensor([3, 4, 5]))
+    for place, patch in enumerate(claims()):
+        alone, base = joint(model, pairs, [patch or claims()[1]])
+        torch.testing.assert_close(found[place], alone[0] if patch else base)
+        alone, base = joint(model, more, [patch or claims()[1]])
+        torch.testing.assert_close(some.after(more, some.patches[place]), alone[0] if patch else base)
+
+
+def test_sources_are_run_once_for_all_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    captured: list[int] = []
+    monkeypatch.setattr(patches, "capture", lambda *given: captured.append(len(given[2])) or capture(*given))
+    pairs = mixed_pairs()
+    ((done, found),) = patches.outputs_of(
+        family("llama"), pairs, {str(place): one for place, one in enumerate(claims())}
+    )
+    assert (done, sorted(found), captured) == (3, ["0", "1", "2", "3", "4"], [2])
+
+
+def problem(model: BridgeModel, pairs: Pairs) -> Problem:
+    """A question on the mixed pairs, whose labels are all another than the base's."""
+    changed = replace(
+        pairs,
+        base_labels=pairs.base_labels + 1,
+        values={"v": torch.tensor([[0, 1], [1, 0], [0, 1]])},
+    )
+    return Problem("half", model, pairs.answer, "v", ("v",), (FIRST,), changed, changed, changed, 0)
+
+
+def test_in_half_precision_scores_and_rotations_are_of_full_precision() -> None:
+    model = BridgeModel("half", boot(*HUGGING["llama"]).bfloat16())
+    pairs = mixed_pairs()
+    held = capture(model, pairs, [FIRST, SECOND], [1])
+    assert {held.sources[FIRST].dtype, held.bases[SECOND].dtype} == {torch.float32}
+    assert held.inputs[1].dtype == torch.bfloat16
+    outputs, base = joint(model, pairs, claims()[1:])
+    assert outputs.dtype == base.dtype == unpatched(model, held).dtype == torch.float32
+    own = rotations(problem(model, pairs), held, (FIRST,), Training((1,), 1, 2, 0.1, 1))
+    assert {tensor.dtype for tensor in (*own.raw, *own.spans)} == {torch.float32}
+
+
+@pytest.mark.parametrize("featurizer", [turned(8), Coordinates(8, (1, 4)), Whole(8)])
+def test_featurizers_follow_the_device_of_vectors(featurizer: Any) -> None:
+    """The meta device computes shapes alone, and refuses to be mixed with the CPU as a GPU does."""
+    vectors = torch.empty(2, 5, 8, device="meta", dtype=torch.float64)
+    assert swap(featurizer, vectors, vectors).device.type == "meta"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
+def test_a_run_on_a_gpu_gives_what_it_gives_on_the_cpu() -> None:
+    """In float32; claims are made on the CPU, scores come back there."""
+    pairs = mixed_pairs()
+    bridge = boot(*HUGGING["llama"])
+    model = BridgeModel("cuda", bridge.to("cuda"))
+    outputs, base = joint(model, pairs, claims()[1:])
+    expected = joint(family("llama"), pairs, claims()[1:])
+    assert outputs.device.type == base.device.type == "cpu"
+    torch.testing.assert_close(outputs, expected[0], atol=1e-3, rtol=1e-3)
+    held = capture(model, pairs, [FIRST], [1])
+    own = rotations(problem(model, pairs), held, (FIRST,), Training((1,), 1, 2, 0.1, 1))
+    assert own.raw[0].device.type == held.sources[FIRST].device.type == "cpu"
+    assert held.inputs[1].device.type == "cuda"
