@@ -420,6 +420,12 @@ def test_the_last_scrub_of_exactly_this_is_told(store: Store, asked: type[Asked]
             assert "no scrub of exactly this hypothesis yet" in hands.text
             await hands.press("l")
             assert "r runs one" in hands.text
+        (store.scrubs / record["id"] / "result.json").write_text("{")
+        Hypotheses.of(store).forget("claim")
+        async with opened(store, "hypotheses") as hands:
+            assert "  cannot be read  " in hands.text
+            assert "the last scrub of claim cannot be read: " in hands.text
+            assert "is no JSON" in " ".join(hands.app.place.sentences)
 
     asyncio.run(main())
 

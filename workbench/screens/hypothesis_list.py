@@ -53,6 +53,8 @@ class HypothesisList(Place):
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
         super().__init__(address, view)
         self.entries: tuple[Entry, ...] = ()
+        self.troubles: dict[str, str] = {}
+        """Why the last scrub of a hypothesis cannot be read."""
         self.doomed: str | None = None
         self.answer: Callable[[str], None] = lambda _: None
         self.subject = str(self.given.get("subject", ""))
@@ -98,7 +100,7 @@ class HypothesisList(Place):
 
     def load(self, here: Any = None) -> None:
         """Show the folder, with the cursor on a name."""
-        self.entries = self.folder.listing()
+        self.entries, self.troubles = self.folder.listing(), {}
         known = scrubbed(bench(self).store)
         self.rows.load([self._row(one, known) for one in self.entries])
         names = [one.name for one in self.entries]
@@ -125,7 +127,8 @@ class HypothesisList(Place):
             found = known.get(write(self.folder.read(name).hypothesis))
             record = None if found is None else Scrubs(bench(self).store.scrubs).record(found)
         except (WorkbenchError, OSError) as error:
-            return str(error)
+            self.troubles[name] = str(error)
+            return "cannot be read"
         return None if record is None else share(record["total"]["recovered"])
 
     def tell(self) -> None:
@@ -136,6 +139,8 @@ class HypothesisList(Place):
             self.inspect(f"no hypotheses {which}in {self.folder.root}: a makes one from the truth, A an empty one")
         elif one.trouble:
             self.complain(one.trouble)
+        elif one.name in self.troubles:
+            self.complain(f"the last scrub of {one.name} cannot be read: {self.troubles[one.name]}")
         else:
             unsaved = ", with changes that were not saved" if one.is_draft else ""
             self.inspect(f"{one.name}  about {one.subject}  {nodes(one.nodes)}{unsaved}")
