@@ -1,6 +1,7 @@
 """The logit difference of IOI: planted coefficients come back, errors and floors by hand, and what is refused."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import permutations, product
 
@@ -224,3 +225,11 @@ def test_effects_have_the_sizes_of_the_linear_model_and_errors_are_from_the_best
 def test_effects_of_variables_that_change_together_have_no_sizes() -> None:
     with pytest.raises(InsufficientData, match=r"do not change .* apart from each other, .* give rows of all sets"):
         costs(heads_swept(("s2_io_flip",)), ("output_position",), "effect_error")
+
+
+def test_heads_of_which_none_moves_the_answer_give_a_variable_no_size() -> None:
+    found = heads_swept()
+    idle = found.sites.index(Site(1, "z", "all", 2))
+    some = replace(found, parts=found.parts[idle : idle + 1], outputs=found.outputs[idle : idle + 1])
+    with pytest.raises(InsufficientData, match="no site's own effects move the answer as 'output_position' does on 36"):
+        costs(some, ("output_position", "output_token"), "effect_error")
