@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench constraints clean
+.PHONY: help setup demo test check bench cast constraints clean
 
 help: ## list these commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -46,6 +46,9 @@ $(PEERS)/.installed: benchmarks/constraints.txt
 	rm -rf $(PEERS)
 	$(BIN)/python -m pip install --quiet --no-deps --target $(PEERS) -r $<
 	touch $@
+
+cast: setup ## record the walk through the terminal workbench, and draw the picture of the README (needs tmux)
+	$(BIN)/python -m tests.terminal.walk
 
 constraints: ## write the installed versions to constraints.txt (for maintainers)
 	{ head -1 constraints.txt; $(BIN)/python -m pip freeze --all --exclude pip | grep -v -e '^-e' -e '@ file' -e '^causal' | sed 's/+cpu//'; } > constraints.new

@@ -1,0 +1,231 @@
+"""What every screen costs in a pseudo terminal: bytes, CPU, memory, modules; at every size, and beside busy cores.
+
+Wall times are printed, and gated on only where a person would feel them: ``pytest -s tests/terminal/test_budget.py``.
+"""
+
+import asyncio
+import importlib
+import pkgutil
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widget import Widget
+
+from engines.errors import InvalidSetting
+from tests.screens.hands import RECORDS, Played, named, opened
+from tests.screens.test_exam_place import card
+from tests.screens.test_scrub import GAME
+from tests.terminal.harness import WORKBENCH, Pty
+from tests.terminal.test_screen import CLOCK
+from workbench import process, reports, screens, widgets
+from workbench.hypotheses import Document, Hypotheses
+from workbench.spec import Spec
+from workbench.store import Store
+
+FIXTURES = Path(__file__).parent.parent / "screens"
+PLAYED = (sys.executable, "-m", "tests.terminal.played", "tui")
+CELL = "rasp.reverse/compiled/opposite"
+PLOT, DAS = "d87eebcd5735", "e768f59e2393"
+SCRUBS = ("57efe7503384", "e847f254d063")
+WORK = Spec.parse(CELL, "full_swap", seed=1).id
+PLACES = {
+    "cells": ("cells", "jjlljjkkhh"),
+    "cell": (CELL, "jkjkjkjkjk"),
+    "run": (f"{CELL}#{PLOT}", "jjjjjkkkkk"),
+    "run at work": (f"{CELL}#{WORK}", "jkjkjkjkjk"),
+    "sites": (f"{CELL}#{DAS}:sites", "jjkkjjkkjk"),
+    "compare": (f"{CELL}#{PLOT}:compare", "jjjkkkjjkk"),
+    "head": (f"{CELL}:L2.head0", "jljlkhkhjl"),
+    "neurons": (f"{CELL}:L1.mlp", "jkjkjkjkjk"),
+    "residual": (f"{CELL}:L1.mlp_out@target", "jjjllkkhhj"),
+    "launch": (f"launch:{CELL}", "jjjjjkkkkk"),
+    "settings": (f"launch:{CELL}:plot_das", "jjjjjkkkkk"),
+    "jobs": ("jobs", "jjkkjjkkjk"),
+    "exam": ("exam", "jjkkllhhjk"),
+    "scrubs": ("scrubs", "jkjkjkjkjk"),
+    "scrub": (f"scrub:{SCRUBS[0]}", "jjkkjjkkjk"),
+    "hypotheses": ("hypotheses", "jkjkjkjkjk"),
+    "hypothesis": ("hypothesis:easy", "jjkkjjkkjk"),
+}
+"""Every kind of place, and ten keys that move in it."""
+BYTES, SECONDS = 400, 0.015
+"""Of a key: a cursor, what is under it, and lines that follow."""
+MORE = {"run": (2_000, SECONDS), "jobs": (800, SECONDS), "compare": (1_000, 0.025)}
+"""Where more follows a key: a page that scrolls, the log of another run, three maps with their angles."""
+OPEN = 12_000
+"""Bytes of a screen that is new."""
+SIZES = ((60, 15), (60, 20), (80, 24), (200, 60))
+
+
+@pytest.fixture
+def home(own_home: Path) -> Path:
+    """Runs that are done and one at work, a scrub, a hypothesis, a report card."""
+    shutil.copytree(FIXTURES / "runs", own_home / "runs")
+    for scrub in SCRUBS:
+        shutil.copytree(FIXTURES / "scrubs" / scrub, own_home / "scrubs" / scrub)
+    store = Store(own_home / "runs")
+    run = store.open(Spec.parse(CELL, "full_swap", seed=1))
+    run.report("running", **process.me())
+    run.append({"event": "Stage", "name": "sweep", "total": 40, "unit": "sites", "t": process.now()})
+    for name in ("easy", "other"):
+        Hypotheses.of(store).save(name, Document.read(GAME))
+    store.exams.mkdir(parents=True)
+    reports.keep(store, card().kept)
+    return own_home
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """Every core has something to do, as while a network is trained."""
+    loops = [subprocess.Popen((sys.executable, "-c", "while True: pass")) for _ in range(process.cores())]
+    yield
+    for loop in loops:
+        loop.kill()
+        loop.wait()
+
+
+def tell(*lines: str) -> None:
+    """What was measured, for who runs it with ``-s``."""
+    print("", *lines, sep="\n")  # noqa: T201 - it is to be seen
+
+
+def rest(terminal: Pty) -> None:
+    """Read until nothing has come for a moment."""
+    while terminal.read(0.03):
+        pass
+
+
+def press(terminal: Pty, keys: str) -> list[float]:
+    """Press keys one after the other; returns the seconds until something came of each."""
+    waits = []
+    for key in keys:
+        at = time.perf_counter()
+        terminal.type(key).read(0.3)
+        waits.append(time.perf_counter() - at)
+        rest(terminal)
+    return waits
+
+
+def test_every_screen_costs_little(home: Path) -> None:  # noqa: ARG001
+    found, over = [], []
+    with Pty((*PLAYED, "cells")) as terminal:
+        terminal.shows("cell 1 of").drain()
+        for name, (address, keys) in PLACES.items():
+            terminal.type(f":{address}").shows(f":{address}_").drain()
+            before = len(terminal.raw)
+            terminal.type("\r").shows(f"workbench  {address[:20]}").drain()
+            opened = len(terminal.raw) - before
+            sent, spent = len(terminal.raw), terminal.cpu()
+            waits = press(terminal, keys)
+            terminal.drain()
+            size, cost = (len(terminal.raw) - sent) / len(keys), (terminal.cpu() - spent) / len(keys)
+            most, longest = MORE.get(name, (BYTES, SECONDS))
+            found.append(
+                f"{name:12} opened {opened:6,} B   a key {size:5.0f} B  {1000 * cost:5.1f} ms CPU"
+                f"  {1000 * statistics.median(waits):4.0f} ms until it shows"
+            )
+            if size > most or cost > longest or opened > OPEN:
+                over.append(found[-1])
+            assert "? help" in terminal.text
+    tell(*found)
+    assert not over, "\n".join(over)
+
+
+def test_it_starts_small_and_says_nothing_when_nothing_happens(home: Path) -> None:
+    (home / "state").mkdir()
+    with Pty((*WORKBENCH, "tui", f"{CELL}#{DAS}:sites")) as terminal:
+        terminal.shows("truth: off")
+        first = time.perf_counter() - terminal.started
+        terminal.drain()
+        rss = int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{terminal.process.pid}/status").read_text())[0]) / 1024
+        tell(f"sites: first frame {first:.2f} s, {len(terminal.raw):,} B, {terminal.cpu():.2f} s CPU, {rss:.0f} MB")
+        assert len(terminal.raw) < 15_000
+        assert rss < 60
+        assert not re.findall(r"/(?:numpy|torch|scipy|pandas|jaxlib|safetensors)/", terminal.maps())
+        terminal.type(":jobs\r").shows("workbench  jobs").drain()
+        terminal.type("-").shows("truth: off").drain()
+        sent, end = len(terminal.raw), time.monotonic() + 1.5
+        while time.monotonic() < end:
+            terminal.read(0.1)
+        assert CLOCK.sub(b"", terminal.raw[sent:]) == b""
+
+
+def test_a_run_at_work_is_followed_with_few_bytes(home: Path) -> None:
+    run = Store(home / "runs").find(WORK)
+    with Pty((*WORKBENCH, "tui", f"{CELL}#{WORK}")) as terminal:
+        terminal.shows("state  running").drain()
+        sent, start = len(terminal.raw), time.monotonic()
+        for done in range(30):
+            run.append({"event": "Advance", "done": done, "t": process.now()})
+            terminal.read(0.1)
+            rest(terminal)
+        terminal.shows("29 of 40")
+        rate = (len(terminal.raw) - sent) / (time.monotonic() - start)
+        tell(f"a run at work: {rate:.0f} B/s")
+        assert rate < 400
+
+
+def test_a_key_shows_at_once_although_every_core_is_busy(home: Path, busy: None) -> None:  # noqa: ARG001
+    with Pty((*WORKBENCH, "tui", CELL)) as terminal:
+        terminal.shows("rows 1-").drain()
+        waits = press(terminal, "jk" * 15)
+    tell(f"all cores busy: {1000 * statistics.median(waits):.0f} ms at the median, {1000 * max(waits):.0f} at most")
+    assert statistics.median(waits) < 0.05
+
+
+class Recorded(Played):
+    """A client that refuses what was not recorded."""
+
+    async def request(self, request: str, **params: Any) -> Any:
+        """The record, or the refusal."""
+        if not (RECORDS / named(request, params)).exists():
+            raise InvalidSetting(f"{request} was not recorded")
+        return await super().request(request, **params)
+
+
+def is_drawn(widget: Widget) -> bool:
+    """Whether it draws something itself, here and now."""
+    return not widget.children and all(one.display for one in widget.ancestors_with_self if isinstance(one, Widget))
+
+
+def test_every_screen_has_room_at_every_size(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.screens.inspecting.Client", type("Fresh", (Recorded,), {"asked": []}))
+
+    async def main() -> None:
+        async with opened(Store(home / "runs"), "cells", (80, 24)) as hands:
+            for address, _ in PLACES.values():
+                await hands.app.go(address)
+                for size in SIZES:
+                    await hands.pilot.resize_terminal(*size)
+                    await hands.settle()
+                    assert hands.text.splitlines()[-1].endswith("? help"), (address, size)
+                    shown = [one for one in hands.app.screen.walk_children(Widget) if is_drawn(one)]
+                    flat = [one for one in shown if not one.size.area]
+                    assert not flat, (address, size, flat)
+                await hands.pilot.resize_terminal(59, 20)
+                await hands.settle()
+                assert "too small: need 60x15, have 59x20" in hands.text
+
+    asyncio.run(main())
+
+
+def test_no_two_widgets_share_the_name_that_styles_know_them_by() -> None:
+    names: dict[str, set[str]] = {}
+    for package in (screens, widgets):
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+    waiting = list(Widget.__subclasses__())
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if kind.__module__.startswith("workbench."):
+            names.setdefault(kind.__name__, set()).add(kind.__module__)
+    assert {name: sorted(found) for name, found in names.items() if len(found) > 1} == {}
