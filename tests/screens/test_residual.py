@@ -91,7 +91,7 @@ def test_truth_labels_and_effects(store: Store, played: type[Played]) -> None:
         async with opened(store, HERE, example=3) as hands:
             assert "truth: not asked (T)" in hands.text
             await hands.press("T")
-            assert "carries opposite whole, by brute force on n 48 informative pairs" in hands.text
+            assert "carries opposite whole, by brute force, n 48" in hands.text
             await hands.press("enter")
             assert "opposite=-5: value of variable opposite, value -5" in hands.text
             assert "target        1.00 [.918 1.00] 1.00 [.857 1.00] n 64, 52" in hands.text

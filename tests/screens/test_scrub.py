@@ -346,6 +346,15 @@ def test_views_tell_the_same_without_a_screen(store: Store) -> None:
     listed = view.build("scrubs", store, {})
     assert [one["id"] for one in listed.record] == [RUNNING, FAILED, SEARCH, EXACT, SAMPLED, STALE]
     assert listed.notes == ("1 scrub cannot be read and is not listed: ff06; see 'workbench show ID'",)
+    record = json.loads((RECORDED / "adversary.json").read_text())
+    whole, changes, table = view.build(f"scrub:{SEARCH}", store, {}).panels
+    assert isinstance(whole, view.Points)
+    assert [one.value for one in whole.points] == [record["scrubbed"]["value"]]
+    assert isinstance(changes, view.Points)
+    strongest = [one["strongest"]["estimate"]["value"] for one in record["ranked"]]
+    assert [one.value for one in changes.points] == strongest
+    assert isinstance(table, view.Table)
+    assert len(table.rows) == len(strongest)
     waiting = view.build(f"scrub:{RUNNING}", store, {})
     assert (waiting.record["state"], waiting.record["name"]) == ("running", "answer-v2")
     assert f"follow it: workbench log -f {RUNNING}" in waiting.text

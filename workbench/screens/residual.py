@@ -202,7 +202,7 @@ class ResidualPlace(Inspecting):
             how = [name for name, some in (("whole", truth.whole), ("subspace", truth.subspace)) if self.site in some]
             said = {"whole": f"carries {asked} whole", "subspace": f"carries {asked} in a subspace"}
             told = said[how[0]] if how else f"does not carry {asked}"
-            self.truth = f"{told}, by brute force on n {truth.n} informative pairs"
+            self.truth = f"{told}, by brute force, n {truth.n}"
         self.draw_about()
 
     def on_values_turned(self) -> None:

@@ -74,9 +74,10 @@ def _searched(record: Mapping[str, Any]) -> tuple[Points | Table, ...]:
         rows.append((one["feature"], ", ".join(one["nodes"]), *moved, one["bits"], one["per_bit"]))
         points.append(Point(f"{one['feature']} at {', '.join(one['nodes'])}: {change['where']}", *moved[1:]))
     title = f"adversary of {record['subject']}"
-    table = Table(title, JOINS, tuple(rows))
-    drawn = Points(f"{title}: the change that each joined feature makes where it is strongest", tuple(points[:DRAWN]))
-    return (drawn, table) if points else (table,)
+    found = record["scrubbed"]
+    whole = Point("scrubbed", found["value"], found["low"], found["high"], note="" if rows else "no join moves it")
+    changes = Points(f"{title}: change by each join where it is strongest", tuple(points[:DRAWN]))
+    return Points(f"{title}: output before any join", (whole,)), changes, Table(title, JOINS, tuple(rows))
 
 
 def _head(summary: JobSummary) -> dict[str, Any]:
