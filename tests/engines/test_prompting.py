@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any
@@ -14,12 +15,13 @@ from tokenizers.models import BPE, WordLevel
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from engines import mib, prompted, registry
+from engines import mib, patches, prompted, registry
 from engines.bridge_model import BridgeModel
 from engines.errors import InsufficientData, InvalidModel, InvalidRows, UnknownName
 from engines.evaluation import full_swap_handle
+from engines.events import Advance, Stage, drain
 from engines.language import arithmetic, ioi, mcqa, ravel, sva
-from engines.prompting import Example, Prompted, Row, doing_nothing, examples
+from engines.prompting import Example, Prompted, Row, contains, doing_nothing, examples
 from engines.site import Site
 
 CITIES = tuple(
@@ -152,6 +154,52 @@ def test_cities_are_right_by_alternatives_synonyms_and_beginnings() -> None:
     )
     said = {" the United States": True, " America": True, " United": True, " France": False, "": False}
     assert {text: ravel.known_as(text, run) for text in said} == said
+
+
+def test_the_official_rule_takes_answers_to_the_letter() -> None:
+    """Sums need their leading zero, lists of alternatives and answers of several tokens are never right."""
+    run = arithmetic.CAUSAL.run({"prompt": "", "a1": 1, "a0": 2, "b1": 3, "b0": 4})
+    official, paper = (arithmetic.TASK.protocol(name) for name in ("official", "paper"))
+    assert official.right is not None
+    assert [official.right(text, run) for text in ("046", "46", " 46.")] == [True, False, False]
+    assert (paper.new_tokens["gemma2"], official.new_tokens) == (3, {"": 1})
+    own = {"prompt": "", "entity": "", "queried": "Country", "own_Continent": "", "own_Language": ""}
+    official, paper = (ravel.TASK.protocol(name) for name in ("official", "paper"))
+    assert official.right is not None
+    several, one = (ravel.CAUSAL.run({**own, "own_Country": text}) for text in ("United States, USA", "France"))
+    assert [official.right(text, several) for text in (" United", " USA", " United States, USA")] == [
+        False,
+        False,
+        True,
+    ]
+    assert [official.right(text, one) for text in (" France", " FRANCE", "France", "")] == [True, False, False, False]
+    assert official.right("anything", ravel.CAUSAL.run({**own, "queried": ravel.NOTHING, "own_Country": "France"}))
+    assert (set(official.sets) - set(paper.sets), official.asks, official.new_tokens) == (
+        {"prompt_template"},
+        None,
+        {"": 1},
+    )
+
+
+def test_bases_that_ask_for_others_are_thinned_to_half_as_many_in_every_set() -> None:
+    found = every(ravel.TASK, 120)
+    counting, variable = ravel.TASK.protocol("paper"), "Continent"
+    kept, left_out = prompted.thinned(found, variable, counting, np.random.default_rng(0))
+    before, after = (Counter((one.family, one.base["queried"]) for one in some) for some in (found, kept))
+    for family in ravel.TASK.sets:
+        asked = before[family, variable]
+        assert after[family, variable] == asked > 20
+        for other in ("Country", "Language"):
+            assert after[family, other] == asked // 2
+            assert left_out[family][other] == before[family, other] - asked // 2
+    places = [found.index(one) for one in kept]
+    assert places == sorted(places)
+    again, _ = prompted.thinned(found, variable, counting, np.random.default_rng(0))
+    other, _ = prompted.thinned(found, variable, counting, np.random.default_rng(1))
+    assert again == kept != other
+    assert prompted.thinned(found, variable, ravel.TASK.protocol("official"), np.random.default_rng(0)) == (found, {})
+    none = [one for one in found if one.base["queried"] != variable]
+    assert prompted.thinned(none, variable, counting, np.random.default_rng(0)) == (none, {})
 
 
 def broken(row: Row, **changes: Any) -> Row:
@@ -296,6 +344,22 @@ def test_a_run_from_rows_to_benchmark_scores(agreeing: Any) -> None:
     alone = mib.report(problem, bound, parts["test"], handles[1:], sva.TASK.protocol("paper"), 0)
     assert alone.average is None
     assert alone.notes == ("claims in 1 of 2 layers: no layer average",)
+
+
+def test_scoring_tells_how_far_it_is_and_shares_runs(agreeing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim that is a full swap is its own control: both come out of one run, by whatever protocol."""
+    model, bound, parts = agreeing
+    problem = prompted.problem(bound, model, parts, "number", name="lm.sva/tiny/number", seed=0)
+    handles = [full_swap_handle("number", Site(1, "resid_post", "last"), model, None)]
+    monkeypatch.setattr(patches, "CHUNK", 10)
+    generating = dataclasses.replace(sva.TASK.protocol("paper"), right=contains)
+    reports = []
+    for protocol, new in ((sva.TASK.protocol("paper"), 0), (generating, 1), (generating, 2)):
+        events, report = drain(mib.scoring(problem, bound, parts["test"], handles, protocol, new))
+        assert events == [Stage("scores under protocol paper", 24, "pairs"), Advance(10), Advance(20), Advance(24)]
+        assert report.claims[0].method == report.claims[0].full_swap
+        reports.append(report)
+    assert reports[0] == reports[1] == reports[2]  # a first token that is right is in every longer text
 
 
 def test_parts_share_no_base(agreeing: Any) -> None:

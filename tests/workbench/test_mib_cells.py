@@ -335,8 +335,8 @@ def test_a_network_that_cannot_do_a_task_and_labels_that_collide(
         done(store, "mib.mcqa/qwen2.5/answer", "full_swap")
     monkeypatch.setattr(prompted, "able", every_row)
     first = Encoder.first
-    alike = {f" {letter}": " A" for letter in "BCDEFGHIJKL"}
-    monkeypatch.setattr(Encoder, "first", lambda self, answer: first(self, alike.get(answer, answer)))
+    alike: dict[str, str] = {f" {letter}": " A" for letter in "BCDEFGHIJKL"}
+    monkeypatch.setattr(Encoder, "first", lambda self, answer: first(self, alike.get(str(answer), str(answer))))
     run, events = done(store, "mib.mcqa/qwen2.5/answer", "full_swap")
     (group,) = run.result()["prompts"]["collisions"]
     assert group == sorted((" A", *alike))
