@@ -443,6 +443,8 @@ def show(
             note(sentence)
     elif "/" in address and ":" not in address:
         Cell.parse(address)  # which it is not: it would have an address
+    elif "/" in address:
+        screens.route(address)  # which has none, and says what addresses look like
     else:
         _show_named(address, open_store(folder), as_json)
 

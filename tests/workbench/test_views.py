@@ -150,6 +150,7 @@ def test_a_site_is_drawn_by_its_rows(store: Store, asked: list[str]) -> None:
 @pytest.mark.parametrize(
     ("address", "options", "sentence"),
     [
+        (f"{CELL}:head0", {}, f"'head0' is no part of {CELL}; write a head, .*: {CELL}:L0.head0, or L0.mlp"),
         (f"{CELL}:L2.head0", {"side": "both"}, "side is 'both'; choose one of base, source, difference"),
         (f"{CELL}:L1.mlp", {"order": "x"}, "order is 'x'; choose one of size of effect, max, share active, number"),
         (f"{CELL}:L1.mlp", {"tokens": "a"}, "tokens are shown on one neuron; write .*:L1.mlp.neuron0"),

@@ -117,6 +117,10 @@ def route(address: str) -> Route:
     for one in ROUTES:
         if one.address.fullmatch(address):
             return one
+    cell, colon, part = address.rpartition(":")
+    if colon and re.fullmatch(r"[^#/]+/[^#/]+/[^#/:]+(#[0-9a-f]+)?", cell):
+        like = f"{cell.partition('#')[0]}:L0.head0, or L0.mlp or L0.resid_post@last behind the colon"
+        raise InvalidSetting(f"{part!r} is no part of {cell}; write a head, a layer's neurons or a site: {like}")
     examples = ", ".join(one.example for one in ROUTES)
     raise InvalidSetting(f"no screen shows {address!r}; these are addresses: {examples}")
 
