@@ -36,6 +36,9 @@ from engines.score import Score, wilson
 from engines.site import Site
 from engines.task import Pairs, Problem
 
+OFFICIAL = "official"
+"""The protocol of the benchmark's own evaluator."""
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -146,7 +149,7 @@ def scoring(
         best.site,
         _average(claims, model.shape.n_layers),
         None if base >= 1 else (best.method.mean.value - base) / (1 - base),
-        _notes(claims, model.shape.n_layers),
+        (*_notes(claims, model.shape.n_layers), *_bare(claims, problem.sites, protocol)),
     )
 
 
@@ -199,3 +202,15 @@ def _notes(claims: Sequence[Claimed], layers: int) -> tuple[str, ...]:
     if wins:
         notes.append(f"the identity fallback (full swap) scores higher than the fitted featurizer at {', '.join(wins)}")
     return tuple(notes)
+
+
+def _bare(claims: Sequence[Claimed], candidates: Sequence[Site], protocol: Protocol) -> tuple[str, ...]:
+    """What the official evaluator would score besides: the identity featurizer where a claimed layer has no claim."""
+    held, claimed = {claim.site.layer for claim in claims}, {claim.site.whole for claim in claims}
+    bare = [site for site in candidates if site.layer in held and site not in claimed]
+    if protocol.name != OFFICIAL or not bare:
+        return ()
+    return (
+        f"{len(bare)} positions of the claimed layers have no claim; the official evaluator swaps them in full (the "
+        "identity fallback), which is not counted here",
+    )

@@ -344,6 +344,12 @@ def test_a_run_from_rows_to_benchmark_scores(agreeing: Any) -> None:
     alone = mib.report(problem, bound, parts["test"], handles[1:], sva.TASK.protocol("paper"), 0)
     assert alone.average is None
     assert alone.notes == ("claims in 1 of 2 layers: no layer average",)
+    official = dataclasses.replace(sva.TASK.protocol("paper"), name="official")
+    told = mib.report(problem, bound, parts["test"], handles[1:], official, 0).notes
+    assert told[1:] == (
+        "1 positions of the claimed layers have no claim; the official evaluator swaps them in full (the identity "
+        "fallback), which is not counted here",
+    )
 
 
 def test_scoring_tells_how_far_it_is_and_shares_runs(agreeing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
