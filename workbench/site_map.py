@@ -5,7 +5,7 @@ found.tables[0].values["L1.mlp_out@target"]
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,11 +76,13 @@ class SiteMap:
     """Everything that one run says of sites.
 
     ``claims`` has for each claimed site the handle's number and itself with its part there, the one at ``place``.
+    ``torn`` is how many lines of the run's events could not be read: what was measured there is in no table.
     """
 
     tables: tuple[Table, ...]
     claims: Mapping[str, tuple[int, Mapping[str, Any]]]
     fit: Mapping[str, Any]
+    torn: int = 0
 
     @property
     def sites(self) -> frozenset[str]:
@@ -161,13 +163,15 @@ def read(run: Run) -> SiteMap:
     for number, handle in enumerate(fit["handles"], 1):
         for place, part in enumerate(handle["parts"]):
             claims.setdefault(part["site"], (number, {**handle, **part, "place": place}))
-    return SiteMap(tuple(table for table in (ranking, *_measured(run)) if table.values), claims, fit)
+    told = run.events()
+    tables = (ranking, *_measured(told.records))
+    return SiteMap(tuple(table for table in tables if table.values), claims, fit, told.torn)
 
 
-def _measured(run: Run) -> list[Table]:
+def _measured(records: Iterable[Mapping[str, Any]]) -> list[Table]:
     """What was measured along the way, a table for each measure; of several trials at a site the best counts."""
     found: dict[str, tuple[dict[str, float], dict[str, int]]] = {}
-    for event in run.events().records:
+    for event in records:
         match event:
             case {"event": "Measured", "site": str(site), "metric": str(name), "value": int() | float() as value}:
                 if _is_site(site) and not name.startswith(HELD_OUT):

@@ -11,6 +11,7 @@ from tests.conftest import Golden
 from tests.screens.hands import ASCII, CELL, FULL, SIZES, Played, opened, played
 from workbench import site_map
 from workbench.store import Store
+from workbench.views.sites import view
 
 __all__ = ["played"]
 RUNS = Path(__file__).parent / "runs"
@@ -142,6 +143,18 @@ def test_the_overlay_marks_what_the_counts_count(store: Store, played: type[Play
             assert "truth whole, in a subspace iia 1.00 [.912 1.00] n 40 pairs #1/4" in told
 
     asyncio.run(main())
+
+
+def test_torn_lines_of_the_events_are_counted_where_their_numbers_are_missing(store: Store) -> None:
+    events = store.root / "d87eebcd5735" / "events.jsonl"
+    events.write_text(events.read_text().rstrip("\n") + '\ngarbage\n{"event": "Not\n')
+
+    async def main() -> None:
+        async with opened(store, PLOT, (80, 24)) as hands:
+            assert "! 2 torn lines of events.jsonl left out   ranking, table 1 of 3" in hands.text
+
+    asyncio.run(main())
+    assert "2 torn lines" in view(PLOT, store).notes[0]
 
 
 def test_measured_shares_have_an_interval_over_what_n_counts() -> None:

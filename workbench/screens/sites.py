@@ -139,7 +139,8 @@ class SitesPlace(Inspecting):
             return
         fit, tables = self.map.fit, self.map.tables
         shown = f"{tables[self.table].name}, table {self.table + 1} of {len(tables)} (v)" if tables else "no tables"
-        self.head.show(f" {shown}   truth: {self.knows if self.grid.overlay else 'off'}")
+        torn = f"! {self.map.torn} torn lines of events.jsonl left out   " * bool(self.map.torn)
+        self.head.show(f" {torn}{shown}   truth: {self.knows if self.grid.overlay else 'off'}")
         self.score.show(f" test IIA {_brief(fit['iia'])}, {'believed' if fit['believed'] else '! NOT believed'}")
         self.controls.show(f" {_controls(fit)}")
         facts = "  ".join(self._facts(self.site)) or "no such site: this part has no such position"

@@ -24,6 +24,7 @@ def view(address: str, store: Store, *, truth: bool = False) -> View:
     found = site_map.read(run)
     known = Truth.of(ask(run.spec.cell, "truth", store=store)) if truth else None
     notes = ("no truth is known: this network was trained, not compiled",) if truth and known is None else ()
+    notes += (f"{found.torn} torn lines of {run.folder / 'events.jsonl'} left out",) * bool(found.torn)
     true = found.true(known) if known else frozenset()
     layout = Layout.of(found.sites | true)
     outcome = Outcome.of(run)
