@@ -260,7 +260,8 @@ class ComparePlace(Inspecting):
         if b is None or b.outcome is None:
             return
         self.head.show(f" truth: {self.knows}   B: test IIA {_score(b)}")
-        kinds = [self.kind(each) for each in judged.verdicts] if judged else []
+        here = self.angles.get(b.run, {})
+        kinds = [verdict(judged, each, here) for each in judged.verdicts] if judged else []
         self.count.show(f" {b.method} {b.run[:4]}: {_counts(judged, kinds) if judged else 'not judged'}")
         self.sheet.show(self.degrees())
         if self.focused is self.rows:
@@ -385,7 +386,8 @@ class ComparePlace(Inspecting):
         if lead is self.focused:  # what the others say may be old, and would lead back
             for each in self.maps:
                 each.move_to(lead.row, lead.column)
-        self.tell()
+        if lead is self.focused or self.focused not in self.maps:
+            self.tell()
 
     def on_map_turned(self) -> None:
         """Go to the next map."""
