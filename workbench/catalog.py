@@ -151,7 +151,7 @@ def cell_names(wrong: bool = False) -> tuple[str, ...]:
 
 def models(task: str) -> Mapping[str, str]:
     """The models that a task can be put to, with what they are; raises ``UnknownName``."""
-    return MODELS if compiled(task) else card(task).models
+    return MODELS if compiled(task) else _own_card(task).models
 
 
 def check_model(task: str, model: str) -> None:
@@ -174,7 +174,7 @@ def every_model() -> Mapping[str, str]:
 def variables(task: str) -> tuple[str, ...]:
     """The variables of a task's cells, wrong twins of compiled programs included; raises ``UnknownName``."""
     if not compiled(task):
-        return card(task).variables
+        return _own_card(task).variables
     names = program(asked(task)[0]).variables
     return tuple(f"{variable}{suffix}" for variable in names for suffix in ("", WRONG))
 
@@ -299,14 +299,19 @@ def demo(name: str) -> DemoCard:
 
 def card(task: str) -> ProgramCard | TaskCard:
     """What a task is; raises ``UnknownName``."""
+    return program(asked(task)[0]) if compiled(task) else _own_card(task)
+
+
+def _own_card(task: str) -> TaskCard:
+    """What a task is that is no compiled program; raises ``UnknownName``."""
     if not prompted(task):
-        return program(asked(task)[0]) if compiled(task) else task_card(task)
+        return task_card(task)
     source, known = _prompted(task)
     models = {name: about for name, about in known.models.items() if source != "mib" or name in BENCHMARK}
     if source == "mib-like":
         models["smollm2"] = "SmolLM2-135M-Instruct, from a package"
-    rows = {"mib": "; the benchmark's own rows", "mib-like": "; generated rows", "lm": ""}[source]
-    return TaskCard(task, f"{known.summary.removesuffix('.')}{rows}.", known.variables, models)
+    rows = {"mib": " The rows are the benchmark's own.", "mib-like": " The rows are generated.", "lm": ""}[source]
+    return TaskCard(task, f"{known.summary}{rows}", known.variables, models)
 
 
 @cache
