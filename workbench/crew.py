@@ -58,6 +58,11 @@ def side_by_side(work: Callable[[Job], Found], jobs: Sequence[Job]) -> Generator
             if now != before:
                 before = now
                 yield now
+        pool.shutdown()  # a step that was told last may come after the job's result, but not after its process' end
+        while not queue.empty():
+            steps += queue.get()
+        if before != Progress(steps, len(jobs)):
+            yield Progress(steps, len(jobs))
         return [future.result() for future in futures]
     except BaseException:
         ours.close()

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,26 +11,17 @@ from tests.terminal.walk import CAST, PICTURE, RATE, STAGES, Leave, Step, Walk, 
 IN_TMUX = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
 
-@pytest.fixture(scope="module")
-def walk() -> Iterator[Walk]:
-    """One walk, of which several things are asked."""
-    with walked() as done:
-        yield done
-
-
 @IN_TMUX
-def test_all_of_it_is_done_with_keys_and_the_truth_is_seen(walk: Walk) -> None:
-    assert [trace.stage for trace in walk.traces] == list(STAGES)
+def test_all_of_it_is_done_with_keys_over_a_slow_line() -> None:
+    """One test, so that no second process of the suite walks as well."""
+    with walked() as walk:
+        assert [trace.stage for trace in walk.traces] == list(STAGES)
+        assert max(trace.bytes for trace in walk.traces) < 15_000  # the first frame, and tmux's own greeting
+        assert sum(trace.bytes for trace in walk.traces) < 80_000
+        holding_a_key_does_not_lag(walk)
 
 
-@IN_TMUX
-def test_a_slow_line_carries_it(walk: Walk) -> None:
-    assert max(trace.bytes for trace in walk.traces) < 15_000  # the first frame, and tmux's own greeting
-    assert sum(trace.bytes for trace in walk.traces) < 80_000
-
-
-@IN_TMUX
-def test_a_held_key_does_not_lag(walk: Walk) -> None:
+def holding_a_key_does_not_lag(walk: Walk) -> None:
     line = walk.line
     line.type("1").shows("hjkl move")
     line.type("/").shows("/")
