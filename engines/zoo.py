@@ -16,7 +16,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,6 +94,15 @@ class Prospect:
     room: int | None
     too_large: str = ""
     missing: str = ""
+
+    @property
+    def record(self) -> dict[str, object]:
+        """All of it as JSON-ready data, bytes as numbers."""
+        row = None if self.row is None else {"hub": self.row.hub, "licence": self.row.licence, "gated": self.row.gated}
+        plain = {name: getattr(self, name) for name in ("name", "source", "architecture", "parameters", "chat")}
+        plain |= {name: getattr(self, name) for name in ("device", "dtype", "disk", "need", "room")}
+        folder = None if self.folder is None else str(self.folder)
+        return {**plain, "row": row, "folder": folder, "sizes": asdict(self.sizes), "obstacle": self.obstacle}
 
     @property
     def obstacle(self) -> str:

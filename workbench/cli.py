@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engines import zoo
 from engines.errors import InvalidHypothesis, InvalidSetting, InvalidSite, StoreError, UnknownName, WorkbenchError
 from tracr_bridge.regimes import REGIMES
 from tracr_bridge.rungs import COMPILED
@@ -427,6 +428,7 @@ def show(
       workbench show rasp.reverse/compiled/opposite:L2.head0 --set example=3
       workbench show reverse --truth
       workbench show plot_das
+      workbench show gemma2
       workbench show 3f2a --json
     """
     if plain and as_json:
@@ -450,7 +452,7 @@ def show(
 
 
 def _show_named(name: str, store: Store, as_json: bool) -> None:
-    """Show what has no address: a program, a task or a method of the catalogue, a scrub or a run."""
+    """Show what has no address: a program, a task, a method, a language model and what it takes, a scrub or a run."""
     if name in catalog.program_names() or catalog.RANDOM.fullmatch(name):
         program = catalog.program(name)
         put(text.record(program), text.program(program), as_json)
@@ -460,6 +462,9 @@ def _show_named(name: str, store: Store, as_json: bool) -> None:
     elif name in catalog.method_names():
         method = catalog.method(name)
         put(text.record(method), text.method(method), as_json)
+    elif zoo.knows(name):
+        prospect = zoo.look(name)
+        put(disk.named(prospect.record), "\n".join(prospect.lines()), as_json)
     elif scrub_cli.kept(name, store):
         scrub_cli.show(name, store, as_json)
     else:
