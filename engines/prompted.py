@@ -1,31 +1,23 @@
-"""A prompted task bound to a tokenizer: token positions, answer tokens, which rows a network can do, and pairs.
+"""A prompted task bound to a tokenizer: token positions, answer tokens, and pairs.
 
 A position is the last token of a span of characters, found by the tokenizer's own offsets; a prompt is never tokenized
 in parts, since a prefix may be split otherwise than the whole. The label of a pair is the first token of the answer;
 two answers that begin with the same token cannot be told apart, and such pairs are counted and not scored.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from engines.answer import Choice
 from engines.causal import Setting, Value
-from engines.errors import InsufficientData, InvalidModel, InvalidRows, Undefined, UnknownName
-from engines.model import Ask, Model, Shape, pad
-from engines.prompting import LAST, Example, Prompted, Protocol, Span
+from engines.errors import InvalidModel, InvalidRows, Undefined, UnknownName
+from engines.model import Model, Shape
+from engines.prompting import LAST, Example, Prompted, Span
 from engines.site import Site
-from engines.spare import in_parts
 from engines.task import Pair, Pairs, Problem, Task, label_pairs
-
-CHUNK = 64
-"""Prompts run at once where every logit of the vocabulary is looked at, and none is kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,86 +158,6 @@ def pairs_of(bound: Bound, examples: Iterable[Example]) -> Pairs:
     )
 
 
-def greedy(model: Model, encoder: Encoder, prompts: Sequence[str], new_tokens: int) -> list[str]:
-    """With what ``model`` goes on after each prompt, greedily; logits are looked at in chunks and not kept."""
-    rows = [encoder.ids(prompt) for prompt in prompts]
-    made: list[list[int]] = [[] for _ in rows]
-    every = torch.arange(model.shape.vocabulary)
-    for _ in range(new_tokens):
-        longer = [row + more for row, more in zip(rows, made, strict=True)]
-        best = torch.cat(_next(model, longer, every, lambda _, outputs: outputs[:, 0].argmax(-1)))
-        for row, token in zip(made, best.tolist(), strict=True):
-            row.append(token)
-    return [encoder.text(tokens) for tokens in made]
-
-
-def _next(
-    model: Model,
-    rows: Sequence[Sequence[int]],
-    columns: Int[Tensor, " codes"],
-    then: Callable[[Int[Tensor, " chunk"], Float[Tensor, "chunk 1 codes"]], Tensor],
-) -> list[Tensor]:
-    """What ``then`` makes of the outputs after each row, chunk by chunk, for those of a vocabulary are large."""
-
-    def run(chunk: Int[Tensor, " chunk"]) -> Tensor:
-        batch = pad([rows[int(row)] for row in chunk])
-        last = torch.full((batch.rows, 1), batch.tokens.shape[1] - 1)
-        with torch.no_grad():
-            outputs = model.forward(batch, ask=Ask(last, columns)).outputs
-        assert outputs is not None
-        return then(chunk, outputs)
-
-    return [made for chunk in torch.arange(len(rows)).split(CHUNK) for made in in_parts(run, chunk, "prompts")]
-
-
-@dataclass(frozen=True)
-class Kept:
-    """How many rows of a counterfactual set the network can do on both sides, of how many."""
-
-    kept: int
-    of: int
-
-    @property
-    def share(self) -> float:
-        """The share that is kept."""
-        return self.kept / self.of if self.of else 0.0
-
-
-def able(
-    model: Model, bound: Bound, examples: Sequence[Example], counting: Protocol, new_tokens: int
-) -> tuple[list[Example], Mapping[str, Kept]]:
-    """The examples whose base and source prompts the network completes rightly, and how many of each set they are."""
-    runs = {str(run["prompt"]): run for one in examples for run in (one.base, one.source)}
-    if counting.right is None:
-        right = _leads(model, bound, runs)
-    else:
-        texts = greedy(model, bound.encoder, list(runs), new_tokens)
-        right = {prompt: counting.right(text, run) for (prompt, run), text in zip(runs.items(), texts, strict=True)}
-    kept = [one for one in examples if right[str(one.base["prompt"])] and right[str(one.source["prompt"])]]
-    counts = Counter(one.family for one in kept)
-    every = Counter(one.family for one in examples)
-    return kept, {name: Kept(counts[name], every[name]) for name in every}
-
-
-def _leads(model: Model, bound: Bound, runs: Mapping[str, Setting]) -> dict[str, bool]:
-    """By prompt, whether the first token of its answer leads those of all answers."""
-    code, prompts = bound.task.answer, list(runs)
-    labels = code.encode([bound.task.answers(run) for run in runs.values()], 1)
-    rows = [bound.encoder.ids(prompt) for prompt in prompts]
-    right = _next(model, rows, torch.tensor(code.columns), lambda chunk, outputs: code.correct(outputs, labels[chunk]))
-    return dict(zip(prompts, torch.cat(right).tolist(), strict=True))
-
-
-def enough(task: Prompted, split: str, kept: Mapping[str, Kept], least: int) -> None:
-    """Raise ``InsufficientData`` when fewer rows than ``least`` of some set are kept: the network cannot do this."""
-    few = [f"{name} {one.kept} of {one.of}" for name, one in kept.items() if one.kept < least]
-    if few:
-        raise InsufficientData(
-            f"{task.name}: the network does too few {split} rows right on both sides ({', '.join(few)}; at least "
-            f"{least} of each set are needed); give more rows, or a network that can do the task"
-        )
-
-
 def sites(task: Prompted, shape: Shape) -> tuple[Site, ...]:
     """The candidates: the residual stream after every layer at every position, or every head at all positions."""
     if task.component == "z":
@@ -253,53 +165,6 @@ def sites(task: Prompted, shape: Shape) -> tuple[Site, ...]:
         return tuple(Site(layer, "z", "all", head) for layer in range(shape.n_layers) for head in heads)
     found = [Site(layer, task.component, name) for layer in range(shape.n_layers) for name in task.positions]
     return tuple(sorted(found, key=Site.order))
-
-
-def aligned(bound: Bound, examples: Sequence[Example]) -> tuple[list[Example], int]:
-    """The examples whose base and source have equally many tokens, and how many have not: a swap at all positions of
-    such a pair would put a vector where another token is."""
-    kept = [
-        one
-        for one in examples
-        if len(bound.encoder.ids(str(one.base["prompt"]))) == len(bound.encoder.ids(str(one.source["prompt"])))
-    ]
-    return kept, len(examples) - len(kept)
-
-
-def thinned(
-    examples: Sequence[Example], variable: str, counting: Protocol, rng: np.random.Generator
-) -> tuple[list[Example], Mapping[str, Mapping[str, int]]]:
-    """The examples balanced by what their bases ask for, and by set and kind how many are left out for that.
-
-    In every set all that ask for ``variable``, and of every other kind half as many, drawn at random (all of them where
-    there are fewer). A protocol that does not ask keeps every example, and so does a variable that no base asks for.
-    """
-    if counting.asks is None:
-        return list(examples), {}
-    kinds: dict[str, dict[str, list[int]]] = {}
-    for place, one in enumerate(examples):
-        kinds.setdefault(one.family, {}).setdefault(counting.asks(one.base), []).append(place)
-    dropped: set[int] = set()
-    left_out: dict[str, dict[str, int]] = {}
-    for family, places in kinds.items():
-        most = len(places.get(variable, ())) // 2
-        for kind, those in places.items():
-            if kind != variable and variable in places and len(those) > most:
-                dropped |= set(rng.permutation(those)[most:].tolist())
-                left_out.setdefault(family, {})[kind] = len(those) - most
-    return [one for place, one in enumerate(examples) if place not in dropped], left_out
-
-
-def apart(parts: Mapping[str, Sequence[Example]]) -> tuple[dict[str, list[Example]], Mapping[str, int]]:
-    """Each part without examples whose base prompt an earlier part has, and how many of each are left out for that."""
-    seen: set[str] = set()
-    kept: dict[str, list[Example]] = {}
-    left_out = {}
-    for name, examples in parts.items():
-        kept[name] = [one for one in examples if str(one.base["prompt"]) not in seen]
-        left_out[name] = len(examples) - len(kept[name])
-        seen |= {str(one.base["prompt"]) for one in kept[name]}
-    return kept, left_out
 
 
 def problem(

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from engines import logit_difference, mib, prompted, registry, zoo
+from engines import logit_difference, mib, prompted, registry, sieve, zoo
 from engines.errors import UnknownName
 from engines.events import Notice, Stage, Steps
 from engines.prompted import Bound
@@ -116,7 +116,7 @@ def prepare(cell: Cell, seed: int, store: Store) -> Steps[Prepared]:
         else:
             found[split] = rows.generated(task, split, GENERATED[split], seed)
         parts[PARTS[split]], outside[split] = examples(task, split, found[split].rows, sets)
-    parts, repeated = prompted.apart(parts)
+    parts, repeated = sieve.apart(parts)
     yield Stage("loading the model", None, "")
     loaded = zoo.load(cell.model, device=os.environ.get(DEVICE) or "cpu")
     bound = prompted.bind(task, loaded.tokenizer, [one for part in parts.values() for one in part])
@@ -126,12 +126,12 @@ def prepare(cell: Cell, seed: int, store: Store) -> Steps[Prepared]:
     thinned: dict[str, Mapping[str, Mapping[str, int]]] = {}
     new_tokens = what.protocol.new_tokens.get(cell.model, what.protocol.new_tokens.get("", 0))
     for part, every in parts.items():
-        able, counts = prompted.able(loaded.model, bound, every, what.protocol, new_tokens)
-        prompted.enough(task, part, counts, LEAST)
+        able, counts = sieve.able(loaded.model, bound, every, what.protocol, new_tokens)
+        sieve.enough(task, part, counts, LEAST)
         if task.component == "z":
-            able, unequal[part] = prompted.aligned(bound, able)
+            able, unequal[part] = sieve.aligned(bound, able)
         drawing = np.random.default_rng([seed, *part.encode()])
-        parts[part], thinned[part] = prompted.thinned(able, cell.variable, what.protocol, drawing)
+        parts[part], thinned[part] = sieve.thinned(able, cell.variable, what.protocol, drawing)
         kept[part] = {name: {"kept": one.kept, "of": one.of} for name, one in counts.items()}
         shown = ", ".join(f"{name} {one.kept} of {one.of}" for name, one in counts.items())
         yield Notice(f"{part}: the model does these rows right on both sides: {shown}")

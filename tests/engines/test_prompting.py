@@ -15,7 +15,7 @@ from tokenizers.models import BPE, WordLevel
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from engines import mib, patches, prompted, registry
+from engines import mib, patches, prompted, registry, sieve
 from engines.bridge_model import BridgeModel
 from engines.errors import InsufficientData, InvalidModel, InvalidRows, UnknownName
 from engines.evaluation import full_swap_handle
@@ -184,7 +184,7 @@ def test_the_official_rule_takes_answers_to_the_letter() -> None:
 def test_bases_that_ask_for_others_are_thinned_to_half_as_many_in_every_set() -> None:
     found = every(ravel.TASK, 120)
     counting, variable = ravel.TASK.protocol("paper"), "Continent"
-    kept, left_out = prompted.thinned(found, variable, counting, np.random.default_rng(0))
+    kept, left_out = sieve.thinned(found, variable, counting, np.random.default_rng(0))
     before, after = (Counter((one.family, one.base["queried"]) for one in some) for some in (found, kept))
     for family in ravel.TASK.sets:
         asked = before[family, variable]
@@ -194,12 +194,12 @@ def test_bases_that_ask_for_others_are_thinned_to_half_as_many_in_every_set() ->
             assert left_out[family][other] == before[family, other] - asked // 2
     places = [found.index(one) for one in kept]
     assert places == sorted(places)
-    again, _ = prompted.thinned(found, variable, counting, np.random.default_rng(0))
-    other, _ = prompted.thinned(found, variable, counting, np.random.default_rng(1))
+    again, _ = sieve.thinned(found, variable, counting, np.random.default_rng(0))
+    other, _ = sieve.thinned(found, variable, counting, np.random.default_rng(1))
     assert again == kept != other
-    assert prompted.thinned(found, variable, ravel.TASK.protocol("official"), np.random.default_rng(0)) == (found, {})
+    assert sieve.thinned(found, variable, ravel.TASK.protocol("official"), np.random.default_rng(0)) == (found, {})
     none = [one for one in found if one.base["queried"] != variable]
-    assert prompted.thinned(none, variable, counting, np.random.default_rng(0)) == (none, {})
+    assert sieve.thinned(none, variable, counting, np.random.default_rng(0)) == (none, {})
 
 
 def broken(row: Row, **changes: Any) -> Row:
@@ -303,7 +303,7 @@ def agreeing() -> tuple[BridgeModel, prompted.Bound, dict[str, list[Example]]]:
 def test_generation_is_greedy_over_the_whole_vocabulary(agreeing: Any) -> None:
     model, bound, parts = agreeing
     prompts = [str(one.base["prompt"]) for one in parts["test"][:5]]
-    texts = prompted.greedy(model, bound.encoder, prompts, 2)
+    texts = sieve.greedy(model, bound.encoder, prompts, 2)
     for prompt, text in zip(prompts, texts, strict=True):
         ids = bound.encoder.ids(prompt)
         for _ in range(2):
@@ -314,18 +314,18 @@ def test_generation_is_greedy_over_the_whole_vocabulary(agreeing: Any) -> None:
 
 def test_only_rows_that_the_network_does_rightly_are_kept(agreeing: Any) -> None:
     model, bound, parts = agreeing
-    kept, counts = prompted.able(model, bound, parts["test"], sva.TASK.protocol("paper"), 0)
+    kept, counts = sieve.able(model, bound, parts["test"], sva.TASK.protocol("paper"), 0)
     assert len(kept) == counts["other_number"].kept > 20
     wrong = [
         dataclasses.replace(one, base={**one.base, "answer": sva.VERBS[1 - one.base["number"]]})
         for one in parts["test"]
     ]
-    kept, counts = prompted.able(model, bound, wrong, sva.TASK.protocol("paper"), 0)
+    kept, counts = sieve.able(model, bound, wrong, sva.TASK.protocol("paper"), 0)
     assert (len(kept), counts["other_number"].share) == (0, 0.0)
     with pytest.raises(
         InsufficientData, match=r"too few test rows right on both sides \(other_number 0 of 24; at least 8"
     ):
-        prompted.enough(sva.TASK, "test", counts, 8)
+        sieve.enough(sva.TASK, "test", counts, 8)
 
 
 def test_a_run_from_rows_to_benchmark_scores(agreeing: Any) -> None:
@@ -370,6 +370,6 @@ def test_scoring_tells_how_far_it_is_and_shares_runs(agreeing: Any, monkeypatch:
 
 def test_parts_share_no_base(agreeing: Any) -> None:
     _, _, parts = agreeing
-    kept, left_out = prompted.apart({"fit": parts["fit"], "test": [*parts["test"], *parts["fit"]]})
+    kept, left_out = sieve.apart({"fit": parts["fit"], "test": [*parts["test"], *parts["fit"]]})
     assert left_out["test"] >= len(parts["fit"])
     assert not {str(one.base["prompt"]) for one in kept["fit"]} & {str(one.base["prompt"]) for one in kept["test"]}

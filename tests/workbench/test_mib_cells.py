@@ -22,12 +22,13 @@ from tokenizers.models import WordLevel
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
-from engines import prompted, registry, submission_names, zoo, zoo_table
+from engines import registry, sieve, submission_names, zoo, zoo_table
 from engines.errors import InsufficientData, InvalidModel, InvalidSetting, WorkbenchError
 from engines.events import Notice
 from engines.language import ioi, mcqa, ravel
-from engines.prompted import Bound, Encoder, Kept
+from engines.prompted import Bound, Encoder
 from engines.prompting import SUFFIX, Example, Prompted, Row
+from engines.sieve import Kept
 from engines.submission_names import FOLDERS, Folder
 from engines.zoo_table import TABLE
 from tests.families import HUGGING
@@ -57,7 +58,7 @@ QUESTIONS = {
     "What pulls things to the ground?": ("gravity", "light", "sound", "heat"),
     "Which of these is a metal?": ("iron", "wood", "wool", "glass"),
 }
-ABLE = prompted.able
+ABLE = sieve.able
 """The filter itself."""
 WORD = re.compile(r" ?\w+|\n|[^\w]")
 CONTEXT = 96
@@ -171,7 +172,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("CAUSAL_WORKBENCH_MODELS", str(models))
         patch.setenv(rows.FOLDER, str(rows_))
         patch.setattr(zoo, "load", functools.cache(zoo.load))
-        patch.setattr(prompted, "able", every_row)
+        patch.setattr(sieve, "able", every_row)
         yield home
 
 
@@ -330,10 +331,10 @@ def test_a_network_that_cannot_do_a_task_and_labels_that_collide(
     bench: Path, monkeypatch: pytest.MonkeyPatch, store: Store
 ) -> None:
     """With the filter in place the random network keeps no row; answers that begin alike are told apart by nobody."""
-    monkeypatch.setattr(prompted, "able", ABLE)
+    monkeypatch.setattr(sieve, "able", ABLE)
     with pytest.raises(InsufficientData, match=r"the network does too few fit rows right on both sides \(answerPosi"):
         done(store, "mib.mcqa/qwen2.5/answer", "full_swap")
-    monkeypatch.setattr(prompted, "able", every_row)
+    monkeypatch.setattr(sieve, "able", every_row)
     first = Encoder.first
     alike: dict[str, str] = {f" {letter}": " A" for letter in "BCDEFGHIJKL"}
     monkeypatch.setattr(Encoder, "first", lambda self, answer: first(self, alike.get(str(answer), str(answer))))
