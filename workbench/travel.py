@@ -1,7 +1,7 @@
 """Getting around: the stack of places, the trail through them, marks, and letters to jump to."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, cast
 
 from textual import events
@@ -47,10 +47,14 @@ class Travelling(Diffed[None]):
     # The stack
 
     async def go(self, address: str, view: dict[str, Any] | None = None) -> None:
-        """Go to an address: back to it if it is on the stack, else deeper; an address that is none is said to be so."""
+        """Go to an address: back to it if it is on the stack, else deeper; an address that is none is said to be so.
+
+        A place on the stack is then seen as ``view`` says; of what that does not tell it stays as it was.
+        """
         if address in self._stack():
             self._leave()
             await self._back_to(address)
+            await self._look_at({**visit_of(self.place).view, **(view or {})})
             self.brief(self.place)
         else:
             try:
@@ -64,17 +68,23 @@ class Travelling(Diffed[None]):
 
     async def show(self, visit: Visit) -> None:
         """Go to an address, and be there as it was seen then; raises ``InvalidSetting`` if it is none."""
-        kind = screens.find(visit.address)
+        kind = screens.find(visit.address)  # before anything is left
         self._leave()
         if visit.address in self._stack():
             await self._back_to(visit.address)
-            if not _same(visit_of(self.place), visit):
-                if not self.place._result_callbacks:  # Textual's default screen has none, and to leave it takes one
-                    self.place._push_result_callback(self.place, None)
-                await self.switch_screen(kind(visit.address, visit.view))
+            await self._look_at(visit.view)
         else:
             await self.push_screen(kind(visit.address, visit.view))
         self.brief(self.place)
+
+    async def _look_at(self, view: Mapping[str, Any]) -> None:
+        """See the place on top so; if it looks otherwise, another takes its room on the stack."""
+        place, visit = self.place, Visit(self.place.address, view)
+        if _same(visit_of(place), visit):
+            return
+        if not place._result_callbacks:  # Textual's default screen has none, and to leave it takes one
+            place._push_result_callback(place, None)
+        await self.switch_screen(type(place)(visit.address, visit.view))
 
     def _stack(self) -> list[str]:
         return [screen.address for screen in self.screen_stack if isinstance(screen, Place)]

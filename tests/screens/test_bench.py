@@ -260,12 +260,12 @@ def test_nothing_starts_from_a_spec_that_is_not_allowed_and_its_price_is_known_o
     async def script(hands: Hands) -> None:
         assert "(median of 1 finished run with these settings on this cell)" in hands.text
         assert f"an equal run is finished: enter shows {DAS}" in hands.text
-        await hands.press(*"jjjjjjjj", "e", "ctrl+u", *"many", "enter")
+        await hands.press(*"jjjjjjjj", "i", "ctrl+u", *"many", "enter")
         assert "not allowed: plot_das.steps is 'many', but it must be int" in hands.text
         await hands.press("enter")
         assert "not started: plot_das.steps" in hands.text
         assert hands.app.place.address.startswith("launch:")
-        await hands.press("e", "ctrl+u", *"60", "enter")
+        await hands.press("i", "ctrl+u", *"60", "enter")
         assert "on this cell with other settings)" in hands.text
         assert "--set steps=60 --seed 0" in hands.text
         assert "there is no equal run" in hands.text
@@ -586,7 +586,9 @@ def test_a_trained_networks_run_has_no_truth_to_be_compared_with(store: Store) -
 
 def test_every_score_of_the_bench_has_its_n_and_its_interval_at_80_columns(store: Store) -> None:
     async def cell(hands: Hands) -> None:
-        assert "no op 0.00 n64  full swap 1.00 n64 random site 0.15 n64" in " ".join(hands.app.place.sentences)
+        assert "no op 0.000 [0.000, 0.082] n=64  full swap 1.000 [0.918, 1.000] n=64" in hands.text
+        assert "random site 0.152 [0.074, 0.288] n=64" in hands.text
+        assert "plot_das  IIA 1.000 [0.918, 1.000] n=64" in hands.text
 
     async def jobs(hands: Hands) -> None:
         await hands.press("G")

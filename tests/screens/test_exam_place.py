@@ -145,7 +145,7 @@ def test_squares_measures_and_marks_by_program(store: Store) -> None:
         assert "full_swap on sort: seconds 0.4" in hands.text
         await hands.press("enter")
         assert "full_swap on rasp.sort/compiled/rank: MISSED, L1.mlp_out@target rank 31, IIA 1.000" in hands.text
-        assert "controls: no op 0 n 64" in hands.text
+        assert "no op 0.000 [" in hands.text
         assert place.cursor_address() == "rasp.sort/compiled/rank"
         await hands.press("r")
         assert "workbench exam --programs reverse,sort --methods plot,full_swap --seeds 1" in hands.text

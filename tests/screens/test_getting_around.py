@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.screens.hands import ASCII, CELL, FULL, SIZES, Hands, Played, opened, played
-from tests.screens.test_bench import PLOT, store
+from tests.screens.test_bench import DAS, PLOT, store
 from tests.screens.test_head import HEAD
 from workbench.app import Wishes, WorkbenchApp
 from workbench.display import Display
@@ -16,6 +16,7 @@ from workbench.jump import LETTERS, letters
 from workbench.keymap import reaches
 from workbench.keys import EVERYWHERE
 from workbench.remembered import Memory, load
+from workbench.screens.command import match
 from workbench.store import Store
 from workbench.trail import MOST, Trail, Visit
 from workbench.widgets.board import Board
@@ -268,16 +269,48 @@ def test_hints_of_a_widgets_keys_follow_the_widget(store: Store, played: type[Pl
     act(store, f"{CELL}#{PLOT}:sites", script, keymap={"grid.move-left": "left", "grid.open": "o"})
 
 
-OTHERWISE = {"settings": {"e"}}
-"""Places with another use for a key: the editor of a form, which draws nothing."""
-
-
 def test_no_place_and_no_widget_takes_the_keys_for_getting_around_or_for_files() -> None:
     names = {"f", "m", "apostrophe", "left_square_bracket", "right_square_bracket", "e", "y", "Y"}
     assert names <= {name for key in EVERYWHERE for name in key.keys.split(",")}
     for reach in reaches():
         taken = {name for keys in (reach.place, *reach.widgets) for key in keys for name in key.keys.split(",")}
-        assert taken & names <= OTHERWISE.get(reach.name, set()), reach.name
+        assert not taken & names, reach.name
+
+
+def test_an_address_on_the_stack_is_shown_as_asked_and_else_as_it_was(store: Store) -> None:
+    async def script(hands: Hands) -> None:
+        await hands.press("1")
+        await hands.app.go(CELL)
+        assert hands.app.place.view() == {"run": PLOT, "pins": [], "differences": False}
+        await hands.app.go(CELL, {"pins": [DAS], "differences": True})
+        await hands.settle()
+        assert hands.app.place.view() == {"run": PLOT, "pins": [DAS], "differences": True}
+        assert [visit.address for visit in hands.app.trail.visits] == [CELL, "cells", CELL]
+        assert len(hands.app.screen_stack) == 1
+
+    act(store, CELL, script, run=PLOT)
+
+
+def test_a_layer_that_is_typed_is_never_a_run_whose_letters_fit(store: Store, played: type[Played]) -> None:  # noqa: ARG001
+    async def script(hands: Hands) -> None:
+        await hands.press("colon", *"l9", "enter")
+        assert "L9 is a layer, and no place shows all of it" in hands.text
+        assert f"{CELL}:L9.head0, L9.mlp or" in " ".join(hands.app.place.sentences)
+        await hands.press("ctrl+u", *"l1.mlp", "enter")
+        assert hands.app.place.address == f"{CELL}:L1.mlp"
+        await hands.press("3", "colon", *"L2.mlp", "enter")
+        assert "L2.mlp is a part of a network, and this place is about none; write CELL:L2.mlp" in hands.text
+
+    act(store, CELL, script)
+
+
+def test_letters_mean_a_run_by_how_its_id_begins() -> None:
+    text = "rasp.reverse/compiled/opposite#e768f59e2393"
+    assert match("revopp", text) == match("revoppe76", text) == match("revopp#e768", text) is not None
+    assert match("e768", text) == (0, len(text))
+    assert match("l9", text) is None
+    assert match("768", text) is None
+    assert match("revsites", f"{text}:sites") is not None
 
 
 def test_two_verbs_have_one_id_only_if_they_are_one() -> None:

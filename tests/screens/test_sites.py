@@ -43,7 +43,8 @@ def test_every_table_and_the_site_under_the_cursor(store: Store, played: type[Pl
             assert "engine cold" in hands.text
             assert "ranking .096 #1/32  claim 1 Whole rank 10  iia 1.00 [.912 1.00] n 40 pairs #1/12" in hands.text
             assert "test IIA 1.00 [.918 1.00] n 64, believed" in hands.text
-            assert "no op 0 n64  full swap .125 n64  random site .152 n64  chance .076 n62" in hands.text
+            assert "no op 0 [0 .082] n 64  full swap .125 [.056 .255] n 64" in hands.text
+            assert "random site .152 [.074 .288] n 64  chance .076 [.027 .194] n 62" in hands.text
             await hands.press("v")
             assert "iia, table 2 of 3" in hands.text
             await hands.press("h", "k")

@@ -14,11 +14,12 @@ from workbench.keys import Key
 from workbench.outcome import Outcome, Share, length
 from workbench.place import Place, bench, display
 from workbench.screens import control
-from workbench.screens.scores import dot
+from workbench.screens.scores import beside, dot
 from workbench.spec import Cell
 from workbench.store import Listing, Run, Summary
 from workbench.widgets.chart import Chart
 from workbench.widgets.dots import Dot, Dots
+from workbench.widgets.flow import Flow
 from workbench.widgets.lines import Lines
 from workbench.widgets.rows import Column, Row, Rows
 
@@ -98,10 +99,11 @@ class CellPlace(Place):
             self.wrong = str(error)
 
     def body(self) -> Iterable[Widget]:
-        """The list, the scores, and the differences."""
+        """The list, the scores, the differences, and the controls of the run under the cursor."""
         look = display(self)
         yield Rows(COLUMNS, look)
         yield Vertical(Chart(Dots(()), look), Lines(look), id="scores")
+        yield Flow(look, id="controls")
 
     def on_mount(self) -> None:
         """Keys are the list's."""
@@ -174,14 +176,16 @@ class CellPlace(Place):
 
     def tell(self) -> None:
         """Tell about the run under the cursor, and show its controls and differences."""
-        run = self.run
+        run, controls = self.run, self.query_one("#controls", Flow)
         if run is None:
+            controls.show(())
             hidden = (
                 f"{len(self.runs)} runs, none of which has this text" if self.runs else "no runs yet: r launches one"
             )
             self.complain(self.wrong or hidden)
             return
         outcome = self.outcome(run) if run.state == "done" else None
+        controls.show(beside(outcome.controls, _value) if outcome else ())
         if run.id in self.trouble:
             self.complain(self.trouble[run.id])
         else:
@@ -325,9 +329,8 @@ def sentence(run: Summary, outcome: Outcome | None) -> str:
     if outcome is None:
         error = f": {text.safe(run.error)}" if run.error else ""
         return f"{head}   {run.state}{error}   last heard of {length(max(0.0, process.now() - run.updated))} ago"
-    against = "  ".join(f"{name.replace('_', ' ')} {_value(score)}" for name, score in outcome.controls.items())
     flag = "" if outcome.is_believed else "  ! not believed"
-    return f"{run.spec.method}  IIA {outcome.iia or 'undefined'}{flag}   {against}"
+    return f"{run.spec.method}  IIA {_value(outcome.iia)}{flag}"
 
 
 def _dot(one: Comparison) -> Dot:
@@ -339,4 +342,4 @@ def _dot(one: Comparison) -> Dot:
 
 
 def _value(score: Share | None) -> str:
-    return "undefined" if score is None else f"{score.value:.2f} n{score.n}"
+    return "undefined" if score is None else str(score)

@@ -1,5 +1,6 @@
 """The command line: type an address or a verb, and choose from what it may mean."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,12 @@ RUNS = 500
 """How many runs are offered, newest first; any other can be typed."""
 SHOWN = 200
 """How many choices are shown at most."""
+CELL = re.compile(r"(?:launch:)?([^#/]+/[^#/]+/[^#/:]+)")
+"""How an address of a cell, or of something in it, begins."""
+ID = re.compile(r"#([0-9a-f]+)")
+"""The id of a run in an address."""
+PART = re.compile(r"[lL](\d+)(\..+)?|(embed.*@\w+)")
+"""A layer, or a part of a cell's network: a head, neurons or a site."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,10 @@ class Command(Place):
         super().__init__(address, view)
         self.choices: list[Choice] = []
         self.found: list[Choice] = []
+        self.has_chosen = False
+        """Whether one of the choices was chosen since a letter was typed."""
+        self.cell = ""
+        """The cell of the place below, if that is about one."""
 
     def body(self) -> Iterable[Widget]:
         """What is typed, and what it may mean."""
@@ -66,6 +77,8 @@ class Command(Place):
         """Offer the verbs of the place below, those of everywhere, and all addresses."""
         self.query_one(Rows).can_focus = False
         below = self.app.screen_stack[-2] if len(self.app.screen_stack) > 1 else None
+        if isinstance(below, Place) and (about := CELL.match(below.address)):
+            self.cell = about[1]
         told = below.told_keys() if isinstance(below, Place) else EVERYWHERE
         verbs = [
             Choice(key.about, named(key.keys), "", action=f"app.{key.action}" if is_everywhere else key.action)
@@ -105,25 +118,29 @@ class Command(Place):
 
     def on_prompt_changed(self) -> None:
         """Other letters, other choices."""
+        self.has_chosen = False
         self.find()
 
     def on_prompt_stepped(self, event: Prompt.Stepped) -> None:
         """Choose another."""
+        self.has_chosen = True
         rows = self.query_one(Rows)
         rows.move_to(rows.cursor + event.down)
 
     def on_prompt_meant(self) -> None:
-        """Go where it says, or do it, from the place below."""
+        """Go where it says, or do it, from the place below; a layer's part is never some choice with its letters."""
         typed, index = self.query_one(Prompt).text.strip(), self.query_one(Rows).index
+        is_part = not self.has_chosen and PART.fullmatch(typed) is not None
         try:
-            screens.find(typed)
+            address = part(typed, self.cell) if is_part else typed
+            screens.find(address)
         except InvalidSetting as error:
-            if index is None:
+            if is_part or index is None:
                 self.complain(str(error))
                 return
             choice = self.found[index]
         else:
-            choice = Choice(typed, "", "", address=typed)
+            choice = Choice(address, "", "", address=address)
         bench(self).call_later(self.follow, choice)
 
     async def follow(self, choice: Choice) -> None:
@@ -141,16 +158,46 @@ def _name(action: str) -> str:
     return action.partition("(")[0]
 
 
+def part(typed: str, cell: str) -> str:
+    """The address of a part of a cell's network, as ``PART`` has it; raises ``InvalidSetting`` where nothing shows it.
+
+    What is typed small may be meant: a layer is ``L9``.
+    """
+    name = typed[0].upper() + typed[1:] if typed[0] == "l" else typed
+    where = cell or "CELL"
+    if name[1:].isdigit():
+        like = f"{where}:{name}.head0, {name}.mlp or {name}.resid_post@last"
+        raise InvalidSetting(
+            f"{name} is a layer, and no place shows all of it; write a head, its neurons or a site: {like}"
+        )
+    if not cell:
+        raise InvalidSetting(f"{name} is a part of a network, and this place is about none; write {where}:{name}")
+    return f"{cell}:{name}"
+
+
 def match(typed: str, text: str) -> tuple[int, int] | None:
     """How far the letters of ``typed`` are apart in ``text``, in order, and its length; None if not all are there.
 
-    Of several places where a letter may be, the first after the letter before it counts.
+    Of several places where a letter may be, the first after the letter before it counts. The id of a run, behind ``#``,
+    is meant by its beginning alone: its letters say nothing, so that they would make any text mean some run.
     """
-    place, gaps, low = -1, 0, text.casefold()
-    for mark in typed.casefold().replace(" ", ""):
-        found = low.find(mark, place + 1)
+    wanted, low = typed.casefold().replace(" ", ""), text.casefold()
+    found = ID.search(low)
+    body = low if found is None else low[: found.start()] + low[found.end() :]
+    for end in range(len(wanted), -1, -1):
+        id = wanted[end:].removeprefix("#")
+        is_meant = end == len(wanted) or (found is not None and found[1].startswith(id))
+        if is_meant and (gaps := _gaps(wanted[:end], body)) is not None:
+            return gaps, len(text) if typed else 0
+    return None
+
+
+def _gaps(wanted: str, body: str) -> int | None:
+    place, gaps = -1, 0
+    for mark in wanted:
+        found = body.find(mark, place + 1)
         if found < 0:
             return None
         gaps += found > place + 1
         place = found
-    return gaps, len(text) if typed else 0
+    return gaps

@@ -10,14 +10,16 @@ from textual import events
 from textual.widget import Widget
 
 from engines.errors import StoreError
-from workbench import reports, text
+from workbench import reports
 from workbench.keys import Key
-from workbench.outcome import length
+from workbench.outcome import Share, length
 from workbench.place import Line, Place, bench, display
 from workbench.process import now
 from workbench.reports import SAYS, Kept, Report
+from workbench.screens.scores import beside
 from workbench.views.exam import NOTHING, left, stale, words
 from workbench.widgets.board import Board, Section
+from workbench.widgets.flow import Flow
 from workbench.widgets.lines import Lines
 from workbench.widgets.paint import short
 from workbench.widgets.rows import Column, Rows
@@ -83,6 +85,7 @@ class ExamPlace(Place):
         yield says
         yield Board(look)
         yield Rows(COLUMNS, look)
+        yield Flow(look, id="controls")
         yield Lines(look)
 
     def on_mount(self) -> None:
@@ -185,8 +188,10 @@ class ExamPlace(Place):
         report, square = self.report, self.square
         if report is None or square is None:
             return
-        if self.pane == MARKS and self.mark is not None:
-            self.complain(_told(self.mark))
+        mark = self.mark if self.pane == MARKS else None
+        self.query_one("#controls", Flow).show(_controls(mark) if mark else ())
+        if mark is not None:
+            self.complain(_told(mark))
             return
         facts = f"{square[0]} on {square[1]}: {'; '.join(report.about(*square, self.measure))}"
         first, *rest = wrap(facts, max(20, self.app.size.width - 2))
@@ -318,18 +323,24 @@ def _row(mark: Mapping[str, Any]) -> list[Any]:
 
 
 def _told(mark: Mapping[str, Any]) -> str:
-    """A mark as a sentence: the claim, the score with its controls, and why there is none."""
+    """A mark as a sentence: the claim and its score, or why there is none."""
     name = f"{mark['method']} on rasp.{mark['program']}/{mark['rung']}/{mark['variable']}: {reports.verdict(mark)}"
     why = [str(mark[key]) for key in ("failure", "failed", "abstained", "uninformative") if mark.get(key)]
     if why or mark.get("iia") is None:
         return ", ".join([name, *why])
     said = "believed" if mark.get("believed") else "not believed"
-    parts = [name, f"{mark['site']} rank {mark['rank']}", f"IIA {text.share(mark['iia'])}", said]
+    parts = [name, f"{mark['site']} rank {mark['rank']}", f"IIA {Share.of(mark['iia'])}", said]
     shares = ((one, mark.get(one)) for one in ("precision", "recall", "overlap"))
     parts += [f"{one} {short(value)}" for one, value in shares if value is not None]
-    controls = [
-        f"{kind.replace('_', ' ')} {short(one['iia']['value'])} n {one['iia']['n']}"
-        for kind, one in (mark.get("controls") or {}).items()
-        if one and one.get("iia")
-    ]
-    return ", ".join(parts) + (f"; controls: {', '.join(controls)}" if controls else "")
+    return ", ".join(parts)
+
+
+def _controls(mark: Mapping[str, Any]) -> list[str]:
+    """The controls of a mark that has a score."""
+    if mark.get("iia") is None:
+        return []
+    return beside({kind: Share.of(one and one["iia"]) for kind, one in (mark.get("controls") or {}).items()}, _value)
+
+
+def _value(score: Share | None) -> str:
+    return "undefined" if score is None else str(score)

@@ -240,7 +240,7 @@ class Settings(Place):
         told[1:1] = [f" ! cannot run here: {self.obstacle}"] * bool(self.obstacle)
         told += [f" ! {self.warning}"] * bool(self.warning)
         if card.must_be_told and not spec.settings.get("sites"):
-            told.append(" this method works at sites that it is told; without any it fails: e on 'sites'")
+            told.append(" this method works at sites that it is told; without any it fails: i on 'sites'")
         lines.load(told)
 
     def describe(self) -> None:

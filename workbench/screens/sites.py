@@ -12,11 +12,14 @@ from engines.site import Site
 from workbench import site_map
 from workbench.inspect_text import score
 from workbench.keys import Key
+from workbench.outcome import Share
 from workbench.place import Line
 from workbench.screens.inspecting import AGAIN, ASIDE, PANES, Bottom, Inspecting, Pane, Question, Top
+from workbench.screens.scores import beside, brief
 from workbench.screens.sheet import Sheet, title
 from workbench.site_map import Layout, SiteMap, Truth
 from workbench.store import Listing
+from workbench.widgets.flow import Flow
 from workbench.widgets.grid import Grid
 from workbench.widgets.matrix import SCALES, Matrix
 from workbench.widgets.paint import Said, short
@@ -72,11 +75,11 @@ class SitesPlace(Inspecting):
         """The map, and beside it the claims with their controls."""
         self.grid = Sites(Matrix([], [], []), self.look)
         self.sheet = Sheet(self.look)
-        self.head, self.score, self.controls = Line(), Line(), Line()
+        self.head, self.scores = Line(), Flow(self.look)
         yield Top(self.head)
         yield Pane(self.grid)
         yield Pane(self.sheet, classes="aside")
-        yield Bottom(self.score, self.controls)
+        yield Bottom(self.scores)
 
     def view(self) -> dict[str, Any]:
         """Which table on which scale, and the site under the cursor."""
@@ -141,8 +144,9 @@ class SitesPlace(Inspecting):
         shown = f"{tables[self.table].name}, table {self.table + 1} of {len(tables)} (v)" if tables else "no tables"
         torn = f"! {self.map.torn} torn lines of events.jsonl left out   " * bool(self.map.torn)
         self.head.show(f" {torn}{shown}   truth: {self.knows if self.grid.overlay else 'off'}")
-        self.score.show(f" test IIA {_brief(fit['iia'])}, {'believed' if fit['believed'] else '! NOT believed'}")
-        self.controls.show(f" {_controls(fit)}")
+        believed = "believed" if fit["believed"] else "! NOT believed"
+        controls = {name: Share.of(control and control["iia"]) for name, control in fit["controls"].items()}
+        self.scores.show([f"test IIA {brief(Share.of(fit['iia']))}, {believed}", *beside(controls)])
         facts = "  ".join(self._facts(self.site)) or "no such site: this part has no such position"
         (self.complain if len(facts) > self.app.size.width - 2 else self.inspect)(facts)
 
@@ -242,19 +246,6 @@ def _entry(table: site_map.Table, site: str) -> str:
     interval = "" if found is None else f" [{short(found.low)} {short(found.high)}]"
     n = f" n {table.n[site]}{f' {table.unit}' if table.unit else ''}" if site in table.n else ""
     return f"{table.name} {short(value)}{interval}{n} #{rank}/{len(table.values)}"
-
-
-def _brief(found: Mapping[str, Any] | None) -> str:
-    """A score as short as it can be told whole."""
-    if found is None:
-        return "-"
-    return f"{short(found['value'])} [{short(found['low'])} {short(found['high'])}] n {found['n']}"
-
-
-def _controls(fit: Mapping[str, Any]) -> str:
-    """The controls' IIA in a line."""
-    found = [(name, control["iia"]) for name, control in fit["controls"].items() if control]
-    return "  ".join(f"{name.replace('_', ' ')} {short(iia['value'])} n{iia['n']}" for name, iia in found)
 
 
 def _claims(found: SiteMap, spec: str) -> list[str]:

@@ -45,7 +45,7 @@ class Form(Canvas):
     KEYS = (
         Key("j,down", "move(1)", "Next line.", "jk line", 5),
         Key("k,up", "move(-1)", "Line before."),
-        Key("e,i", "edit", "Edit the line: enter keeps what is typed, escape drops it.", "e edit", 7),
+        Key("i", "edit", "Edit the line: enter keeps what is typed, escape drops it.", "i edit", 7),
         Key("D,delete", "default", "Take the default again.", "D default", 4),
         Key("g,home", "move(-999)", "First line.", "", 1, "first"),
         Key("G,end", "move(999)", "Last line.", name="last"),

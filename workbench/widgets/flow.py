@@ -1,0 +1,59 @@
+"""``Flow``: short statements side by side, whole ones, on as many lines as they take."""
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.content import Content
+
+from workbench.display import Display
+from workbench.widgets.paint import PLAIN, Canvas, Line
+
+GAP = "  "
+
+
+class Flow(Canvas, can_focus=False):
+    """Statements that are always seen whole: its height is what they take at its width; one wider than that is cut."""
+
+    DEFAULT_CSS = "Flow { width: 100%; height: 0; }"
+
+    def __init__(self, look: Display, *, id: str | None = None) -> None:
+        super().__init__(look, id=id)
+        self.parts: Sequence[str] = ()
+
+    def show(self, parts: Sequence[str]) -> None:
+        """Show these from now on; nothing is painted if nothing is new."""
+        if tuple(parts) != self.parts:
+            self.parts = tuple(parts)
+            self.take_room()
+            self.refresh()
+
+    def on_resize(self) -> None:
+        """Another width takes other lines."""
+        self.take_room()
+
+    def take_room(self) -> None:
+        """Be as high as the statements are at this width, once that is known."""
+        if width := self.size.width:
+            self.styles.height = len(flowed(self.parts, width))
+
+    def line(self, y: int, width: int, height: int) -> Line:  # noqa: ARG002 - a canvas's signature
+        """A line of them."""
+        lines = flowed(self.parts, width)
+        return [Segment(self.fit(f" {lines[y]}" if y < len(lines) else "", width), PLAIN)]
+
+    def inspect(self) -> Content:
+        """All of them."""
+        return self.words(self.parts)
+
+
+def flowed(parts: Sequence[str], width: int) -> list[str]:
+    """Statements on lines that leave a margin of one cell on either side, as many on each as there is room for."""
+    lines: list[str] = []
+    for part in parts:
+        longer = f"{lines[-1]}{GAP}{part}" if lines else part
+        if lines and cell_len(longer) <= width - 2:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return lines
