@@ -8,18 +8,21 @@
 The linear model is fitted by least squares to all training rows under a full swap of the claimed heads together: there
 both variables are the source's. It rests on which heads are swapped, so it is part of the result and never taken from a
 submission. The no-op has an error too, and so has the best conceivable patch: the noise floor is the variance of the
-unpatched difference. A score between those two is what there is to win.
+unpatched difference. A score between those two is what there is to win. Any heads score something: as many others,
+drawn at random and swapped in full, are held against the same linear model.
 
 The benchmark takes the logits of names without the leading space with which they come in text; both are reported.
 
 Source: Mueller et al. (2025), "MIB", section 4.3 and its code; Wang et al. (2022), "Interpretability in the Wild".
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from engines.answer import Choice
@@ -27,45 +30,19 @@ from engines.errors import InsufficientData, InvalidSite
 from engines.evaluation import full
 from engines.events import Advance, Stage, Steps, drain
 from engines.handle import Part
-from engines.interval import Z95
 from engines.language.ioi import Linear, both_signs, signs
 from engines.model import Model
 from engines.patches import Patch, outputs_of
 from engines.prompted import Bound, pairs_of
 from engines.prompting import Example
+from engines.site import Site
+from engines.squared_error import Errors
 from engines.task import Pairs
 
 FORMS = {"bare": "", "spaced": " "}
 """What stands before a name whose logit is taken: nothing, as the benchmark has it, or a space, as texts have it."""
-
-
-@dataclass(frozen=True)
-class Error:
-    """A mean squared error with its 95 % interval over ``n`` pairs."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    @staticmethod
-    def of(errors: Float[Tensor, " pairs"], bases: Int[Tensor, " pairs"]) -> "Error":
-        """The mean of squared errors; pairs of one base count as one for the interval (cluster-robust, normal)."""
-        n, mean = len(errors), errors.mean()
-        sums = torch.zeros(int(bases.max()) + 1, dtype=errors.dtype).index_add(0, bases, errors - mean)
-        clusters = len(bases.unique())
-        if clusters < 2:
-            raise InsufficientData(f"an interval needs two distinct bases at least; these {n} pairs have {clusters}")
-        half = Z95 * float((sums.square().sum() * clusters / (clusters - 1)).sqrt()) / n
-        return Error(float(mean), float(mean) - half, float(mean) + half, n)
-
-
-@dataclass(frozen=True)
-class Errors:
-    """The errors of one patch by counterfactual set, and their unweighted mean."""
-
-    sets: Mapping[str, Error]
-    mean: float
+RANDOM_SETS = 8
+"""Sets of heads that are drawn for the control."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +50,9 @@ class Report:
     """What a joint claim about heads scores: lower is better.
 
     ``linear`` are the coefficients by form of the names; every entry of the others is by form, too. ``floor`` is the
-    variance of the unpatched difference, which no patch that keeps it can go below.
+    variance of the unpatched difference, which no patch that keeps it can go below. ``random_heads`` is the error over
+    the sets ``drawn``, pooled as if they were one, since they are not independent; None where no other set could be
+    drawn.
     """
 
     variable: str
@@ -83,21 +62,54 @@ class Report:
     no_op: Mapping[str, Errors]
     full_swap: Mapping[str, Errors]
     floor: Mapping[str, float]
+    random_heads: Mapping[str, Errors] | None = None
+    drawn: tuple[tuple[str, ...], ...] = ()
+
+
+def random_sets(sites: Sequence[Site], claim: Sequence[Part], seed: int) -> tuple[tuple[Site, ...], ...]:
+    """As many heads as are claimed, drawn from the candidates: distinct sets, none of them the claimed one.
+
+    ``RANDOM_SETS`` of them, or all there are where there are not more.
+    """
+    heads = sorted({site.whole for site in sites if site.head is not None}, key=Site.order)
+    claimed = {part.site.whole for part in claim}
+    if math.comb(len(heads), len(claimed)) <= RANDOM_SETS + 1:
+        return tuple(one for one in combinations(heads, len(claimed)) if set(one) != claimed)
+    generator = torch.Generator().manual_seed(seed)
+    found: dict[tuple[Site, ...], None] = {}
+    while len(found) < RANDOM_SETS:
+        drawn = torch.randperm(len(heads), generator=generator)[: len(claimed)].sort().values
+        one = tuple(heads[place] for place in drawn.tolist())
+        if set(one) != claimed:
+            found[one] = None
+    return tuple(found)
 
 
 def report(
-    model: Model, bound: Bound, parts: Mapping[str, Sequence[Example]], variable: str, claim: Sequence[Part]
+    model: Model,
+    bound: Bound,
+    parts: Mapping[str, Sequence[Example]],
+    variable: str,
+    claim: Sequence[Part],
+    *,
+    drawn: Sequence[Sequence[Site]] = (),
 ) -> Report:
     """What ``scoring`` returns, without a word on the way."""
-    return drain(scoring(model, bound, parts, variable, claim))[1]
+    return drain(scoring(model, bound, parts, variable, claim, drawn=drawn))[1]
 
 
 def scoring(
-    model: Model, bound: Bound, parts: Mapping[str, Sequence[Example]], variable: str, claim: Sequence[Part]
+    model: Model,
+    bound: Bound,
+    parts: Mapping[str, Sequence[Example]],
+    variable: str,
+    claim: Sequence[Part],
+    *,
+    drawn: Sequence[Sequence[Site]] = (),
 ) -> Steps[Report]:
     """Score a claim of heads, all patched together, on ``parts["test"]``; the linear model is fitted on ``["fit"]``.
 
-    Raises ``InvalidSite`` when the claim is not about heads.
+    The sets ``drawn`` are the control. Raises ``InvalidSite`` when the claim is not about heads.
     """
     if other := [part.site for part in claim if part.site.head is None]:
         raise InvalidSite(f"{other[0]}: the benchmark scores IOI on heads; claim sites such as L9.head6.z@all")
@@ -107,18 +119,33 @@ def scoring(
     yield Stage("the linear model", train[1].n, "pairs")
     fits = yield from fit(model, bound, train, whole)
     yield Stage("errors of the logit difference", pairs.n, "pairs")
-    patches = {"no_op": (), "full_swap": whole, "method": tuple(claim)}
-    given = yield from differences(model, bound, examples, pairs, patches)
-    found: dict[str, dict[str, Errors]] = {name: {} for name in patches}
+    patches: dict[str, Patch] = {"no_op": (), "full_swap": whole, "method": tuple(claim)}
+    random = {f"random {number}": full(model, sites) for number, sites in enumerate(drawn)}
+    given = yield from differences(model, bound, examples, pairs, patches | random)
+    found: dict[str, dict[str, Errors]] = {name: {} for name in (*patches, "random")}
     for form in FORMS:
         targets = torch.tensor(
             [fits[form].target(*signs(variable, one.base, one.source)) for one in examples], dtype=torch.float64
         )
         for name in patches:
-            found[name][form] = _errors((given[name][form] - targets).square(), pairs)
+            found[name][form] = Errors.of((given[name][form] - targets).square(), pairs)
+        if random:
+            missed = torch.stack([(given[name][form] - targets).square() for name in random])
+            found["random"][form] = Errors.of(missed.mean(0), pairs)
     floor = {form: float(given["no_op"][form].var()) for form in FORMS}
     heads = tuple(str(part.site) for part in claim)
-    return Report(variable, heads, fits, found["method"], found["no_op"], found["full_swap"], floor)
+    sets = tuple(tuple(map(str, one)) for one in drawn)
+    return Report(
+        variable,
+        heads,
+        fits,
+        found["method"],
+        found["no_op"],
+        found["full_swap"],
+        floor,
+        found["random"] if random else None,
+        sets,
+    )
 
 
 def fit(
@@ -169,12 +196,3 @@ def differences(
         name: {form: every[rows, index[form][0]] - every[rows, index[form][1]] for form in FORMS}
         for name, every in logits.items()
     }
-
-
-def _errors(squared: Float[Tensor, " pairs"], pairs: Pairs) -> Errors:
-    family = torch.zeros(pairs.n, dtype=torch.int64) if pairs.family is None else pairs.family
-    sets = {
-        name: Error.of(squared[family == number], pairs.base_numbers[family == number])
-        for number, name in enumerate(pairs.families)
-    }
-    return Errors(sets, sum(one.value for one in sets.values()) / len(sets))

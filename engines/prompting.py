@@ -122,8 +122,9 @@ class Prompted:
     ``read`` turns a base row into the inputs of ``causal`` (``prompt`` is one of them), ``source`` a counterfactual of
     it, and ``places`` gives the spans of the named positions besides ``last`` in a run's prompt; all three raise
     ``InvalidRows``. ``answer`` is the text with which a run's prompt goes on. ``component`` is what is looked at:
-    ``resid_post`` of every layer at every position, or ``z`` of every head at all positions. ``generate(rng)`` yields
-    base rows of the same schema without end, where the task needs no foreign data.
+    ``resid_post`` of every layer at every position, or ``z`` of every head at all positions. ``by_error`` says that
+    what counts is how far a difference of two logits is from the causal model's, and not the share of right answers.
+    ``generate(rng)`` yields base rows of the same schema without end, where the task needs no foreign data.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Prompted:
     answer: Callable[[Setting], str]
     protocols: Mapping[str, Protocol]
     component: str = "resid_post"
+    by_error: bool = False
     outside: Callable[[Row], str | None] = lambda _row: None
     generate: Callable[[np.random.Generator], Iterator[Row]] | None = None
 

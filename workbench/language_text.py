@@ -8,6 +8,13 @@ Block = Sequence[Sequence[str]]
 PARTS = {"fit": "FIT", "calibration": "CALIBRATION", "test": "TEST"}
 FORMS = {"bare": "without the space before them, as the benchmark has it", "spaced": "with a space, as texts have it"}
 """The forms of names whose logits are taken."""
+PATCHES = {
+    "method": "HEADS",
+    "no_op": "NO-OP",
+    "full_swap": "FULL SWAP OF THE HEADS",
+    "random_heads": "RANDOM HEADS",
+}
+"""A claim about heads and its controls."""
 
 
 def blocks(result: Mapping[str, Any]) -> list[Block]:
@@ -91,16 +98,18 @@ def _mib(report: Mapping[str, Any]) -> list[Block]:
 def _ioi(report: Mapping[str, Any]) -> list[Block]:
     """Squared errors of a joint claim about heads against the linear causal model, by form of the names."""
     heads = ", ".join(report["heads"])
+    drawn = report.get("drawn", ())
+    told = "not drawn" if not drawn else f"{len(drawn)} sets of {len(drawn[0])}, swapped in full: {_listed(drawn)}"
     found: list[Block] = [
-        [("benchmark", f"protocol {report['protocol']}, variable {report['variable']}"), ("heads", heads)]
+        [
+            ("benchmark", f"protocol {report['protocol']}, variable {report['variable']}"),
+            ("heads", heads),
+            ("random heads", told),
+        ]
     ]
     for form, about in FORMS.items():
-        units = [report[name][form] for name in ("method", "no_op", "full_swap")]
         linear, floor = report["linear"][form], report["floor"][form]
-        rows: list[Sequence[str]] = [("squared error, lower is better", "HEADS", "NO-OP", "FULL SWAP OF THE HEADS")]
-        rows += [(name, *(_score(unit["sets"][name]) for unit in units)) for name in units[0]["sets"]]
-        rows.append(("mean over sets", *(f"{unit['mean']:.3f}" for unit in units)))
-        n = "  ".join(f"{name} {one['n']}" for name, one in units[0]["sets"].items())
+        n = "  ".join(f"{name} {one['n']}" for name, one in report["method"][form]["sets"].items())
         model = (
             f"logit difference = {linear['bias']:.3f} {linear['token_coeff']:+.3f} token "
             f"{linear['position_coeff']:+.3f} position, residual {linear['residual']:.3f}, n={linear['n']}"
@@ -110,8 +119,22 @@ def _ioi(report: Mapping[str, Any]) -> list[Block]:
             ("linear model", model),
             ("noise floor", f"{floor:.3f}: the variance of the unpatched difference, n: {n}"),
         ]
-        found += [facts, rows]
+        found += [facts, squared_errors(report, form)]
     return found
+
+
+def _listed(drawn: Sequence[Sequence[str]]) -> str:
+    return "; ".join(" ".join(site.partition(".z@")[0] for site in heads) for heads in drawn)
+
+
+def squared_errors(report: Mapping[str, Any], form: str) -> Block:
+    """Errors of heads beside those of no swap, their full swap and, where such were drawn, random heads, set by set."""
+    units = {title: report[name][form] for name, title in PATCHES.items() if report.get(name)}
+    rows: list[Sequence[str]] = [("squared error, lower is better", *units)]
+    for name in report["method"][form]["sets"]:
+        rows.append((name, *(_score(unit["sets"][name]) for unit in units.values())))
+    rows.append(("mean over sets", *(f"{unit['mean']:.3f}" for unit in units.values())))
+    return rows
 
 
 def _score(score: Mapping[str, Any]) -> str:

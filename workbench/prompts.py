@@ -19,9 +19,9 @@ import numpy as np
 from engines import logit_difference, mib, prompted, registry, sieve, zoo
 from engines.errors import UnknownName
 from engines.events import Notice, Stage, Steps
+from engines.handle import Handle
 from engines.prompted import Bound
 from engines.prompting import SPLITS, Example, Prompted, Protocol, examples
-from engines.score import Fit
 from engines.task import Problem
 from workbench import catalog, rows
 from workbench.rows import Rows
@@ -64,19 +64,22 @@ class Prepared:
         """The examples that the test pairs are."""
         return tuple(self.parts["test"])
 
-    def count(self, fit: Fit) -> Steps[Mapping[str, Any]]:
-        """The fit's claims as the benchmark counts them, for tasks of the benchmark.
+    def count(self, handles: Sequence[Handle]) -> Steps[Mapping[str, Any]]:
+        """Claims, best first, as the benchmark counts them, for tasks of the benchmark.
 
         Claims about heads by the difference of logits: the best one, whose heads are patched together.
         """
         problem, bound, protocol = self.problem, self.bound, self.asked.protocol
         if not self.asked.task.mib:
             return {"prompts": self.facts}
-        if self.asked.task.component == "z":
-            claim = fit.handles[0].parts
-            scored = yield from logit_difference.scoring(problem.model, bound, self.parts, problem.target, claim)
+        if self.asked.task.by_error:
+            claim = handles[0].parts
+            drawn = logit_difference.random_sets(problem.sites, claim, problem.seed)
+            scored = yield from logit_difference.scoring(
+                problem.model, bound, self.parts, problem.target, claim, drawn=drawn
+            )
             return {"prompts": self.facts, "ioi": {"protocol": protocol.name, **asdict(scored)}}
-        found = yield from mib.scoring(problem, bound, self.test, fit.handles, protocol, self.new_tokens)
+        found = yield from mib.scoring(problem, bound, self.test, handles, protocol, self.new_tokens)
         return {"prompts": self.facts, "mib": record(found)}
 
 

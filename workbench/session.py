@@ -145,7 +145,7 @@ class Session:
             from workbench.prompts import prepare
 
             found = yield from prepare(spec.cell, spec.seed, self.store)
-            return Built(found.problem, found.count)
+            return Built(found.problem, lambda fit: found.count(fit.handles))
         from workbench.trained import networks, prepared
 
         return Built((yield from prepared(spec.cell, spec.seed, networks(self.store))))

@@ -1,14 +1,13 @@
 """Scores of anybody's submission on a cell: its rotations read as numbers, and every control beside them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from engines import logit_difference, mib
-from engines.events import Stage, Steps
+from engines import spare
+from engines.events import Notice, Steps, T
 from engines.handle import Handle
 from engines.submission_names import Folder, folder_of
 from workbench import prompts
@@ -33,13 +32,23 @@ def score(cell: Cell, handles: Sequence[Handle], seed: int, store: Store) -> Ste
     IOI's linear model is fitted here, under a full swap of the submission's heads, and not taken from its file.
     """
     torch.set_num_threads(1)
-    prepared = yield from prompts.prepare(cell, seed, store)
-    yield Stage("scores and controls", len(handles), "claims")
+    spare.forget()
+    prepared = yield from _telling(prompts.prepare(cell, seed, store))
     ranks = {str(part.site): part.featurizer.rank for handle in handles for part in handle.parts}
-    about = {"prompts": dict(prepared.facts), "ranks": ranks, "protocol": prepared.asked.protocol.name}
-    problem = prepared.problem
-    if asked(cell).heads:
-        found = logit_difference.report(problem.model, prepared.bound, prepared.parts, problem.target, handles[0].parts)
-        return {**about, "ioi": asdict(found)}
-    report = mib.report(problem, prepared.bound, prepared.test, handles, prepared.asked.protocol, prepared.new_tokens)
-    return {**about, "mib": prompts.record(report)}
+    counted = yield from _telling(prepared.count(handles))
+    return {"ranks": ranks, "protocol": prepared.asked.protocol.name, **counted}
+
+
+def _telling(steps: Steps[T]) -> Steps[T]:
+    """The same steps, which say besides when batches were halved for want of memory."""
+    try:
+        while True:
+            try:
+                event = next(steps)
+            except StopIteration as end:
+                yield from map(Notice, spare.told())
+                return end.value
+            yield event
+            yield from map(Notice, spare.told())
+    finally:
+        steps.close()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engines.submission_names import Folder
-from workbench import text
+from workbench import language_text, text
 from workbench.submission_check import Held, Verdict
 
 SHOWN = 200
@@ -87,18 +87,13 @@ def _errors(record: Mapping[str, Any]) -> str:
     """The squared errors of a joint claim about heads, with names as the benchmark takes them."""
     report = record["ioi"]
     ranks = ", ".join(f"{site} rank {record['ranks'][site]}" for site in report["heads"])
-    rows = [("SQUARED ERROR, LOWER IS BETTER", "HEADS", "NO-OP", "FULL SWAP OF THE HEADS")]
-    patches = [report[name]["bare"] for name in ("method", "no_op", "full_swap")]
-    for name in patches[0]["sets"]:
-        method, no_op, full = (_share(patch["sets"][name]) for patch in patches)
-        rows.append((name, method, no_op, full))
-    method, no_op, full = (f"{patch['mean']:.3f}" for patch in patches)
-    rows.append(("mean over sets", method, no_op, full))
-    linear = report["linear"]["bare"]
+    linear, drawn = report["linear"]["bare"], report.get("drawn", ())
+    random = f"{len(drawn)} sets of {len(drawn[0])}, swapped in full" if drawn else "there are no others to draw"
     return "\n".join(
         (
             ranks,
-            text.columns(rows),
+            text.columns(language_text.squared_errors(report, "bare")),
+            f"random heads: {random}",
             f"noise floor {report['floor']['bare']:.3f}: the variance of the unpatched difference",
             f"linear model fitted on {linear['n']} rows: {linear['bias']:.3f} {linear['token_coeff']:+.3f} token "
             f"{linear['position_coeff']:+.3f} position",

@@ -238,5 +238,6 @@ TASK = Prompted(
         "official": Protocol("official", SETS, contains, {"": 1}),
     },
     component="z",
+    by_error=True,
     generate=generate,
 )

@@ -15,12 +15,13 @@ from engines.evaluation import Sweep, full, sweep
 from engines.events import drain
 from engines.interval import Z95
 from engines.language import ioi
-from engines.logit_difference import Error, fit, report
+from engines.logit_difference import RANDOM_SETS, fit, random_sets, report
 from engines.model import DecoderModel
 from engines.natural import coefficients
 from engines.networks import Block, Decoder, DecoderShape
 from engines.prompting import Example, Row, examples
 from engines.site import Site
+from engines.squared_error import Error
 from tests.engines.test_prompting import words
 
 NAMES = ("Adam", "Carl", "Mary", "Rose")
@@ -155,6 +156,35 @@ def test_errors_of_the_claim_of_nothing_and_of_everything_by_hand(variable: str)
     right = report(model, bound, parts, variable, full(model, own[:1]))
     assert right.method["spaced"].mean == pytest.approx(spread["spaced"], abs=1e-4)  # nothing is left to win
     assert right.method["bare"].mean == pytest.approx(0.0, abs=1e-4)
+
+
+def test_random_heads_are_held_against_the_claims_linear_model() -> None:
+    """As many heads as are claimed; the sets are pooled, each pair's errors over the sets first."""
+    model, bound, parts = planted()
+    sites = [Site(layer, "z", "all", head) for layer, head in product(range(3), range(HEADS))]
+    claim = full(model, (TELLER, DIRECT))
+    drawn = random_sets(sites, claim, 0)
+    assert drawn == random_sets(sites, claim, 0) != random_sets(sites, claim, 1)
+    assert len(set(drawn)) == RANDOM_SETS
+    assert all(len(set(one)) == 2 and set(one) != {TELLER, DIRECT} for one in drawn)
+    idle, moving = (Site(1, "z", "all", 2), Site(2, "z", "all", 2)), (TELLER, Site(1, "z", "all", 1))
+    found = report(model, bound, parts, "output_position", claim, drawn=(idle, moving))
+    assert found.random_heads is not None
+    assert found.drawn == (("L1.head2.z@all", "L2.head2.z@all"), ("L1.head0.z@all", "L1.head1.z@all"))
+    assert report(model, bound, parts, "output_position", claim).random_heads is None
+    missed = (2 * 2 * POSITION) ** 2  # names without a space have twice the logits
+    for name, error in found.random_heads["bare"].sets.items():
+        wrong = 0.0 if name == "s1_ioi_flip_s2_ioi_flip" else missed / 2  # one set does nothing, the other is right
+        assert error.value == pytest.approx(wrong, abs=1e-3)
+        assert (error.n, error.low <= error.value <= error.high) == (12, True)
+    assert found.random_heads["bare"].mean == pytest.approx(missed / 3, abs=1e-3)
+
+
+def test_where_few_other_sets_are_all_of_them_are_taken() -> None:
+    model = planted()[0]
+    three = [Site(0, "z", "all", head) for head in range(HEADS)]
+    assert random_sets(three, full(model, three[:1]), 0) == ((three[1],), (three[2],))
+    assert random_sets(three, full(model, three), 0) == ()
 
 
 def test_a_claim_that_is_no_head_is_named() -> None:

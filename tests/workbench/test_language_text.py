@@ -106,13 +106,20 @@ def test_errors_of_heads_are_told_for_both_forms_of_names() -> None:
         "full_swap": {"bare": errors(2.5), "spaced": errors(2.6)},
         "floor": {"bare": 1.25, "spaced": 1.35},
     }
-    words = told(ioi=report)
+    before = told(ioi=report)
+    assert "random heads not drawn" in before
+    assert "RANDOM HEADS" not in before
+    drawn = [["L1.head2.z@all", "L3.head4.z@all"], ["L1.head0.z@all", "L5.head4.z@all"]]
+    control = {"random_heads": {"bare": errors(8.5), "spaced": errors(8.6)}, "drawn": drawn}
+    words = told(ioi={**report, **control})
+    assert "random heads 2 sets of 2, swapped in full: L1.head2 L3.head4; L1.head0 L5.head4" in words
+    assert "HEADS NO-OP FULL SWAP OF THE HEADS RANDOM HEADS" in words
     assert "heads L9.head6.z@all, L9.head9.z@all" in words
     assert "logit difference = 2.500 -1.250 token +0.750 position, residual 0.125, n=192" in words
     assert "logit difference = 3.500" in words
-    assert "abc 1.500 [1.400, 1.600] n=30 9.500 [9.400, 9.600] n=30 2.500 [2.400, 2.600] n=30" in words
+    assert "abc 1.500 [1.400, 1.600] n=30 9.500 [9.400, 9.600] n=30 2.500 [2.400, 2.600] n=30 8.500 [8.400" in words
     assert "abc 1.600" in words
-    assert "mean over sets 1.500 9.500 2.500" in words
+    assert "mean over sets 1.500 9.500 2.500 8.500" in words
     assert "noise floor 1.250: the variance of the unpatched difference, n: abc 30" in words
     assert "noise floor 1.350" in words
     assert words.count("lower is better") == 2

@@ -213,7 +213,11 @@ def test_a_cell_runs_scores_and_is_submitted(name: str, bench: Path, store: Stor
         if folder.heads:
             scored = result["ioi"]
             assert set(scored["method"]["bare"]["sets"]) == set(facts["sets"])
-            assert set(scored["no_op"]) == set(scored["full_swap"]) == set(scored["floor"]) == {"bare", "spaced"}
+            controls = [scored[name] for name in ("no_op", "full_swap", "random_heads", "floor")]
+            assert [set(one) for one in controls] == [{"bare", "spaced"}] * 4
+            random = scored["random_heads"]["bare"]["sets"]
+            assert {set_: one["n"] > 0 for set_, one in random.items()} == dict.fromkeys(facts["sets"], True)
+            assert {len(one) for one in scored["drawn"]} == {len(scored["heads"])}
         else:
             scored = result["mib"]
             for unit in (scored["no_op"], scored["random_site"], *(claim["method"] for claim in scored["claims"])):

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from engines import mib, registry
+from engines import mib, registry, spare
 from engines.errors import CorruptRun, InvalidSubmission
+from engines.events import Advance, Stage
 from engines.featurize import Coordinates, Featurizer, Mask, Rotation, Whole, swap
 from engines.handle import Handle, Part
 from engines.interval import wilson
@@ -25,6 +26,7 @@ from engines.submission_names import FOLDERS, NETWORKS, SUFFIXES, TASKS, Folder,
 from engines.submission_pickle import Archive
 from workbench import prompts
 from workbench.cli import main
+from workbench.command import INTERRUPTED
 from workbench.spec import Cell, Spec
 from workbench.store import FORMAT, Run, Store
 from workbench.submission_check import MANIFEST, load, verify
@@ -342,8 +344,11 @@ def test_a_submission_is_scored_beside_its_controls(
     unit = mib.Unit({"answerPosition": wilson(3, 10)}, wilson(3, 10))
     seen = []
 
-    def report(problem: Any, bound: Any, test: Any, handles: Sequence[Handle], *rest: Any) -> mib.Report:  # noqa: ARG001
+    def scoring(problem: Any, bound: Any, test: Any, handles: Sequence[Handle], *rest: Any) -> Any:  # noqa: ARG001
         seen.extend([*handles, rest[1]])
+        yield Stage("scores under protocol paper", 2, "pairs")
+        spare.in_parts(_one_fits, torch.arange(2), "pairs")
+        yield Advance(2)
         claim = mib.Claimed(handles[0].site, unit, unit)
         return mib.Report("paper", "answer", unit, unit, (claim,), handles[0].site, None, 0.0, ("a note",))
 
@@ -352,10 +357,12 @@ def test_a_submission_is_scored_beside_its_controls(
         told = prompts.asked("mib.mcqa")
         return prompts.Prepared(None, None, {"test": ()}, told, 1, {"kept": {}})  # type: ignore[arg-type]
 
-    monkeypatch.setattr(mib, "report", report)
+    monkeypatch.setattr(mib, "scoring", scoring)
     monkeypatch.setattr(prompts, "prepare", prepare)
     assert main(["score", str(out), "--cell", "mib-like.mcqa/qwen2.5/answer"]) == 0
-    text = capsys.readouterr().out
+    text, told = capsys.readouterr()
+    assert "scores under protocol paper: 2 pairs" in told  # as a run tells how far it is,
+    assert "memory does not suffice for 2 pairs at once; from here on at most 1 are run together" in told  # and of this
     assert "L3.resid_post@last  2     0.300 [" in text
     assert "no-op" in text
     assert "random sites" in text
@@ -364,12 +371,27 @@ def test_a_submission_is_scored_beside_its_controls(
     assert seen[1] == 1
     assert main(["score", str(out), "--cell", "mib.mcqa/qwen2.5/answer", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["mib"]["no_op"]["mean"]["n"] == 10
+    monkeypatch.setattr(mib, "scoring", _stopped)
+    assert main(["score", str(out), "--cell", "mib.mcqa/qwen2.5/answer"]) == INTERRUPTED
+    capsys.readouterr()
     (out / str(MCQA) / "ResidualStream(Layer-3,Token-last_token)_indices").write_text("[0]\n")
     assert main(["score", str(out), "--cell", "mib.mcqa/qwen2.5/answer"]) == 1
     assert "_indices: it names 1 of 2 features, but the evaluator" in complaint(capsys)
     assert main(["score", str(out), "--cell", "mib.mcqa/qwen2.5/answer_pointer"]) == 1
     assert "has no cell 4_answer_MCQA_Qwen2ForCausalLM_answer_pointer" in complaint(capsys)
     assert main(["score", str(out), "--cell", "mib.mcqa/qwen2.5/colour"]) == 2
+
+
+def _one_fits(rows: Tensor) -> Tensor:
+    if len(rows) > 1:
+        raise MemoryError
+    return rows
+
+
+def _stopped(*_: Any) -> Any:
+    """Scoring during which somebody presses Ctrl+C."""
+    yield Stage("scores under protocol paper", 2, "pairs")
+    raise KeyboardInterrupt
 
 
 def test_units_are_read_with_whatever_separators() -> None:
