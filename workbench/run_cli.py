@@ -10,8 +10,9 @@ from workbench import logout, provenance, queueing, scrub_cli, scrub_jobs, text
 from workbench.command import FAILED, INTERRUPTED, OK, AsJson, Detach, StoreFolder, note, open_store, put
 from workbench.detach import start as start_detached
 from workbench.process import interruptible
-from workbench.spec import Spec, parse_assignments
+from workbench.spec import Cell, Spec, parse_assignments
 from workbench.store import ACTIVE, Run, Store, Summary
+from workbench.terms import Terms
 
 Queue = Annotated[
     bool, typer.Option("--queue", help="Wait for a free place ('workbench queue'), then run as with --detach.")
@@ -34,6 +35,10 @@ def run_spec(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the pairs and of the method.")] = 0,
+    rows: Annotated[
+        str, typer.Option("--rows", metavar="N|PART=N,...", help="Rows of a language model's fit, calibration, test.")
+    ] = "",
+    dtype: Annotated[str, typer.Option("--dtype", help="Type of a language model's numbers, such as bfloat16.")] = "",
     detach: Detach = False,
     queue: Queue = False,
     again: Annotated[
@@ -49,7 +54,9 @@ def run_spec(
       workbench run rasp.reverse/compiled/opposite plot_das
       workbench run rasp.sort/compiled/key full_das --set steps=50 --set 'sizes=[1,2]' --seed 3
     """
-    spec = Spec.parse(cell, method, settings=parse_assignments(settings or []), seed=seed)
+    where = Cell.parse(cell)
+    terms = Terms.asked(where.task, where.model, rows=rows, dtype=dtype)
+    spec = Spec.parse(cell, method, settings=parse_assignments(settings or []), seed=seed, terms=terms)
     if queue:
         return _queue(open_store(folder), spec, again=again, detach=detach, as_json=as_json)
     return _start(open_store(folder), spec, again=again, detach=detach, as_json=as_json)

@@ -37,7 +37,7 @@ def configure(spec: Spec) -> Any:
     Raises ``InvalidSetting`` when the spec was stored with other settings than the method has now, or the method
     refuses a value.
     """
-    now = Spec.parse(str(spec.cell), spec.method, settings=spec.settings, seed=spec.seed)
+    now = Spec.parse(str(spec.cell), spec.method, settings=spec.settings, seed=spec.seed, terms=spec.terms)
     if now != spec:
         gained = ", ".join(sorted(set(now.settings) - set(spec.settings)))
         raise InvalidSetting(
@@ -144,7 +144,7 @@ class Session:
         if catalog.prompted(spec.cell.task):
             from workbench.prompts import prepare
 
-            found = yield from prepare(spec.cell, spec.seed, self.store)
+            found = yield from prepare(spec.cell, spec.seed, self.store, spec.terms)
             return Built(found.problem, lambda fit: found.count(fit.handles))
         from workbench.trained import networks, prepared
 

@@ -1,4 +1,4 @@
-"""What to run: a cell, a method with its settings, and a seed. Equal specs are the same run.
+"""What to run: a cell, a method with its settings, a seed, and terms. Equal specs are the same run.
 
     Spec.parse("rasp.reverse/compiled/opposite", "plot_das", settings={"steps": 100}, seed=0)
 
@@ -18,8 +18,13 @@ from typing import Any
 from engines.errors import CorruptRun, InvalidSetting, UnknownName
 from workbench import catalog
 from workbench.kind import coerce
+from workbench.terms import Terms
 
 EXAMPLE = "rasp.reverse/compiled/opposite"
+FORM = "'CELL METHOD --set key=value --seed 0', and of a language model perhaps '--rows 48' and '--dtype bfloat16'"
+ONCE = {"--seed": "0", "--rows": "", "--dtype": ""}
+"""Options that are given once, with what they are otherwise."""
+DEFAULT = Terms()
 ID_LENGTH = 12
 """Hexadecimal digits of a run's id: 48 bits."""
 
@@ -51,19 +56,25 @@ class Cell:
 
 @dataclass(frozen=True)
 class Spec:
-    """A run as it was asked for; ``settings`` are complete, nested where a method holds another."""
+    """A run as it was asked for; ``settings`` are complete, nested where a method holds another.
+
+    ``terms`` are those of a language model, and default ones for anything else.
+    """
 
     cell: Cell
     method: str
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     seed: int = 0
+    terms: Terms = DEFAULT
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise InvalidSetting(f"seed {self.seed!r} is not allowed; write a whole number from 0 on, such as 'seed=0'")
 
     @staticmethod
-    def parse(cell: str, method: str, *, settings: Mapping[str, Any] | None = None, seed: int = 0) -> "Spec":
+    def parse(
+        cell: str, method: str, *, settings: Mapping[str, Any] | None = None, seed: int = 0, terms: Terms = DEFAULT
+    ) -> "Spec":
         """A spec from names and the settings that differ from the defaults.
 
         Raises ``UnknownName`` for a cell or method that does not exist, ``InvalidSetting`` for a setting that the
@@ -71,23 +82,28 @@ class Spec:
         """
         where = Cell.parse(cell)
         card = catalog.method(method)
-        return Spec(where, method, complete(card.settings, settings or {}, card.name), seed)
+        return Spec(where, method, complete(card.settings, settings or {}, card.name), seed, terms)
 
     @staticmethod
     def read(text: str) -> "Spec":
         """Read a spec as ``str`` writes it: the arguments of ``workbench run``."""
         words = shlex.split(text)
         flags, values = words[2::2], words[3::2]
-        seeds = [value for flag, value in zip(flags, values, strict=False) if flag == "--seed"] or ["0"]
-        right = len(words) >= 2 and len(flags) == len(values) and set(flags) <= {"--set", "--seed"}
-        if not right or len(seeds) != 1 or not seeds[0].isdecimal():
-            raise InvalidSetting(f"{text!r} is no spec; write 'CELL METHOD --set key=value --seed 0'")
-        assignments = [value for flag, value in zip(flags, values, strict=True) if flag == "--set"]
-        return Spec.parse(words[0], words[1], settings=parse_assignments(assignments), seed=int(seeds[0]))
+        if len(words) < 2 or len(flags) != len(values) or not set(flags) <= {"--set", *ONCE}:
+            raise InvalidSetting(f"{text!r} is no spec; write {FORM}")
+        said: dict[str, list[str]] = {"--set": [], **{flag: [] for flag in ONCE}}
+        for flag, value in zip(flags, values, strict=True):
+            said[flag].append(value)
+        seed, rows, dtype = ("".join(said[flag]) or default for flag, default in ONCE.items())
+        if any(len(said[flag]) > 1 for flag in ONCE) or not seed.isdecimal():
+            raise InvalidSetting(f"{text!r} is no spec; write {FORM}")
+        cell = Cell.parse(words[0])
+        terms = Terms.parse(cell.task, cell.model, rows=rows, dtype=dtype)
+        return Spec.parse(words[0], words[1], settings=parse_assignments(said["--set"]), seed=int(seed), terms=terms)
 
     def __str__(self) -> str:
         changes = "".join(f" --set {shlex.quote(change)}" for change in self.changes())
-        return f"{self.cell} {self.method}{changes} --seed {self.seed}"
+        return f"{self.cell} {self.method}{changes} --seed {self.seed}{self.terms.flags}"
 
     def changes(self) -> list[str]:
         """The settings that differ from the method's present defaults, as ``key=value``; all if it is gone."""
@@ -105,7 +121,8 @@ class Spec:
     @property
     def record(self) -> dict[str, Any]:
         """The spec as JSON-ready data."""
-        return {"cell": str(self.cell), "method": self.method, "settings": _plain(self.settings), "seed": self.seed}
+        head = {"cell": str(self.cell), "method": self.method, "settings": _plain(self.settings), "seed": self.seed}
+        return head | self.terms.record
 
     @property
     def canonical(self) -> str:
@@ -124,7 +141,7 @@ class Spec:
             cell, settings = Cell(*record["cell"].split("/")), _frozen(record["settings"])
             if not isinstance(record["method"], str) or not isinstance(settings, dict):
                 raise TypeError("the method is no name, or the settings are no mapping")
-            return Spec(cell, record["method"], settings, record["seed"])
+            return Spec(cell, record["method"], settings, record["seed"], Terms.from_record(record))
         except (KeyError, TypeError, AttributeError, InvalidSetting) as error:
             raise CorruptRun(f"no spec: {error}; a spec has cell, method, settings and seed") from None
 

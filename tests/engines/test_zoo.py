@@ -457,8 +457,8 @@ def test_a_container_s_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ("settings", "sentence"),
     [
         ({"device": "tpu"}, r"device 'tpu' is not known; write cpu, cuda, or cuda:1 for the second of several"),
-        ({"dtype": "float16"}, r"dtype 'float16': models run in float32 or bfloat16; in float16 padded rows overflow"),
-        ({"dtype": "int8"}, r"dtype 'int8': models run in float32 or bfloat16"),
+        ({"dtype": "float16"}, r"float16 is for a GPU; on a CPU write float32, or bfloat16 to spare memory"),
+        ({"dtype": "int8"}, r"dtype 'int8' is not known; models run in float32, bfloat16, float16"),
         ({"device": "cuda:99"}, r"device 'cuda:99' is not there \(this machine has \w+\); write cpu"),
     ],
 )

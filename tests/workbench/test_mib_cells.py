@@ -24,7 +24,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from engines import registry, sieve, submission_names, zoo, zoo_table
 from engines.errors import InsufficientData, InvalidModel, InvalidSetting, WorkbenchError
-from engines.events import Notice
+from engines.events import Notice, drain
 from engines.language import ioi, mcqa, ravel
 from engines.prompted import Bound, Encoder
 from engines.prompting import SUFFIX, Example, Prompted, Row
@@ -38,6 +38,7 @@ from workbench.comparison import compare
 from workbench.session import Session
 from workbench.spec import Spec
 from workbench.store import Run, Store
+from workbench.terms import Terms
 
 FAMILY = {"gpt2": "gpt2", "qwen2.5": "qwen2", "gemma2": "gemma2", "llama3.1": "llama"}
 """The tiny network of each of the benchmark's, as ``tests.families`` makes it."""
@@ -183,6 +184,10 @@ def cell_of(folder: Folder, protocol: str = "") -> str:
 def settings(folder: Folder) -> dict[str, Any]:
     site = "L1.head1.z@all" if folder.heads else "L1.resid_post@last"
     return {"sites": [site], "sizes": [1], "steps": 2, "batch": 8}
+
+
+def ran(store: Store, spec: Spec) -> Run:
+    return drain(Session(store).run(spec))[1]
 
 
 def done(store: Store, cell: str, method: str, **given: Any) -> tuple[Run, list[Any]]:
@@ -349,6 +354,27 @@ def test_a_network_that_cannot_do_a_task_and_labels_that_collide(
     monkeypatch.setattr(Encoder, "first", lambda _self, _answer: 5)
     with pytest.raises(InvalidModel, match="this tokenizer splits the labels: take another model for this task"):
         done(store, "mib.mcqa/qwen2.5/answer_pointer", "full_swap")
+    assert bench.is_dir()
+
+
+def test_rows_and_numbers_are_those_that_are_asked_for(bench: Path, store: Store) -> None:
+    cell = "mib.mcqa/qwen2.5/answer"
+    terms = Terms.asked("mib.mcqa", "qwen2.5", rows="fit=9,test=10", dtype="bfloat16")
+    run = ran(store, Spec.parse(cell, "full_swap", terms=terms))
+    told = run.result()["prompts"]
+    assert [told["rows"][split]["n"] for split in SIZES] == [9, SIZES["validation"], 10]
+    assert (told["dtype"], told["device"]) == ("bfloat16", "cpu")
+    assert run.result()["spec"]["rows"] == {"fit": 9, "test": 10}
+    rows = Terms.asked("mib.mcqa", "qwen2.5", rows="fit=9,test=10")
+    other = ran(store, Spec.parse(cell, "full_swap", terms=rows))
+    assert other.result()["prompts"]["dtype"] == "float32"
+    assert compare(run, other).why == (
+        "their networks computed in other types of number (bfloat16 and the model's own type)"
+    )
+    with pytest.raises(
+        InsufficientData, match=r"has 12 train rows and --rows asks for 50 of fit; ask for fewer, or fo"
+    ):
+        ran(store, Spec.parse(cell, "full_swap", terms=Terms({"fit": 50})))
     assert bench.is_dir()
 
 
