@@ -30,6 +30,8 @@ SCREEN = (
     "display",
     "input",
     "output",
+    "front",
+    "ansi",
     "place",
     "remembered",
     "preferences",

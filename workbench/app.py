@@ -74,6 +74,7 @@ class WorkbenchApp(InTurn, Travelling):
         self.store = store
         self.terminal_display = display
         self.driver_class = Terminal
+        self.cursor_is_seen = display.is_read
         self.tty: Tty | None = None
         self.facts = Facts()
         self.listing: Listing | None = None

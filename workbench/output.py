@@ -2,7 +2,8 @@
 
 Textual knows which *regions* are dirty, not which cells, and sends whole strips from the left edge of a widget, each
 segment with all of its attributes and a reset: 13 kB to move a cursor by one cell (Textualize/textual#4086). Here a
-front buffer remembers what the terminal shows, and a frame is compared with it: 100 bytes for the same key.
+front buffer (``workbench.front``) remembers what the terminal shows, and a frame is compared with it: 100 bytes for
+the same key.
 
 This hooks ``App._display`` and reads two updates of ``textual._compositor``, both private. ``missing`` says whether
 they are there as known; where they are not, output is Textual's own, and the caller is told why.
@@ -10,35 +11,24 @@ they are there as known; where they are not, output is Textual's own, and the ca
 
 import inspect
 import re
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from rich.cells import split_graphemes
 from rich.color import ColorSystem
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.style import Style
+from rich.console import Console, RenderableType
 from textual import __version__ as textual_version
 from textual import _compositor
 from textual.app import App
 from textual.screen import Screen
 from textual.strip import Strip
 
-Pen = str
-"""Attributes and colours as the parameters of an SGR sequence; empty for none."""
-Cell = tuple[str, Pen]
-"""What one cell shows, combining marks included, and with which pen; the right half of a wide character is empty."""
-Span = tuple[int, int, Sequence[Cell]]
-"""Row, column, and the cells from there on."""
+from workbench.ansi import CLEAR, move
+from workbench.front import Front, cells, paint
+
+Update = _compositor.LayoutUpdate | _compositor.ChopsUpdate
 Result = TypeVar("Result")
 
-BLANK: Cell = (" ", "")
 KNOWN = "8.2."
-BRIDGE = 3
-"""Up to so many unchanged cells are sent again, where a move over them would cost more bytes."""
-ERASE = 4
-"""From so many blank cells on, the rest of a line is erased instead of overwritten."""
-CLEAR = "\x1b[m\x1b[H\x1b[J"
 HARMLESS = re.compile(r"(?:\x07|\x1b\[\??[\d;]*(?:[hln]|\$p)|\x1b\[[<>=]\d*u|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\))*")
 """Writes that leave all cells as they are: bells, modes, queries, the title, the clipboard."""
 
@@ -56,188 +46,17 @@ def missing() -> str | None:
     return None
 
 
-class Front:
-    """What the terminal shows, as far as is known: rows of cells, None where it is not known."""
-
-    def __init__(self) -> None:
-        self.rows: list[list[Cell | None]] = []
-        self.width = 0
-
-    def invalidate(self) -> None:
-        """Forget everything: somebody else wrote to the terminal, or it was resized."""
-        self.rows = []
-
-    def fit(self, width: int, height: int) -> None:
-        """Be of this size; nothing is known after a change of it."""
-        if self.width != width or len(self.rows) != height:
-            self.width = width
-            self.rows = [[None] * width for _ in range(height)]
-
-    @property
-    def unknown(self) -> bool:
-        """Whether nothing is known of the first cell, and so of no cell."""
-        return bool(self.rows) and bool(self.rows[0]) and self.rows[0][0] is None
-
-    def clear(self) -> None:
-        """Know every cell to be blank."""
-        self.rows = [[BLANK] * self.width for _ in self.rows]
+def frame(update: Update, front: Front, console: Console, *, colours: bool) -> str:
+    """What to write to the terminal for one of the compositor's updates."""
+    system = console._color_system or ColorSystem.TRUECOLOR
+    start = ""
+    if isinstance(update, _compositor.LayoutUpdate) and front.unknown:
+        front.clear()
+        start = CLEAR
+    return start + paint(front, ((y, x, cells(strip, system, colours)) for y, x, strip in _strips(update)))
 
 
-@lru_cache(maxsize=4096)
-def pen(style: Style, system: ColorSystem, colours: bool) -> Pen:
-    """The SGR parameters of a style. Default colours are not sent: a pen starts from a reset."""
-    codes = [code for code in Strip.render_ansi(style.without_color, system).split(";") if code]
-    if colours:
-        for colour, foreground in ((style.color, True), (style.bgcolor, False)):
-            if colour is not None and not colour.is_default:
-                codes.extend(colour.downgrade(system).get_ansi_codes(foreground))
-    return ";".join(codes)
-
-
-def cells(strip: Strip, system: ColorSystem, colours: bool) -> list[Cell]:
-    """A strip as cells, as many as it is wide."""
-    row: list[Cell] = []
-    for text, style, control in strip:
-        if control:
-            continue
-        with_pen = "" if style is None else pen(style, system, colours)
-        if text.isascii():
-            row.extend([(character, with_pen) for character in text])
-            continue
-        for start, end, width in split_graphemes(text)[0]:
-            if width:
-                row.append((text[start:end], with_pen))
-                row.extend([("", with_pen)] * (width - 1))
-            elif row:  # a mark without a character of its own in this segment belongs to the last one
-                row[-1] = (row[-1][0] + text[start:end], row[-1][1])
-    return row
-
-
-def paint(front: Front, spans: Iterator[Span]) -> str:
-    """The bytes that bring the terminal from ``front`` to ``spans``; ``front`` knows it afterwards."""
-    canvas = _Canvas(front)
-    for y, x, row in spans:
-        if y < len(front.rows):
-            canvas.row(y, x, row[: front.width - x])
-    return canvas.finish()
-
-
-class _Canvas:
-    """Where the terminal's cursor is and which pen it holds, while one frame is written."""
-
-    def __init__(self, front: Front) -> None:
-        self.front = front
-        self.out: list[str] = []
-        self.cursor: tuple[int, int] | None = None
-        self.pen: Pen = ""
-
-    def row(self, y: int, x: int, new: Sequence[Cell]) -> None:
-        """Bring the cells from column ``x`` on to ``new``."""
-        old = self.front.rows[y][x : x + len(new)]
-        if old == new:
-            return
-        tail = _tail(new) if x + len(new) == self.front.width else len(new)
-        start = 0
-        while start < len(new):
-            if old[start] == new[start]:
-                start += 1
-                continue
-            while start and new[start][0] == "":  # a wide character is sent whole
-                start -= 1
-            if start >= tail:
-                self._move(y, x + start)
-                self._erase()
-                break
-            stop = _stop(old, new, start, tail)
-            self._move(y, x + start)
-            self._write(y, x + start, new[start:stop])
-            start = stop
-        self.front.rows[y][x : x + len(new)] = new
-
-    def _move(self, y: int, x: int) -> None:
-        if self.cursor == (y, x):
-            return
-        if self.cursor is not None and self.cursor[0] == y and x > self.cursor[1]:
-            distance = x - self.cursor[1]
-            self.out.append("\x1b[C" if distance == 1 else f"\x1b[{distance}C")
-        else:
-            self.out.append(f"\x1b[{y + 1};{x + 1}H")
-        self.cursor = y, x
-
-    def _write(self, y: int, x: int, run: Sequence[Cell]) -> None:
-        for place, (text, with_pen) in enumerate(run):
-            if not text:
-                continue
-            if self.cursor is None:  # after a cluster of code points, whose width terminals do not agree on
-                self._move(y, x + place)
-            if with_pen != self.pen:
-                self.out.append(f"\x1b[0;{with_pen}m" if with_pen else "\x1b[m")
-                self.pen = with_pen
-            self.out.append(text)
-            if len(text) > 1:
-                self.cursor = None
-        end = x + len(run)
-        self.cursor = (y, end) if self.cursor is not None and end < self.front.width else None
-
-    def _erase(self) -> None:
-        if self.pen:  # an erased cell takes the background of the pen
-            self.out.append("\x1b[m")
-            self.pen = ""
-        self.out.append("\x1b[K")
-
-    def finish(self) -> str:
-        """Everything that was written, with the pen put down."""
-        return "".join([*self.out, "\x1b[m"] if self.pen else self.out)
-
-
-def _tail(row: Sequence[Cell]) -> int:
-    """Where the blank rest of a line begins; its end when the rest is not worth an erasure."""
-    place = len(row)
-    while place and row[place - 1] == BLANK:
-        place -= 1
-    return place if len(row) - place >= ERASE else len(row)
-
-
-def _stop(old: Sequence[Cell | None], new: Sequence[Cell], start: int, limit: int) -> int:
-    """Where the run of changed cells from ``start`` on ends; it may lead over a few that did not change."""
-    last = place = start
-    while place < limit and place - last <= BRIDGE:
-        if old[place] != new[place]:
-            last = place
-        elif new[place][1] != new[place - 1][1]:  # another pen would cost more than a move
-            break
-        place += 1
-    stop = last + 1
-    while stop < len(new) and new[stop][0] == "":
-        stop += 1
-    return stop
-
-
-class _Frame(_compositor.CompositorUpdate):
-    """One of the compositor's updates, to be compared with the front buffer when it is written."""
-
-    def __init__(
-        self, update: "_compositor.LayoutUpdate | _compositor.ChopsUpdate", front: Front, *, colours: bool
-    ) -> None:
-        self.update = update
-        self.front = front
-        self.colours = colours
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from ()
-
-    def render_segments(self, console: Console) -> str:
-        """What to write to the terminal."""
-        system = console._color_system or ColorSystem.TRUECOLOR
-        start = ""
-        if isinstance(self.update, _compositor.LayoutUpdate) and self.front.unknown:
-            self.front.clear()
-            start = CLEAR
-        spans = ((y, x, cells(strip, system, self.colours)) for y, x, strip in _strips(self.update))
-        return start + paint(self.front, spans)
-
-
-def _strips(update: "_compositor.LayoutUpdate | _compositor.ChopsUpdate") -> Iterator[tuple[int, int, Strip]]:
+def _strips(update: Update) -> Iterator[tuple[int, int, Strip]]:
     """Row, column and strip of everything that Textual itself would send."""
     if isinstance(update, _compositor.LayoutUpdate):
         for y, line in enumerate(update.strips, update.region.y):
@@ -262,6 +81,9 @@ class Diffed(App[Result]):
         self._colours = colours
         self._front = Front() if self.plain_because is None else None
         self._painting = False
+        self.cursor_is_seen = False
+        """Whether the terminal's own cursor is shown, so that where it is left matters."""
+        self._cursor_was = -1, -1
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         if self._front is None:
@@ -269,14 +91,28 @@ class Diffed(App[Result]):
             return
         self._painting = True
         try:
-            if isinstance(renderable, _compositor.LayoutUpdate | _compositor.ChopsUpdate):
-                self._front.fit(*self.size)
-                renderable = _Frame(renderable, self._front, colours=self._colours)
-            elif renderable is not None:
-                self._front.invalidate()
-            super()._display(screen, renderable)
+            if isinstance(renderable, Update):
+                self._paint(renderable, self._front)
+            else:
+                if renderable is not None:
+                    self._front.invalidate()
+                super()._display(screen, renderable)
         finally:
             self._painting = False
+
+    def _paint(self, update: Update, front: Front) -> None:
+        """Do for a frame what Textual does, but send what changed, and nothing where nothing did."""
+        driver = self._driver
+        if self._running and not self._closed and not self.is_headless and not self._batch_count and driver:
+            front.fit(*self.size)
+            data = frame(update, front, self.console, colours=self._colours)
+            x, y = self.screen.outer_size.clamp_offset(self.cursor_position)
+            if self.cursor_is_seen and (data or (y, x) != self._cursor_was):
+                data, self._cursor_was = data + move(None, (y, x)), (y, x)
+            if data:
+                driver.write(data)
+                driver.flush()
+        self.post_display_hook()
 
     def _begin_update(self) -> None:
         if self._front is None:  # frames this small need no brackets of synchronized output

@@ -5,7 +5,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pyte
 import pytest
+from pyte.screens import Char
+from rich.cells import cell_len
 from rich.color import ColorSystem
 from rich.segment import Segment
 from rich.style import Style
@@ -15,7 +18,9 @@ from textual.strip import Strip
 
 from tests.terminal.harness import SCRIPT, Pty
 from workbench import output
-from workbench.output import BLANK, Cell, Front, cells, missing, paint, pen
+from workbench.ansi import is_ink, move, turn
+from workbench.front import BLANK, Cell, Front, cells, paint, pen
+from workbench.output import missing
 
 GALLERY = (sys.executable, "-m", "tests.terminal.gallery")
 
@@ -38,11 +43,12 @@ def plain(text: str) -> list[Cell]:
     [
         ("abcdef", "abcdef", ""),
         ("abcdef", "abXdef", "\x1b[1;3HX"),
-        ("abcdefgh", "XbcYefgh", "\x1b[1;1HXbcY"),
-        ("abcdefgh", "XbcdefgY", "\x1b[1;1HX\x1b[6CY"),
+        ("abcdefgh", "XbcYefgh", "\x1b[HXbcY"),
+        ("abcdefgh", "XbcdefgY", "\x1b[HX\x1b[6CY"),
         ("abcdefgh", "a       ", "\x1b[1;2H\x1b[K"),
-        ("abcdefgh", "X       ", "\x1b[1;1HX\x1b[K"),
+        ("abcdefgh", "X       ", "\x1b[HX\x1b[K"),
         ("abcdefgh", "abcdef  ", "\x1b[1;7H  "),
+        ("abcdefghijklm", "a          lm", "\x1b[1;2H\x1b[10X"),
     ],
 )
 def test_only_what_changed_is_sent(old: str, new: str, sent: str) -> None:
@@ -53,8 +59,8 @@ def test_only_what_changed_is_sent(old: str, new: str, sent: str) -> None:
 
 def test_a_pen_is_sent_when_it_changes_and_put_down_at_the_end() -> None:
     row = [("a", "1"), ("b", "1"), ("c", "")]
-    assert paint(front("   "), iter([(0, 0, row)])) == "\x1b[1;1H\x1b[0;1mab\x1b[mc"
-    assert paint(front("   "), iter([(0, 0, row[:2])])) == "\x1b[1;1H\x1b[0;1mab\x1b[m"
+    assert paint(front("   "), iter([(0, 0, row)])) == "\x1b[H\x1b[1mab\x1b[mc"
+    assert paint(front("   "), iter([(0, 0, row[:2])])) == "\x1b[H\x1b[1mab\x1b[m"
 
 
 def test_a_wide_character_fills_two_cells_and_is_sent_whole() -> None:
@@ -67,7 +73,7 @@ def test_a_wide_character_fills_two_cells_and_is_sent_whole() -> None:
 def test_a_mark_belongs_to_its_cell_and_the_cursor_is_not_trusted_after_it() -> None:
     row = cells(Strip([Segment("e\u0301"), Segment("\u0302x")]), ColorSystem.EIGHT_BIT, True)
     assert row == [("e\u0301\u0302", ""), ("x", "")]
-    assert paint(front("  "), iter([(0, 0, row)])) == "\x1b[1;1He\u0301\u0302\x1b[1;2Hx"
+    assert paint(front("  "), iter([(0, 0, row)])) == "\x1b[He\u0301\u0302\x1b[1;2Hx"
 
 
 def test_what_lies_outside_of_the_screen_is_left_out() -> None:
@@ -85,6 +91,93 @@ def test_another_size_and_foreign_writes_make_everything_unknown() -> None:
     known.invalidate()
     known.fit(3, 1)
     assert known.unknown
+
+
+def test_lines_that_go_up_together_are_scrolled() -> None:
+    lines = [f"line {number} of a page" for number in range(12)]
+    known = front("header".ljust(17), *(line.ljust(17) for line in lines[:9]), "footer".ljust(17))
+    rows = [(y, 0, plain(line.ljust(17))) for y, line in enumerate(lines[1:10], 1)]
+    sent = paint(known, rows)
+    assert sent == "\x1b[2;10r\x1b[2H\x1b[M\x1b[r\x1b[10Hline 9 of a page"
+    assert known.rows[9] == plain("line 9 of a page".ljust(17))
+
+
+PENS = ("", "1", "2", "7", "1;7", "38;5;39", "1;38;5;39", "30;48;5;220", "97;44", "1;4;31", "4;31;100", "38;2;1;2;3")
+
+
+def picture(random: random.Random, width: int, height: int, before: list[list[Cell]]) -> list[list[Cell]]:
+    """Another picture: lines that went up or down, texts and pens that changed, lines that were erased."""
+    rows = [list(row) for row in before]
+    if random.random() < 0.5:
+        top, up = random.randrange(height // 2), random.choice((-2, -1, 1, 2))
+        rows[top:] = rows[top + up :] + rows[top : top + up] if up > 0 else rows[up:] + rows[top:up]
+    for _ in range(random.randrange(6)):
+        y, x = random.randrange(height), random.randrange(width)
+        text = random.choice(("some words", " " * 25, "─" * 9, "日本", "x", "a  b   c", " " * width))
+        row = cells(Strip([Segment(text)]), ColorSystem.EIGHT_BIT, True)[: width - x]
+        held = random.choice(PENS)
+        rows[y][x : x + len(row)] = [BLANK if one == " " and is_ink(held) else (one, held) for one, _ in row]
+    for row in rows:  # half a wide character is none
+        for x, (text, held) in enumerate(row):
+            whole = cell_len(text) < 2 or (x + 1 < width and not row[x + 1][0])
+            if not whole or (not text and (not x or cell_len(row[x - 1][0]) < 2)):
+                row[x] = ("?", held)
+    return rows
+
+
+def test_any_picture_follows_any_other() -> None:
+    chance, (width, height) = random.Random(0), (30, 9)
+    shown, whole = pyte.Screen(width, height), pyte.Screen(width, height)
+    known, now = Front(), [[BLANK] * width for _ in range(height)]
+    known.fit(width, height)
+    known.clear()
+    for number in range(80):
+        now = picture(chance, width, height, now)
+        sent = paint(known, [(y, 0, row) for y, row in enumerate(now)])
+        whole.reset()
+        every = "".join(
+            f"\x1b[{y + 1};{x + 1}H\x1b[0;{held}m{text}"
+            for y, row in enumerate(now)
+            for x, (text, held) in enumerate(row)
+            if text
+        )
+        for screen, data in ((shown, sent), (whole, every)):
+            pyte.Stream(screen).feed(data)
+        for y in range(height):
+            ours, theirs = ([seen(screen.buffer[y][x]) for x in range(width)] for screen in (shown, whole))
+            assert ours == theirs, (number, y, sent)
+
+
+@pytest.mark.parametrize(
+    ("now", "to", "sent"),
+    [
+        (None, (3, 4), "\x1b[4;5H"),
+        ((3, 9), (3, 0), "\r"),
+        ((3, 9), (3, 7), "\b\b"),
+        ((3, 9), (4, 0), "\r\n"),
+        ((3, 9), (5, 9), "\x1b[2B"),
+        ((9, 9), (3, 12), "\x1b[4;13H"),
+        ((9, 90), (3, 0), "\x1b[4H"),
+    ],
+)
+def test_the_cursor_goes_the_shortest_way(now: tuple[int, int] | None, to: tuple[int, int], sent: str) -> None:
+    assert move(now, to) == sent
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sent"),
+    [
+        ("", "7", "\x1b[7m"),
+        ("7", "", "\x1b[m"),
+        ("1", "1;30;48;5;220", "\x1b[30;48;5;220m"),
+        ("97;48;5;20", "97;48;5;26", "\x1b[48;5;26m"),
+        ("1;38;5;50", "38;5;50", "\x1b[22m"),
+        ("2", "38;5;50", "\x1b[0;38;5;50m"),
+        ("1;2;31", "2;31", "\x1b[22;2m"),
+    ],
+)
+def test_a_pen_becomes_another_by_the_shorter_of_two_ways(old: str, new: str, sent: str) -> None:
+    assert turn(old, new) == sent
 
 
 @pytest.mark.parametrize(
@@ -132,9 +225,15 @@ def shots(folder: Path, size: tuple[int, int], environ: Mapping[str, str | None]
         return found, len(terminal.raw)
 
 
-def shown(cell: tuple) -> tuple:
+def seen(cell: Char) -> Char:
+    """What is seen of a cell: of a blank, not what only a letter would show."""
+    is_blank = cell == cell._replace(data=" ", bg="default", underscore=False, strikethrough=False, reverse=False)
+    return Char(" ") if is_blank else cell
+
+
+def shown(cell: tuple) -> Char:
     """A cell without a mark that the edge of a window cut from its letter: Textual sends it onto the window's frame."""
-    return (cell[0] if cell[0].isalpha() else cell[0][:1], *cell[1:])
+    return seen(Char(cell[0] if cell[0].isalpha() else cell[0][:1], *cell[1:]))
 
 
 @pytest.mark.parametrize(
