@@ -4,8 +4,8 @@ Laws hold under left padding with mixed lengths, at every component, at one site
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -79,48 +79,57 @@ def test_every_port_and_gradient_is_that_of_the_run_with_all_columns(name: str, 
     whole, rest = cached(model, mixed(), layer, before)
     positions = torch.arange(before, WIDTH).expand(3, -1)
     real = mixed().mask[:, before:]  # what padding computes nobody reads
-    for port in ports(model, layer):
-        everywhere = model.forward(mixed(), start=whole, reads=[port]).reads[port]
-        found = []
-        for start, left in ((whole, 0), (rest, before)):
-            change = noise(*everywhere.shape)[:, before:].requires_grad_()
+    everywhere = model.forward(mixed(), start=whole, reads=ports(model, layer)).reads
+    found = []
+    for start, left in ((whole, 0), (rest, before)):
+        changes = {port: noise(*values.shape)[:, before:].requires_grad_() for port, values in everywhere.items()}
 
-            def edit(tensor: Tensor, change: Tensor = change, left: int = left) -> Tensor:
-                return torch.cat([tensor[:, : before - left], tensor[:, before - left :] + change], 1)
+        def edit(tensor: Tensor, port: Port, changes: dict[Port, Tensor] = changes, left: int = left) -> Tensor:
+            return torch.cat([tensor[:, : before - left], tensor[:, before - left :] + changes[port]], 1)
 
-            reads = ports(model, layer)
-            run = model.forward(mixed(), start=start, reads=reads, edits={port: edit}, ask=Ask(positions, COLUMNS))
-            assert run.outputs is not None
-            (run.outputs * noise(*run.outputs.shape))[real].sum().backward()
-            found.append([run.outputs, change.grad, *(run.reads[read][:, before - left :] for read in reads)])
-        for mine, theirs in zip(found[1], found[0], strict=True):
-            assert_close(mine[real], theirs[real], **CLOSE)
+        edits = {port: partial(edit, port=port) for port in changes}
+        run = model.forward(mixed(), start=start, reads=[*changes], edits=edits, ask=Ask(positions, COLUMNS))
+        assert run.outputs is not None
+        (run.outputs * noise(*run.outputs.shape))[real].sum().backward()
+        gradients = {f"gradient of {port}": change.grad for port, change in changes.items()}
+        reads = {str(port): run.reads[port][:, before - left :] for port in changes}
+        found.append({"outputs": run.outputs, **gradients, **reads})
+    for what, mine in found[1].items():
+        assert_close(mine[real], found[0][what][real], **CLOSE, msg=lambda told, what=what: f"{what}: {told}")
 
 
-def sites(model: Model, position: str) -> Iterator[Site]:
-    """Every component of the last but one layer, and the embedding."""
-    for name in sorted(model.components):
-        layer = None if name == "embed" else LAYERS - 2
-        head = 0 if name in ("q_in", "k_in", "v_in", "q", "k", "v", "z", "result") else None
-        yield Site(layer, name, position, head)
+def sites(model: Model, position: str) -> list[Site]:
+    """The embedding, and every component of the last but one layer."""
+    heads = ("q_in", "k_in", "v_in", "q", "k", "v", "z", "result")
+    names = sorted(model.components - {"embed"})
+    layer = LAYERS - 2
+    return [
+        Site(None, "embed", position),
+        *(Site(layer, name, position, 0 if name in heads else None) for name in names),
+    ]
 
 
 @pytest.mark.parametrize(("position", "left"), [("middle", 4), ("last", 6), ("first", 0)])
 @pytest.mark.parametrize("name", RESUMING)
 def test_patches_and_their_gradients_are_those_of_the_run_with_all_columns(name: str, position: str, left: int) -> None:
     model, index = family(name), torch.tensor([2, 0, 1, 0])
-    for site in sites(model, position):
-        ready = capture(model, mixed_pairs(), [site], [start_layer(site)])
-        assert columns_before(ready, Jobs(site, 1, full_swap), index) == left
+    for layer in range(LAYERS):
+        together = [site for site in sites(model, position) if start_layer(site) == layer]
+        ready = capture(model, mixed_pairs(), together, [layer])
+        assert {columns_before(ready, Jobs(site, 1, full_swap), index) for site in together} == {left}
         found = []
         for activations in (ready, replace(ready, past={})):
-            strength = torch.tensor(0.7, requires_grad=True)
-            job = Jobs(site, 2, lambda base, source, strength=strength: base + strength * (source - base))
-            outputs = patched(model, activations, [job, Jobs(site, 1, full_swap)], index)
+            strengths = [torch.tensor(0.7, requires_grad=True) for _ in together]
+            jobs = [Jobs(site, 1, full_swap) for site in together]
+            for site, strength in zip(together, strengths, strict=True):
+                change = lambda base, source, strength=strength: base + strength * (source - base)  # noqa: E731
+                jobs.append(Jobs(site, 2, change))
+            outputs = patched(model, activations, jobs, index)
             (outputs * noise(*outputs.shape)).sum().backward()
-            found.append((outputs, strength.grad))
+            found.append((outputs, strengths))
         assert_close(found[0][0], found[1][0], **CLOSE)
-        assert_close(found[0][1], found[1][1], rtol=1e-3, atol=1e-4)
+        for site, mine, theirs in zip(together, found[0][1], found[1][1], strict=True):
+            assert_close(mine.grad, theirs.grad, rtol=1e-3, atol=1e-4, msg=lambda told, site=site: f"{site}: {told}")
 
 
 @pytest.mark.parametrize("name", RESUMING)
