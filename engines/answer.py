@@ -177,11 +177,91 @@ class Number:
         return labels.nan_to_num()[..., None].to(torch.float32)
 
 
+@dataclass(frozen=True)
+class Cutoff:
+    """A cutoff among options in their order: those before it are ruled out, it and those after it are not.
+
+    ``columns[i]`` is the network's output column of ``values[i]``; an answer is the first option that is not ruled out,
+    which the first of all cannot be. It is right when
+
+        log P(answer) - log P(the option before)    leads that step at every other option, and
+        P(the answer and those after)               is more than P(those before).
+
+    These are the two measures of greater-than by Hanna et al. (2023), "How does GPT-2 compute greater-than?", section
+    2: the sharpness of the cutoff, there a difference of probabilities at the years beside it, and the difference of
+    probability between years that are allowed and years that are not. The second alone would let a network that always
+    says the last option pass for every answer. Raises ``InvalidModel`` as ``Choice`` does, and for too few options.
+    """
+
+    values: tuple[Value, ...]
+    columns: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        Choice(self.values, self.columns)
+        if len(self.values) < 3:
+            raise InvalidModel(f"{len(self.values)} options have no two cutoffs between them; give at least three")
+
+    @property
+    def steps(self) -> Choice:
+        """The choice between cutoffs, whose outputs are ``rise``."""
+        return Choice(self.values[1:], self.columns[1:])
+
+    def rise(self, outputs: Float[Tensor, "*pairs answers codes"]) -> Float[Tensor, "*pairs answers cutoffs"]:
+        """By how much the log-probability of each option is above that of the one before it."""
+        return outputs.diff(dim=-1)
+
+    def encode(self, answers: Sequence[Sequence[Value | None]], width: int) -> Int[Tensor, "pairs answers"]:
+        """Labels padded to ``width``; None becomes ``NOTHING``. Raises ``InvalidModel`` for no option or the first."""
+        return self.steps.encode(answers, width)
+
+    def given(self, labels: Int[Tensor, "*pairs answers"]) -> Bool[Tensor, "*pairs answers"]:
+        """Where there is an answer."""
+        return labels != NOTHING
+
+    def differs(
+        self, first: Int[Tensor, "*pairs answers"], second: Int[Tensor, "*pairs answers"]
+    ) -> Bool[Tensor, "*pairs"]:
+        """Whether two labels disagree at a position where both have an answer."""
+        return self.steps.differs(first, second)
+
+    def correct(
+        self, outputs: Float[Tensor, "*pairs answers codes"], labels: Int[Tensor, "*pairs answers"]
+    ) -> Bool[Tensor, "*pairs"]:
+        """Whether the cutoff is the sharpest and most probability lies after it; never by a tie or by NaN."""
+        allowed = torch.arange(len(self.columns), device=labels.device) > labels.clamp(min=0)[..., None]
+        within, without = (outputs.masked_fill(~part, -torch.inf).logsumexp(-1) for part in (allowed, ~allowed))
+        most = ((within > without) | ~self.given(labels)).all(-1)
+        return self.steps.correct(self.rise(outputs), labels) & most
+
+    def loss(
+        self, outputs: Float[Tensor, "*pairs answers codes"], labels: Int[Tensor, "*pairs answers"]
+    ) -> Float[Tensor, "*pairs"]:
+        """Cross-entropy in nats of the choice between cutoffs, averaged over the positions with an answer."""
+        return self.steps.loss(self.rise(outputs), labels)
+
+    def lead(
+        self,
+        outputs: Float[Tensor, "*pairs answers codes"],
+        labels: Int[Tensor, "*pairs answers"],
+        base: Int[Tensor, "*pairs answers"],
+    ) -> Float[Tensor, "*pairs"]:
+        """Step at the label less step at the base's answer, averaged over the positions where the two differ."""
+        return self.steps.lead(self.rise(outputs), labels, base)
+
+    def express(self, outputs: Float[Tensor, "*pairs answers codes"]) -> Float[Tensor, "*pairs answers cutoffs"]:
+        """Outputs as signatures compare them: probabilities of cutoffs."""
+        return self.steps.express(self.rise(outputs))
+
+    def ideal(self, labels: Int[Tensor, "*pairs answers"]) -> Float[Tensor, "*pairs answers cutoffs"]:
+        """What ``express`` gives for a network that is sure of the label; zeros where there is no answer."""
+        return self.steps.ideal(labels)
+
+
 def _averaged(
     values: Float[Tensor, "*pairs answers"], among: Bool[Tensor, "*pairs answers"]
 ) -> Float[Tensor, "*pairs"]:
     return torch.where(among, values, 0.0).sum(-1) / among.sum(-1).clamp(min=1)
 
 
-AnswerCode = Choice | Number
+AnswerCode = Choice | Number | Cutoff
 Labels = Num[Tensor, "pairs answers"]

@@ -16,10 +16,10 @@ Source: the IOI experiment of PLOT (arXiv 2605.06979); Mueller et al. (2025), "M
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from engines.answer import Choice, Number
+from engines.answer import Choice, Cutoff, Number
 from engines.errors import InsufficientData, InvalidSetting
 from engines.evaluation import Sweep
 from engines.task import Pairs
@@ -30,7 +30,7 @@ def natural_effects(sweep: Sweep) -> Float[Tensor, "sites pairs answers"]:
 
     Raises ``InvalidSetting`` where a pair is about more than two answers.
     """
-    return _natural(sweep, sweep.outputs) - _natural(sweep, sweep.base)
+    return natural(sweep.pairs, sweep.outputs) - natural(sweep.pairs, sweep.base)
 
 
 def target_effect(sweep: Sweep, variable: str) -> Float[Tensor, "pairs answers"]:
@@ -43,9 +43,9 @@ def target_effect(sweep: Sweep, variable: str) -> Float[Tensor, "pairs answers"]
     if isinstance(pairs.answer, Number):
         return (label - base).nan_to_num()
     if len(pairs.answer.values) == 2:
-        sizes = _typical(sweep)
+        sizes = typical(sweep)
         return sizes[label.clamp(min=0)] - sizes[base.clamp(min=0)]
-    changed = _changed(pairs, variable).double()
+    changed = moved(pairs, variable).double()
     most = coefficients(sweep)[variable].max()
     return -2 * changed * (most if most > 0 else torch.nan) if bool(changed.any()) else changed
 
@@ -56,7 +56,7 @@ def coefficients(sweep: Sweep) -> dict[str, Float[Tensor, " parts"]]:
     Raises ``InsufficientData`` when the pairs do not change the variables apart from each other.
     """
     pairs = sweep.pairs
-    changed = {name: _changed(pairs, name) for name in pairs.labels}
+    changed = {name: moved(pairs, name) for name in pairs.labels}
     names = [name for name, where in changed.items() if bool(where.any())]
     told = pairs.answered & torch.stack([pairs.valid[name] for name in names]).all(0)[:, None]
     design = -2 * torch.stack([changed[name][told] for name in names], 1).double()
@@ -69,10 +69,13 @@ def coefficients(sweep: Sweep) -> dict[str, Float[Tensor, " parts"]]:
     return dict(zip(names, torch.linalg.lstsq(design, effects).solution, strict=True))
 
 
-def _natural(sweep: Sweep, outputs: Tensor) -> Tensor:
-    answer, pairs = sweep.pairs.answer, sweep.pairs
+def natural(pairs: Pairs, outputs: Float[Tensor, "*some pairs answers codes"]) -> Float[Tensor, "*some pairs answers"]:
+    """Outputs as one number each; raises ``InvalidSetting`` where a pair is about more than two answers."""
+    answer = pairs.answer
     if isinstance(answer, Number):
         return outputs[..., 0]
+    if isinstance(answer, Cutoff):
+        outputs = answer.rise(outputs)
     if len(answer.values) == 2:
         return outputs[..., 1] - outputs[..., 0]
     codes = (pairs.base_labels.clamp(min=0), _others(pairs))
@@ -80,7 +83,7 @@ def _natural(sweep: Sweep, outputs: Tensor) -> Tensor:
     return (mine - theirs) * pairs.answered
 
 
-def _changed(pairs: Pairs, variable: str) -> Tensor:
+def moved(pairs: Pairs, variable: str) -> Bool[Tensor, "pairs answers"]:
     """Where interchanging the variable changes the answer."""
     label, base = pairs.labels[variable], pairs.base_labels
     both = pairs.answer.given(label) & pairs.answer.given(base) & pairs.valid[variable][:, None]
@@ -89,8 +92,8 @@ def _changed(pairs: Pairs, variable: str) -> Tensor:
 
 def _others(pairs: Pairs) -> Int[Tensor, "pairs answers"]:
     """The answer that interchanges give besides the base's own, which is one in every pair."""
-    assert isinstance(pairs.answer, Choice)
-    labels = [torch.where(_changed(pairs, name), label, -1) for name, label in pairs.labels.items()]
+    assert isinstance(pairs.answer, Choice | Cutoff)
+    labels = [torch.where(moved(pairs, name), label, -1) for name, label in pairs.labels.items()]
     every = torch.stack(labels)
     found = every.amax(0)
     third = ((every >= 0) & (every != found)).any(0) | ((found < 0) & pairs.answered)
@@ -103,12 +106,12 @@ def _others(pairs: Pairs) -> Int[Tensor, "pairs answers"]:
     return found.clamp(min=0)
 
 
-def _typical(sweep: Sweep) -> Float[Tensor, " values"]:
+def typical(sweep: Sweep) -> Float[Tensor, " values"]:
     """By how much the second logit leads in bases that answer with the first value, and with the second."""
     pairs = sweep.pairs
     assert isinstance(pairs.answer, Choice)
-    lead = _natural(sweep, sweep.base)
-    typical = []
+    lead = natural(pairs, sweep.base)
+    leads = []
     for value in range(2):
         having = (pairs.base_labels == value) & pairs.answered
         if not bool(having.any()):
@@ -116,5 +119,5 @@ def _typical(sweep: Sweep) -> Float[Tensor, " values"]:
                 f"effect_error: no base answers {pairs.answer.values[value]!r}, so that the effect of changing to it "
                 "has no size: draw more pairs, or choose per_example"
             )
-        typical.append(lead[having].mean())
-    return torch.stack(typical)
+        leads.append(lead[having].mean())
+    return torch.stack(leads)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from engines.answer import Choice
+from engines.answer import Choice, Cutoff
 from engines.causal import Setting, Value
 from engines.errors import InvalidModel, InvalidRows, Undefined, UnknownName
 from engines.model import Model, Shape
@@ -94,6 +94,7 @@ def bind(prompted: Prompted, tokenizer: PreTrainedTokenizerBase, every: Sequence
         answers |= {prompted.answer(interchanged(prompted, name, example)) for name in prompted.variables}
     firsts = {answer: encoder.first(answer) for answer in sorted(answers) if answer}
     tokens = sorted(set(firsts.values()))
+    order = tuple(encoder.first(each) for each in prompted.ordered)
     if len(tokens) < 2:
         shown = ", ".join(repr(answer) for answer in list(firsts)[:5])
         first = repr(encoder.text(tokens)) if tokens else "none"
@@ -118,7 +119,7 @@ def bind(prompted: Prompted, tokenizer: PreTrainedTokenizerBase, every: Sequence
     task = Task(
         name=prompted.name,
         causal=prompted.causal,
-        answer=Choice(tuple(tokens), tuple(tokens)),
+        answer=Cutoff(order, order) if order else Choice(tuple(tokens), tuple(tokens)),
         variables=prompted.variables,
         positions=prompted.positions,
         tokens=lambda setting: encoder.ids(str(setting["prompt"])),
@@ -191,4 +192,5 @@ def problem(
         pairs["calibration"],
         pairs["test"],
         seed,
+        task.by_error,
     )

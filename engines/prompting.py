@@ -124,6 +124,7 @@ class Prompted:
     ``InvalidRows``. ``answer`` is the text with which a run's prompt goes on. ``component`` is what is looked at:
     ``resid_post`` of every layer at every position, or ``z`` of every head at all positions. ``by_error`` says that
     what counts is how far a difference of two logits is from the causal model's, and not the share of right answers.
+    ``ordered`` are all answers in their order where an answer rules out those before it (``engines.answer.Cutoff``).
     ``generate(rng)`` yields base rows of the same schema without end, where the task needs no foreign data.
     """
 
@@ -142,6 +143,7 @@ class Prompted:
     protocols: Mapping[str, Protocol]
     component: str = "resid_post"
     by_error: bool = False
+    ordered: tuple[str, ...] = ()
     outside: Callable[[Row], str | None] = lambda _row: None
     generate: Callable[[np.random.Generator], Iterator[Row]] | None = None
 
@@ -216,3 +218,8 @@ def doing_nothing(task: Prompted, variable: str, every: Sequence[Example], proto
 def contains(generated: str, run: Setting) -> bool:
     """Whether the run's ``answer`` is in the generated text: the official evaluator's rule for every task."""
     return str(run["answer"]) in generated
+
+
+def one_token(sets: tuple[str, ...]) -> Mapping[str, Protocol]:
+    """Both protocols of the tasks that the paper counts as the official evaluator does: one token holds the answer."""
+    return {name: Protocol(name, sets, contains, {"": 1}) for name in ("paper", "official")}

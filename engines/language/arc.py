@@ -11,7 +11,7 @@ Source: Clark et al. (2018), "Think you have solved question answering? Try ARC"
 
 from engines.causal import CausalModel, Setting, Variable
 from engines.language.mcqa import LETTERS, SETS, SLOTS, symbol
-from engines.prompting import Hub, Prompted, Protocol, Reader, contains
+from engines.prompting import Hub, Prompted, Reader, one_token
 
 CAUSAL = CausalModel(
     inputs=(Variable("prompt"), Variable("key"), *(Variable(f"symbol_{slot}") for slot in range(SLOTS))),
@@ -52,8 +52,5 @@ TASK = Prompted(
     source=lambda row, _base: read(row),
     places={"correct_symbol": symbol},
     answer=lambda run: str(run["answer"]),
-    protocols={
-        "paper": Protocol("paper", SETS, contains, {"": 1}),
-        "official": Protocol("official", SETS, contains, {"": 1}),
-    },
+    protocols=one_token(SETS),
 )

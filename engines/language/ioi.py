@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from engines.causal import CausalModel, Setting, Variable
-from engines.prompting import Hub, Prompted, Protocol, Reader, Row, contains
+from engines.prompting import Hub, Prompted, Reader, Row, one_token
 
 NAMES = (
     "Adam",
@@ -233,10 +233,7 @@ TASK = Prompted(
     source=source,
     places={},
     answer=lambda run: str(run["answer"]),
-    protocols={
-        "paper": Protocol("paper", SETS, contains, {"": 1}),
-        "official": Protocol("official", SETS, contains, {"": 1}),
-    },
+    protocols=one_token(SETS),
     component="z",
     by_error=True,
     generate=generate,

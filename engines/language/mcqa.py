@@ -23,7 +23,7 @@ import numpy as np
 
 from engines.causal import CausalModel, Setting, Variable
 from engines.errors import InvalidRows
-from engines.prompting import Hub, Prompted, Protocol, Reader, Row, Span, contains
+from engines.prompting import Hub, Prompted, Reader, Row, Span, one_token
 
 SLOTS = 4
 LETTERS = string.ascii_uppercase
@@ -203,9 +203,6 @@ TASK = Prompted(
     source=lambda row, _base: read(row),
     places={"correct_symbol": symbol, "correct_symbol_period": period},
     answer=lambda run: str(run["answer"]),
-    protocols={
-        "paper": Protocol("paper", SETS, contains, {"": 1}),
-        "official": Protocol("official", SETS, contains, {"": 1}),
-    },
+    protocols=one_token(SETS),
     generate=generate,
 )

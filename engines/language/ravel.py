@@ -93,14 +93,16 @@ def answer(run: Setting) -> str:
 
 
 def known_as(generated: str, run: Setting) -> bool:
-    """Whether the generated text holds one of the answers with commas between, or a synonym: without case and marks."""
+    """Whether the generated text holds one of the answers with commas between, or a synonym: without case and marks.
+
+    The published rule for two tokens, so that a name of more tokens is never right: its rows are left out.
+    """
     said, expected = _plain(generated), str(run["answer"])
     if not expected:
         return True
     wanted = [_plain(each) for each in expected.split(",")]
     wanted += [other for each in tuple(wanted) for other in SYNONYMS.get(each, ())]
-    begun = [each for each in wanted if said and each.startswith(said)]  # two tokens may not hold all of a long name
-    return bool(begun) or any(each and each in said for each in wanted)
+    return any(each and each in said for each in wanted)
 
 
 def verbatim(generated: str, run: Setting) -> bool:

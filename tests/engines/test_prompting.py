@@ -16,6 +16,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from engines import mib, patches, prompted, registry, sieve
+from engines.answer import Cutoff
 from engines.bridge_model import BridgeModel
 from engines.errors import InsufficientData, InvalidModel, InvalidRows, UnknownName
 from engines.evaluation import full_swap_handle
@@ -33,6 +34,7 @@ CITIES = tuple(
     }
     for place in range(60)
 )
+OWN = {f"own_{name}": "" for name in ravel.ATTRIBUTES}
 TASKS = {name: registry.load("engines.language", name, "TASK", "task") for name in registry.names("engines.language")}
 GENERATED = sorted(name for name, task in TASKS.items() if task.generate is not None)
 
@@ -55,8 +57,8 @@ def every(task: Prompted, n: int = 40, seed: int = 0) -> list[Example]:
 def words(task: Prompted, found: list[Example]) -> PreTrainedTokenizerFast:
     """A tokenizer with a token for each word, its space before it, and each mark."""
     texts = [str(run["prompt"]) + task.answer(run) for one in found for run in (one.base, one.source)]
-    pattern = re.compile(r" ?\w+|\n|[^\w]")
-    known = dict.fromkeys(word for text in texts for word in pattern.findall(text))
+    pattern = re.compile(r"\d| ?[^\W\d]+|\n|[^\w]") if task.ordered else re.compile(r" ?\w+|\n|[^\w]")
+    known = dict.fromkeys((*task.ordered, *(word for text in texts for word in pattern.findall(text))))
     tokenizer = Tokenizer(WordLevel({word: place for place, word in enumerate(("[U]", *known))}, unk_token="[U]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern.pattern), behavior="isolated")
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[U]")
@@ -89,6 +91,10 @@ def test_positions_are_those_of_the_words() -> None:
             "colour_2": lambda run: run["colour_1"],
             "question": lambda run: run["asked"],
             "answer_thing": lambda run: run["asked"],
+        },
+        "greater_than": {
+            position: lambda run, digit=digit: str(run["year"])[digit]
+            for digit, position in ((1, "century"), (2, "decade"), (3, "ones"))
         },
     }
     for name, expected in checks.items():
@@ -141,7 +147,7 @@ def test_sums_are_right_with_one_leading_zero_or_none() -> None:
     ]
 
 
-def test_cities_are_right_by_alternatives_synonyms_and_beginnings() -> None:
+def test_cities_are_right_by_alternatives_and_synonyms_and_never_by_a_beginning() -> None:
     run = ravel.CAUSAL.run(
         {
             "prompt": "",
@@ -152,8 +158,20 @@ def test_cities_are_right_by_alternatives_synonyms_and_beginnings() -> None:
             "own_Language": "",
         }
     )
-    said = {" the United States": True, " America": True, " United": True, " France": False, "": False}
+    said = {" the United States": True, " America": True, " U.S.A": True, " United": False, " France": False, "": False}
     assert {text: ravel.known_as(text, run) for text in said} == said
+    others = {
+        ("Country", "South Korea"): {" Korea": True, " North": False},
+        ("Country", "United Kingdom"): {" Britain": True, " England,": True, " the United": False},
+        ("Country", "Democratic Republic of the Congo"): {" the Democratic": False},
+        ("Language", "Persian"): {" Farsi": True, " Pers": False},
+        ("Language", "Chinese"): {" Mandarin": True},
+        ("Continent", "Oceania"): {" Australia": True},
+        ("Continent", "North America"): {" America": True, " North": False, " north america": True},
+    }
+    for (asked, right), said in others.items():
+        run = ravel.CAUSAL.run({"prompt": "", "entity": "", "queried": asked, **OWN, f"own_{asked}": right})
+        assert {text: ravel.known_as(text, run) for text in said} == said
 
 
 def test_the_official_rule_takes_answers_to_the_letter() -> None:
@@ -202,6 +220,24 @@ def test_bases_that_ask_for_others_are_thinned_to_half_as_many_in_every_set() ->
     assert sieve.thinned(none, variable, counting, np.random.default_rng(0)) == (none, {})
 
 
+def test_years_are_counted_by_the_cutoff_among_digits_and_every_swap_of_decades_moves_it() -> None:
+    task = TASKS["greater_than"]
+    found = every(task, 60)
+    assert doing_nothing(task, "decade", found, task.protocol("paper")) == {"other_decade": 0.0}
+    tens = [[int(str(run["decade"])) for run in (one.base, one.source)] for one in found]
+    assert {first < second for first, second in tens} == {True, False}
+    bound = prompted.bind(task, words(task, found), found)
+    assert isinstance(bound.task.answer, Cutoff)
+    pairs = prompted.pairs_of(bound, found)
+    assert bool(pairs.informative("decade").all())
+    assert [bound.encoder.text([column]) for column in bound.task.answer.columns] == list(task.ordered)
+    for place, (_, decade) in enumerate(tens):
+        later = torch.where(torch.arange(10) >= decade, 0.0, -20.0).expand(1, 1, 10)
+        label = pairs.labels["decade"][place : place + 1]
+        assert bool(bound.task.answer.correct(later, label))
+        assert not bool(bound.task.answer.correct(later, pairs.base_labels[place : place + 1]))
+
+
 def broken(row: Row, **changes: Any) -> Row:
     return {**row, **changes}
 
@@ -236,6 +272,8 @@ def broken(row: Row, **changes: Any) -> Row:
         ("sva", {"plural": 2}, "plural is 2"),
         ("names", {"names": ["Ann", "Ann", "Ann"]}, "are not two, and one of them again"),
         ("colours", {"colours": ["red"]}, "two things, two colours and one of the things asked"),
+        ("greater_than", {"year": 1739}, "year is 1739; it must have four digits, tens of 1 to 8, and ones other than"),
+        ("greater_than", {"noun": "lunch"}, "is not that of 'lunch' and 1"),
     ],
 )
 def test_a_wrong_row_is_named_with_its_column(name: str, change: Mapping[str, Any], said: str) -> None:
