@@ -23,7 +23,7 @@ from typing import Any
 
 from engines import errors
 from engines.errors import InvalidSetting, StoreError, UnknownName, WorkbenchError
-from workbench import backoff, wire
+from workbench import backoff, process, wire
 from workbench.store import Store
 
 PATIENCE = 20.0
@@ -33,7 +33,7 @@ TIMEOUT = 60.0
 LONGEST = 2**28
 """Bytes of the longest answer."""
 _children: list[subprocess.Popen[bytes]] = []
-"""Servers that this process started: kept so that they are reaped."""
+"""Servers that this process started and that may still be there."""
 
 
 class Client:
@@ -294,6 +294,7 @@ def start(cell: wire.Target, socket: Path, store: Store, idle: float = wire.IDLE
         )
     finally:
         os.close(handle)
+    process.let_go(child)
     _children.append(child)
     return child
 

@@ -19,7 +19,7 @@ WORKER = "workbench.worker"
 PATIENCE = 20.0
 """Seconds in which a new worker must give a sign of life."""
 _children: list[subprocess.Popen[bytes]] = []
-"""Workers that this process started: kept so that they are reaped, and no zombie looks alive."""
+"""Workers that this process started and that may still be at work."""
 
 
 def start(store: Store, spec: Spec, *, again: bool = False) -> tuple[Run, int]:
@@ -35,8 +35,10 @@ def start(store: Store, spec: Spec, *, again: bool = False) -> tuple[Run, int]:
     return run, launch(run)
 
 
-def launch(run: Run, module: str = WORKER) -> int:
+def launch(run: Run, module: str = WORKER, *more: str) -> int:
     """Start ``module`` on the folder of ``run`` and return its process id once it has signed the run's status.
+
+    ``more`` are further arguments of it.
 
     Raises ``StoreError`` when the run is active already, or the worker dies or keeps silent at its start.
     """
@@ -46,12 +48,13 @@ def launch(run: Run, module: str = WORKER) -> int:
     log = run.folder / "log.txt"
     with disk.writing(log), log.open("ab") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", module, str(run.folder.resolve())],
+            [sys.executable, "-m", module, str(run.folder.resolve()), *more],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    process.let_go(child)
     _children.append(child)
     patience = time.monotonic() + PATIENCE
     while time.monotonic() < patience:
@@ -73,5 +76,4 @@ def kill(run: Run) -> int:
     if status.get("host") != process.HOST or run.state not in ACTIVE or not isinstance(pid, int):
         raise StoreError(f"no process on {process.HOST} works on run {run.id}; it is {run.state}")
     os.kill(pid, signal.SIGKILL)
-    _children[:] = [child for child in _children if child.poll() is None]
     return pid

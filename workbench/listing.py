@@ -77,6 +77,11 @@ class Listing:
         """The runs that wait, first the one that is started next."""
         return tuple(sorted((run for run in self.runs if run.place is not None), key=lambda run: run.place or 0))
 
+    @property
+    def busy(self) -> tuple[Any, ...]:
+        """What is at work and so takes a place: runs, and scrub jobs, which never wait for one."""
+        return tuple(one for one in (*self.runs, *self.scrubs) if one.state in ACTIVE)
+
 
 @dataclass(frozen=True)
 class Known:
@@ -231,8 +236,9 @@ def judge(status: Mapping[str, Any]) -> str:
 
 def spec_of(folder: Path, text: bytes) -> Spec:
     """The spec of a run's folder; raises ``CorruptRun``."""
+    record = mapping(text, folder / "spec.json")
     try:
-        return Spec.from_record(mapping(text, folder / "spec.json"))
+        return Spec.from_record(record)
     except CorruptRun as error:
         raise CorruptRun(f"run folder {folder} is damaged: {error}; move it away, then run its spec again") from None
 

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,15 @@ def is_me(status: Mapping[str, Any]) -> bool:
 @cache
 def _mine(pid: int) -> str | None:
     return born(pid)
+
+
+def let_go(child: "subprocess.Popen[Any]") -> None:
+    """Let a child outlive this process without a word, and reap it if it ends before.
+
+    A thread waits for it: that costs nothing, no zombie looks alive, and a child that nobody would have waited for is
+    one that Python warns of as this process ends.
+    """
+    threading.Thread(target=child.wait, name=f"wait for {child.pid}", daemon=True).start()
 
 
 def alive(pid: Any, since: Any) -> bool:

@@ -10,12 +10,14 @@ from workbench.command import FAILED, OK, AsJson, StoreFolder, note, open_store,
 from workbench.queueing import Start
 from workbench.store import ACTIVE, Listing, Store
 from workbench.waiting import Waiting
+from workbench.work import Work
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")]
 HELP = """The runs that wait for a free place: list them, change their order, take one out.
 
 A run waits after 'workbench run ... --queue', and after a launch from the screen while others are at work. Whatever
-ends starts the next: no process has to stay for it.
+ends starts the next: no process has to stay for it. A scrub job waits for nobody, and takes a place while it is at
+work.
 
 \b
 Examples:
@@ -50,7 +52,7 @@ def queue(
         queueing.allow(store, slots)
         for start in queueing.advance(store):
             note(told(start))
-    listing = store.runs()
+    listing = Work(store).look()
     put(record(listing), words(listing), as_json)
     if listing.damaged:
         note(text.damaged(listing.damaged))
@@ -98,11 +100,10 @@ def run_queue(as_json: AsJson = False, folder: StoreFolder = None) -> int:
 def _said(starts: tuple[Start, ...], store: Store) -> str:
     if starts:
         return "\n".join(map(told, starts))
-    listing = store.runs()
+    listing = Work(store).look()
     if not listing.queued:
         return "no run waits"
-    busy = sum(run.state in ACTIVE for run in listing.runs)
-    return f"{len(listing.queued)} wait; {busy} at work, of {listing.slots} at once: workbench queue --slots N"
+    return f"{len(listing.queued)} wait; {_busy(listing)}: workbench queue --slots N"
 
 
 def told(start: Start) -> str:
@@ -115,17 +116,22 @@ def told(start: Start) -> str:
 def record(listing: Listing) -> dict[str, Any]:
     """The queue as JSON-ready data."""
     waiting = [{**run.record, "after": queueing.ahead(listing, run.place or 0)} for run in listing.queued]
-    busy = [run.id for run in listing.runs if run.state in ACTIVE]
+    busy = [one.id for one in listing.busy]
     return {"slots": listing.slots, "at_work": busy, "waiting": waiting}
 
 
 def words(listing: Listing) -> str:
     """The queue as text."""
-    busy = [run for run in listing.runs if run.state in ACTIVE]
-    head = f"{len(busy)} at work, of {listing.slots} at once; {len(listing.queued)} wait"
+    head = f"{_busy(listing)}; {len(listing.queued)} wait"
     rows = [("PLACE", "RUN", "WAITS", "CELL", "METHOD", "SEED", "SETTINGS")]
     rows += [(str(run.place), run.id, queueing.ahead(listing, run.place or 0), *_asked(run)) for run in listing.queued]
     return f"{head}\n{text.columns(rows)}" if listing.queued else head
+
+
+def _busy(listing: Listing) -> str:
+    scrubs = len(listing.busy) - sum(run.state in ACTIVE for run in listing.runs)
+    jobs = f" ({scrubs} scrub job{'s' * (scrubs > 1)})" if scrubs else ""
+    return f"{len(listing.busy)} at work{jobs}, of {listing.slots} at once"
 
 
 def _asked(run: Any) -> tuple[str, str, str, str]:

@@ -2,7 +2,7 @@
 
 Every event looks whether a place is free: a run is queued, a worker ends, a screen looks at the runs, somebody says
 ``workbench queue run``. Whatever dies between two events, the next one goes on. A run that is at work takes a place
-however and wherever it was started.
+however and wherever it was started; so does a scrub job, which starts at once.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from workbench import detach, process, waiting
 from workbench.listing import ACTIVE, Listing
 from workbench.store import Run, Store
 from workbench.waiting import Waiting
+from workbench.work import Work
 
 
 @dataclass(frozen=True)
@@ -88,20 +89,20 @@ def _waits(queue: Waiting, id: str) -> None:
 
 def may_start(listing: Listing) -> bool:
     """Whether a run waits and a place is free, by a list of the runs: reason enough to ``advance``."""
-    return bool(listing.queued) and sum(run.state in ACTIVE for run in listing.runs) < listing.slots
+    return bool(listing.queued) and len(listing.busy) < listing.slots
 
 
 def advance(store: Store, *, ended: str = "") -> tuple[Start, ...]:
     """Start waiting runs while there are places; returns those that left the queue.
 
-    ``ended`` is a run whose worker calls this as its last act. A run that cannot be started is noted as failed, and the
-    next one gets its place. Raises ``CorruptRun`` for a damaged queue, ``StoreUnwritable``.
+    ``ended`` is a run or a scrub job whose worker calls this as its last act. A run that cannot be started is noted as
+    failed, and the next one gets its place. Raises ``CorruptRun`` for a damaged queue, ``StoreUnwritable``.
     """
     if not waiting.read(store.root).entries:  # most often; then no lock is made
         return ()
     left: list[Start] = []
     with waiting.held(store.root, "starting"):  # who comes second finds what was started counted
-        busy = {run.id for run in store.runs().runs if run.state in ACTIVE} - {ended}
+        busy = {one.id for one in Work(store).look().busy} - {ended}
         while (queue := waiting.read(store.root)).entries and len(busy) < queue.slots:
             id = queue.entries[0].id
             if id not in busy and (start := _start(Run(store.root / id))) is not None:
@@ -126,7 +127,7 @@ def _start(run: Run) -> Start | None:
 
 def turn(listing: Listing) -> str:
     """What a run that is queued now would wait for, in words; empty if it starts at once."""
-    if not listing.queued and sum(run.state in ACTIVE for run in listing.runs) < listing.slots:
+    if not listing.queued and len(listing.busy) < listing.slots:
         return ""
     return ahead(listing, len(listing.queued) + 1)
 
@@ -135,7 +136,7 @@ def ahead(listing: Listing, place: int) -> str:
     """What a run that waits at a place waits for, in words."""
     if 1 < place <= len(listing.queued) + 1:
         return f"after {listing.queued[place - 2].id[:4]}"
-    active = [run for run in listing.runs if run.state in ACTIVE]
-    if not active:
+    busy = listing.busy
+    if not busy:
         return "next"
-    return f"after {active[0].id[:4]}" if len(active) == 1 else f"after one of {len(active)}"
+    return f"after {busy[0].id[:4]}" if len(busy) == 1 else f"after one of {len(busy)}"

@@ -13,6 +13,7 @@ from workbench.process import interruptible
 from workbench.spec import Cell, Spec, parse_assignments
 from workbench.store import ACTIVE, Run, Store, Summary
 from workbench.terms import Terms
+from workbench.work import Work
 
 Queue = Annotated[
     bool, typer.Option("--queue", help="Wait for a free place ('workbench queue'), then run as with --detach.")
@@ -75,7 +76,7 @@ def resume(
     if isinstance(found, scrub_jobs.Job):
         if queue:
             raise InvalidSetting(f"{found.id} is a scrub job, and those do not wait: workbench resume {found.id}")
-        return scrub_cli.resume(found, as_json)
+        return scrub_cli.resume(store, found, as_json)
     if queue:
         return _queue(store, found.spec, again=False, detach=detach, as_json=as_json)
     return _start(store, found.spec, again=False, detach=detach, as_json=as_json)
@@ -110,8 +111,7 @@ def _queue(store: Store, spec: Spec, *, again: bool, detach: bool, as_json: bool
     if pid is not None:
         _outlives(run, pid)
         return OK
-    listing = store.runs()
-    after = queueing.ahead(listing, run.place or 0)
+    after = queueing.ahead(Work(store).look(), run.place or 0)
     note(f"it is queued {after}, and starts whatever happens to this terminal; see 'workbench queue'")
     return OK
 

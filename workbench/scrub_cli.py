@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engines.errors import InvalidSetting, StoreUnwritable
 from workbench import catalog, disk, scrub_jobs, scrub_list, scrub_text, text, view
 from workbench.command import FAILED, OK, AsJson, Detach, StoreFolder, note, open_store, put
 from workbench.scrubs import Scrubs
@@ -159,12 +160,12 @@ def _detached(
     return OK
 
 
-def resume(job: scrub_jobs.Job, as_json: bool) -> int:
+def resume(store: Store, job: scrub_jobs.Job, as_json: bool) -> int:
     """Begin a job anew, in a process of its own; a finished one is shown by 'show'."""
     if job.run.done:
         note(f"this is finished: workbench show {job.id}")
     else:
-        scrub_jobs.restart(job)
+        scrub_jobs.restart(store, job)
         note(f"process {job.run.status().get('pid')} begins it anew; follow it: workbench log -f {job.id}")
     put({"id": job.id, "pid": job.run.status().get("pid")}, job.id, as_json)
     return OK
@@ -286,7 +287,16 @@ def _written(hypothesis: Any, output: Path | None, as_json: bool) -> int:
     if output is None:
         put(record, toml.rstrip("\n"), as_json)
         return OK
-    disk.replace(output, toml.encode())
+    if output.is_dir():
+        raise InvalidSetting(f"cannot write {output}: it is a folder; name a file, such as {output / 'mine.toml'}")
+    if not output.parent.is_dir():
+        make = f"make it with 'mkdir -p {output.parent}', or write to another file with -o FILE"
+        raise InvalidSetting(f"cannot write {output}: there is no folder {output.parent}; {make}")
+    try:
+        disk.replace(output, toml.encode())
+    except StoreUnwritable as error:
+        why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
+        raise StoreUnwritable(f"cannot write {output}: {why}; write to another file with -o FILE") from None
     if as_json:
         put({**record, "file": str(output)}, "", as_json)
     note(f"wrote {output}: {len(hypothesis.nodes)} nodes; try it: workbench scrub {output}")

@@ -245,14 +245,14 @@ def start(
         with job.run.claim():
             Store(folder(store)).set_aside(job.run)
     _open(job, spec)
-    launch(job.run, MODULE)
+    launch(job.run, MODULE, str(store.root.resolve()))
     return job.id
 
 
-def restart(job: Job) -> str:
+def restart(store: Store, job: Job) -> str:
     """Begin a job that is not finished anew, and return its id; raises ``StoreError``."""
     _ = job.spec
-    launch(job.run, MODULE)
+    launch(job.run, MODULE, str(store.root.resolve()))
     return job.id
 
 

@@ -1,9 +1,9 @@
 """A scrub, or a search by its adversary, in a process of its own.
 
-    python -m workbench.scrub_worker JOB_FOLDER
+    python -m workbench.scrub_worker JOB_FOLDER RUNS_FOLDER
 
 What it kept or found is named by the job's ``result.json``. It looks for a request to stop between events; a stopped
-one leaves nothing behind. ``workbench.scrub_jobs`` starts it.
+one leaves nothing behind. ``workbench.scrub_jobs`` starts it, and its last act is to start the next run that waits.
 """
 
 import sys
@@ -14,14 +14,18 @@ from typing import Any
 from workbench import process
 from workbench.scrub_jobs import ADVERSARY, FORMAT, Job, JobSpec
 from workbench.scrubs import Scrubs
-from workbench.store import Run
-from workbench.worker import serve
+from workbench.store import Run, Store
+from workbench.worker import serve, start_next
 
 
-def main(folder: str) -> int:
-    """Work on the job in ``folder``; returns the exit code: 0 done or stopped, 1 failed."""
+def main(folder: str, runs: str) -> int:
+    """Work on the job in ``folder``, then start the next of the ``runs``; returns the exit code: 0 done or stopped, 1
+    failed."""
     job = Job(Run(Path(folder)))
-    return serve(job.run, lambda: work(job))
+    try:
+        return serve(job.run, lambda: work(job))
+    finally:
+        start_next(Store(Path(runs)), job.run)
 
 
 def work(job: Job) -> None:
@@ -68,4 +72,4 @@ def headline(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -49,13 +49,13 @@ def main(folder: str) -> int:
     try:
         return serve(run, work)
     finally:
-        start_next(run)
+        start_next(Store(run.folder.parent), run)
 
 
-def start_next(ended: Run) -> None:
+def start_next(store: Store, ended: Run) -> None:
     """Start the next run that waits, if any; what is wrong with the queue is said in the log of the run that ended."""
     try:
-        queueing.advance(Store(ended.folder.parent), ended=ended.id)
+        queueing.advance(store, ended=ended.id)
     except (StoreError, OSError) as error:
         sys.stderr.write(f"workbench: the queue stands still: {error}\n")
 

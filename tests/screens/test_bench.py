@@ -484,7 +484,7 @@ def test_scrub_jobs_are_among_the_jobs_and_wait_for_nobody(store: Store, monkeyp
     job.run.report("running", heartbeat=NOW + 1)
     (scrub_jobs.folder(store) / "dd").mkdir()
     restarted: list[str] = []
-    monkeypatch.setattr(scrub_jobs, "restart", lambda job: restarted.append(job.id) or job.id)
+    monkeypatch.setattr(scrub_jobs, "restart", lambda _, job: restarted.append(job.id) or job.id)
 
     async def script(hands: Hands) -> None:
         rows = hands.app.place.query_one(Rows)
@@ -493,7 +493,7 @@ def test_scrub_jobs_are_among_the_jobs_and_wait_for_nobody(store: Store, monkeyp
         assert "2 run folders cannot be read and are not listed: broken, scrub-jobs/dd" in hands.text
         assert hands.app.place.cursor_address() == "scrub:ab12cd34ef56"
         await hands.press("less_than_sign")
-        assert "a scrub waits for nobody: only runs have a place in the queue" in hands.text
+        assert "a scrub waits for nobody and takes a place at once: only runs have one in the queue" in hands.text
         await hands.press("x")
         assert job.run.stop_requested
         job.run.report("stopped")

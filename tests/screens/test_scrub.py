@@ -235,7 +235,7 @@ def test_begun_anew_with_what_was_asked_and_searched_when_asked_twice(
         return SEARCH
 
     monkeypatch.setattr(scrub_jobs, "start", start)
-    monkeypatch.setattr(scrub_jobs, "restart", lambda found: started.append((found.id, None)) or found.id)
+    monkeypatch.setattr(scrub_jobs, "restart", lambda _, found: started.append((found.id, None)) or found.id)
 
     async def again(hands: Hands) -> None:
         await hands.press("R")

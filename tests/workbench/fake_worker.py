@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from workbench import detach, process
-from workbench.store import FORMAT, Run
+from workbench.store import FORMAT, Run, Store
 from workbench.worker import start_next
 
 NAME = "tests.workbench.fake_worker"
@@ -34,7 +34,7 @@ def main(folder: str) -> None:
     else:
         run.finish({"format": FORMAT})
         run.report("done")
-    start_next(run)
+    start_next(Store(run.folder.parent), run)
 
 
 def diary(run: Run, what: str) -> None:

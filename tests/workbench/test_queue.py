@@ -12,12 +12,16 @@ from pathlib import Path
 import pytest
 
 from engines.errors import CorruptRun, InvalidSetting, StoreError
+from engines.hypothesis_text import write
 from tests.workbench import fake_worker
 from tests.workbench.conftest import wait
-from workbench import cli, detach, process, queueing, waiting
+from workbench import cli, detach, disk, process, queue_cli, queueing, scrub_jobs, waiting
 from workbench.listing import Index
 from workbench.spec import Spec
 from workbench.store import ACTIVE, Run, Store
+from workbench.subjects import truth
+from workbench.work import Work
+from workbench.worker import start_next
 
 RACE = f"""
 import sys
@@ -133,6 +137,36 @@ def test_a_run_at_work_outside_the_queue_takes_a_slot_and_one_that_must_not_wait
     wait(lambda: waiting.read(store.root).entries == ())
     end(store, 1)
     wait(lambda: runs[1].done)
+
+
+def test_a_scrub_job_at_work_takes_a_slot_and_its_end_starts_the_next(store: Store, runs: list[Run]) -> None:
+    job = Run(scrub_jobs.folder(store) / "5c4d71431d3f")
+    job.folder.mkdir(parents=True)
+    (job.folder / "spec.json").write_bytes(disk.encode(scrub_jobs.ask(write(truth("appendix.easy_hard")), {}).record))
+    job.report("running")  # by this process
+    assert queueing.submit(store, runs[1]) is None
+    listing = Work(store).look()
+    assert not queueing.may_start(listing)
+    assert queueing.ahead(listing, 1) == "after 5c4d"
+    assert queue_cli.words(listing).startswith("1 at work (1 scrub job), of 1 at once; 1 wait")
+    start_next(store, job)
+    assert runs[1].state == "starting"
+    end(store, 1)
+    wait(lambda: runs[1].done)
+
+
+def test_what_is_let_go_is_reaped_and_may_outlive_its_starter_without_a_word() -> None:
+    child = subprocess.Popen(["true"])
+    process.let_go(child)
+    wait(lambda: child.poll() == 0)
+    starter = (
+        "import subprocess; from workbench import process;"
+        "kept = [subprocess.Popen(['sleep', '9'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)];"
+        "process.let_go(kept[0]); print(kept[0].pid)"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", starter], capture_output=True, text=True, check=True)
+    os.kill(int(done.stdout), signal.SIGKILL)
+    assert done.stderr == ""
 
 
 def test_a_run_that_was_queued_and_is_stopped_after_another_start_does_not_come_back(

@@ -155,8 +155,9 @@ def test_opening_a_damaged_run_names_it(store: Store, name: str) -> None:
     folder.mkdir(parents=True)
     if name == "half":
         (folder / "spec.json").write_text("{")
-    with pytest.raises(CorruptRun, match=f"{folder}"):
+    with pytest.raises(CorruptRun, match=f"{folder}") as told:
         store.find(name)
+    assert str(told.value).count("away") == 1
 
 
 def test_a_folder_with_another_spec_is_refused(store: Store, spec: Spec) -> None:

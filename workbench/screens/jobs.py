@@ -253,12 +253,13 @@ class Jobs(Place):
         else:
             from workbench.scrub_jobs import Job, restart
 
-            scrub_control.begin(self, lambda: restart(Job(found)))
+            store = bench(self).store
+            scrub_control.begin(self, lambda: restart(store, Job(found)))
 
     def action_queue(self, places: int) -> None:
         """Move the run in the queue."""
         if self.run and is_scrub(self.run):
-            self.complain("a scrub waits for nobody: only runs have a place in the queue")
+            self.complain("a scrub waits for nobody and takes a place at once: only runs have one in the queue")
         elif self.run:
             self.until = time.monotonic() + HEARD
             control.move(self, self.watches[self.run.id].run, places)

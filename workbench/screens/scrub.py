@@ -264,7 +264,7 @@ class ScrubPlace(Place):
             return
         if found.job is not None and self.followed is not None and self.followed.state != "done":
             job = found.job
-            begin(self, lambda: scrub_jobs.restart(job))
+            begin(self, lambda: scrub_jobs.restart(store, job))
         elif self.confirmed("R", f"R again computes it afresh in a job of its own; {price(found)}"):
             self.launch(lambda spec: scrub_jobs.start(store, spec.text, spec.plan, **named(spec), again=True))
 
