@@ -25,7 +25,7 @@ from engines.events import Advance, Notice, Stage, Steps
 from engines.graph import Graph, Plain
 from engines.hypothesis import Hypothesis, InterpNode, Source
 from engines.interval import Z95
-from engines.sampling import BUDGET, Law, enumerate_runs, sample_runs
+from engines.sampling import BUDGET, Law, enumerate_runs, references, sample_runs
 from engines.treeify import Gather, Treeified, treeify
 
 SAMPLES = 4_000
@@ -230,7 +230,8 @@ def _law(plain: Plain, data: Dataset, tree: Treeified, how: Plan, notices: list[
                 raise
             notices.append(f"sampled, not exact: {error}")
     samples = SAMPLES if how.samples is None else how.samples
-    yield Stage("samples", samples, "samples")
+    drawn, _, _ = references(data, samples, how.seed)  # a stratum's share is rounded up, so that there may be more
+    yield Stage("samples", len(drawn), "samples")
     for done in sample_runs(plain, data, tree, samples, seed=how.seed):
         if isinstance(done, Law):
             return done

@@ -49,12 +49,25 @@ def save(file: Path, memory: Memory) -> None:
     disk.replace(file, disk.encode(record, indent=1), durable=False)
 
 
+def recall(file: Path) -> tuple[Memory, str]:
+    """What was kept; of a file that cannot be read nothing, and a sentence. It is then put aside: it may hold marks."""
+    try:
+        return load(file), ""
+    except StoreError as error:
+        aside = file.with_name(f"{file.name}.damaged")
+        try:
+            file.rename(aside)
+        except OSError as refused:
+            return Memory(), f"{error}; it stays as it is until this start is saved over it: {refused.strerror}"
+        return Memory(), f"{error}; mend {aside} and name it {file.name} to have it again"
+
+
 def load(file: Path) -> Memory:
     """What was kept; nothing where nothing was. Raises ``StoreError`` for a file that cannot be read as one."""
     try:
         record = json.loads(disk.read(file))
         if record["format"] not in KNOWN:
-            raise ValueError(f"format {record['format']!r}")
+            raise ValueError(f"its format is {record['format']!r}, this version reads {' and '.join(map(str, KNOWN))}")
         visits = _visits(record["visits"])
         if record["format"] == 1:
             return Memory(visits)
@@ -63,7 +76,23 @@ def load(file: Path) -> Memory:
     except FileNotFoundError:
         return Memory()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"where you were cannot be read ({error!r}) and is forgotten: {file}") from None
+        raise StoreError(f"where you were cannot be read and is forgotten: {file.name} {_wrong(error)}") from None
+
+
+def _wrong(error: Exception) -> str:
+    """What is wrong with a file, as the end of a sentence that its name begins."""
+    match error:
+        case json.JSONDecodeError():
+            return f"is no JSON (line {error.lineno}, column {error.colno}: {error.msg})"
+        case UnicodeDecodeError():
+            return f"is no UTF-8 text (byte {error.start})"
+        case OSError():
+            return f"cannot be opened ({error.strerror})"
+        case KeyError():
+            return f"lacks {error}"
+        case ValueError():
+            return f"is not as this version writes it ({error})"
+    return "is not as this version writes it (a part is of another kind)"
 
 
 def _records(visits: Iterable[Visit]) -> list[dict[str, Any]]:

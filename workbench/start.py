@@ -12,7 +12,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from engines.errors import InvalidSetting, StoreError, WorkbenchError
+from engines.errors import InvalidSetting, WorkbenchError
 from workbench import preferences
 from workbench.display import Display
 from workbench.preferences import Preferences
@@ -115,16 +115,12 @@ def open_screen(address: str | None, *, plain_output: bool = False, flags: Mappi
     from workbench import remembered, screens
     from workbench.app import Wishes, WorkbenchApp
     from workbench.input import ending, own_terminal
-    from workbench.remembered import Memory, Visit
+    from workbench.remembered import Visit
     from workbench.store import Store
 
     state, log = remembered.folder() / "screen.json", remembered.folder() / "screen.log"
-    notices = []
-    try:
-        memory = remembered.load(state)
-    except StoreError as error:
-        memory = Memory()
-        notices.append(str(error))
+    memory, forgotten = remembered.recall(state)
+    notices = [forgotten] * bool(forgotten)
     if (address := address or str(wanted.values["start"]) or None) is not None:
         screens.find(address)
         memory = replace(memory, visits=(Visit(address),))

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from engines import sampling
 from engines.dataset import Dataset
 from engines.errors import InsufficientData, InvalidHypothesis
+from engines.events import Advance, Stage, drain
 from engines.graph import Graph, Plain
 from engines.hypothesis import Hypothesis, InterpNode, Source
 from engines.kernels import draw, kernel
 from engines.sampling import Law, enumerate_runs, references, sample_runs
-from engines.scrub import estimate
+from engines.scrub import Plan, estimate, scrub
 from engines.treeify import Treeified, treeify
 from tests.engines import literal
 from tests.engines.random_trees import distribution, random_case
@@ -124,6 +125,26 @@ def test_samples_are_near_the_exact_law(seed, samples):
         assert told.error is not None
         assert abs(told.value - float(exact.mean)) <= 4 * told.error + 1e-12
     assert set(zip(law.references.tolist(), law.values, strict=True)) <= set(distribution(exact))
+
+
+def test_progress_never_tells_more_than_the_whole():
+    told = set()
+    for seed in range(12):
+        graph, data, hypothesis = random_case(seed)
+        try:
+            events, _ = drain(scrub(graph, data, hypothesis, Plan(samples=11, ablations=False)))
+        except (InsufficientData, InvalidHypothesis):
+            continue
+        stage, totals, last = "", {}, {}
+        for event in events:
+            if isinstance(event, Stage):
+                stage = event.name
+                totals[stage] = event.total
+            elif isinstance(event, Advance):
+                last[stage] = event.done
+        assert last["samples"] == totals["samples"]
+        told.add(totals["samples"])
+    assert max(told) > 11  # a stratum's share was rounded up
 
 
 @given(SEEDS)

@@ -9,7 +9,7 @@ import pytest
 
 from engines.errors import StoreError
 from workbench.display import Display
-from workbench.remembered import Memory, folder, load, save
+from workbench.remembered import Memory, folder, load, recall, save
 from workbench.start import over_ssh, prepare, read
 from workbench.trail import Trail, Visit
 
@@ -93,10 +93,17 @@ def test_a_file_of_before_there_were_trails_and_marks_is_read(tmp_path: Path) ->
         '{"format": 2, "visits": [], "trail": {"visits": [], "at": -1}, "marks": []}',
     ],
 )
-def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / "screen.json").write_text(text)
-    with pytest.raises(StoreError, match=r"where you were cannot be read .* and is forgotten: .*screen\.json"):
-        load(tmp_path / "screen.json")
+def test_a_damaged_file_is_named_and_put_aside(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "screen.json"
+    file.write_text(text)
+    with pytest.raises(StoreError, match=r"is forgotten: screen\.json (is no|lacks|is not as)") as told:
+        load(file)
+    assert "Error" not in str(told.value)
+    memory, sentence = recall(file)
+    assert memory == Memory()
+    assert sentence == f"{told.value}; mend {file}.damaged and name it screen.json to have it again"
+    assert (tmp_path / "screen.json.damaged").read_text() == text
+    assert recall(file) == (Memory(), "")
 
 
 def test_the_state_lies_in_the_home_of_the_workbench() -> None:
