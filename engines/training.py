@@ -6,7 +6,7 @@ in units of the loss of doing nothing on the same pairs, plus its penalty.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -15,11 +15,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engines.activations import Activations
+from engines.aim import Aim
 from engines.errors import InvalidSetting
 from engines.events import Steps, Trained
 from engines.featurize import Featurizer
 from engines.intervene import Jobs, Metered, batches, patched, unpatched
+from engines.resample import subset
 from engines.site import Site
+from engines.spare import in_parts
 from engines.task import Pairs, Problem
 
 STRETCH = 8
@@ -132,13 +135,21 @@ class Progress:
 
 
 def optimise(
-    problem: Problem, meter: Metered, fit: Activations, benches: Sequence[Bench], schedule: Schedule
+    problem: Problem,
+    meter: Metered,
+    fit: Activations,
+    benches: Sequence[Bench],
+    schedule: Schedule,
+    *,
+    aim: Aim | None = None,
 ) -> Steps[None]:
-    """Adam on all jobs of a layer at once; every stretch, jobs that are hopeless or finished stop."""
+    """Adam on all jobs of a layer at once; every stretch, jobs that are hopeless or finished stop.
+
+    The loss is that of the answers against their labels, or with an ``aim`` that of their numbers against it.
+    """
     benches = [bench for bench in benches if bench.progress.count]
     if not benches:
         return
-    labels, answer = problem.fit.labels[problem.target], problem.answer
     idle = unpatched(meter, fit)
     generator = torch.Generator().manual_seed(problem.seed)
     trained = [parameter.requires_grad_() for bench in benches for parameter in bench.parameters]
@@ -152,21 +163,90 @@ def optimise(
             group["lr"] = schedule.learning_rate * max(0.05, 1 - share)
         index = minibatch(problem.fit, problem.target, schedule.batch, generator)
         jobs = [bench.training(share) for bench in live]
-        scale, least = answer.loss(idle[index], labels[index]).mean(), math.inf
+        loss, least = _loss(problem, index, idle, aim), math.inf
+        batch = _Batch(index, loss, loss(idle[index][None], slice(None)).mean(), share)
         optimiser.zero_grad()
         for group in batches(meter.shape, fit, jobs, index):
-            some, sizes = [live[place] for place in group], [jobs[place].count for place in group]
-            outputs = patched(meter, fit, [jobs[place] for place in group], index)
-            losses = answer.loss(outputs, labels[index].expand(len(outputs), -1, -1)).mean(1) / scale
-            (losses.sum() + sum(bench.penalty(share).sum() for bench in some)).backward()
-            for bench, part in zip(some, losses.detach().split(sizes), strict=True):
-                bench.progress.note(part, _slopes(bench))
-            least = min(least, float(losses.detach().min()))
+            some = [live[place] for place in group]
+            each = _descend(meter, fit, some, [jobs[place] for place in group], batch)
+            for bench, losses in zip(some, each, strict=True):
+                bench.progress.note(losses, _slopes(bench))
+                least = min(least, float(losses.min()))
         optimiser.step()
         if (step + 1) % STRETCH == 0 or step + 1 == schedule.steps:
             yield Trained(f"L{jobs[0].start}", step + 1, least)
             for bench in live:
                 bench.stop(bench.progress.review(step + 1))
+
+
+_Loss = Callable[[Float[Tensor, "jobs some answers codes"], Int[Tensor, " some"] | slice], Float[Tensor, "jobs some"]]
+
+
+def _loss(
+    problem: Problem, index: Int[Tensor, " batch"], idle: Float[Tensor, "pairs answers codes"], aim: Aim | None
+) -> _Loss:
+    """The loss of outputs of some rows of a batch; ``idle`` are those of all fit pairs without a patch."""
+
+    def labelled(outputs: Tensor, rows: Int[Tensor, " some"] | slice) -> Tensor:
+        labels = problem.fit.labels[problem.target][index[rows]]
+        return problem.answer.loss(outputs, labels.expand(len(outputs), -1, -1))
+
+    def aimed(outputs: Tensor, rows: Int[Tensor, " some"] | slice) -> Tensor:
+        assert aim is not None
+        which = index[rows]
+        return aim.missed(outputs, idle[which], subset(problem.fit, which), problem.target)
+
+    return labelled if aim is None else aimed
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The pairs of a step, the loss of outputs of some of them, the no-op's on all, and the share of steps done."""
+
+    index: Int[Tensor, " batch"]
+    loss: "_Loss"
+    scale: Float[Tensor, ""]
+    share: float
+
+
+def _descend(
+    meter: Metered, fit: Activations, benches: Sequence[Bench], jobs: Sequence[Jobs], batch: _Batch
+) -> list[Float[Tensor, " live"]]:
+    """Add the gradients of some benches, whose swaps are ``jobs``; returns the losses of each.
+
+    In as few runs as fit into memory: gradients of parts of the batch add up to the whole one's. A run that broke off
+    adds nothing, for gradients are added once they are all there.
+    """
+    ready, losses = dict(enumerate(jobs)), [torch.zeros(())] * len(benches)
+    whole = torch.arange(len(batch.index))
+
+    def run(places: list[int], rows: Int[Tensor, " part"]) -> None:
+        some = [benches[place] for place in places]
+        swaps = [ready.pop(place, None) or benches[place].training(batch.share) for place in places]
+        part = len(rows) / len(batch.index)
+        outputs = patched(meter, fit, swaps, batch.index[rows])
+        here = part * (batch.loss(outputs, rows).mean(1) / batch.scale)
+        parameters = [parameter for bench in some for parameter in bench.parameters]
+        total = here.sum() + part * sum(bench.penalty(batch.share).sum() for bench in some)
+        gradients = torch.autograd.grad(total, parameters, allow_unused=True)
+        sums = [_sum(parameter.grad, gradient) for parameter, gradient in zip(parameters, gradients, strict=True)]
+        for parameter, gradient in zip(parameters, sums, strict=True):
+            parameter.grad = gradient
+        for place, own in zip(places, here.detach().split([swap.count for swap in swaps]), strict=True):
+            losses[place] = losses[place] + own
+
+    def fitting(places: Int[Tensor, " some"]) -> None:
+        if len(places) > 1:
+            run(places.tolist(), whole)
+        else:
+            in_parts(lambda rows: run(places.tolist(), rows), whole, "training pairs")
+
+    in_parts(fitting, torch.arange(len(benches)), "trained patches")
+    return losses
+
+
+def _sum(known: Tensor | None, more: Tensor | None) -> Tensor | None:
+    return more if known is None else known if more is None else known + more
 
 
 def _slopes(bench: Bench) -> Float[Tensor, " live"]:

@@ -3,7 +3,7 @@
 import copy
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,12 +17,13 @@ from engines.featurize import Coordinates, Rotation, Whole
 from engines.handle import Handle, Part
 from engines.intervene import Jobs, start_layer, swapped
 from engines.intervene import replace as full_swap
-from engines.model import NO_EDITS, Ask, Batch, DecoderModel, Edit, Forward, Model, Shape, Start
+from engines.model import DecoderModel
 from engines.report import Claims, report
 from engines.score import Cost, wilson
-from engines.site import Port, Site
+from engines.site import Site
 from engines.task import Pair, Pairs, Problem, draw_pairs
 from tests.known import BOTH, conjunction, conjunction_problem
+from tests.wrapped import Spoiled
 
 SETTINGS = [{"x0": x0, "x1": x1} for x0, x1 in itertools.product((0, 1), repeat=2)]
 
@@ -115,41 +116,6 @@ def test_a_sweep_equals_interchanges_one_by_one() -> None:
         torch.testing.assert_close(outputs, swapped(MODEL, activations, [Jobs(site, 1, full_swap)])[0])
     assert events[0] == Stage("sweep", len(task.sites), "sites")
     assert [event.done for event in events if isinstance(event, Advance)][-1] == len(task.sites)
-
-
-@dataclass
-class Spoiled:
-    """A model that answers as told, or refuses to run: what a test needs a network for is gone."""
-
-    model: Model
-    answer: int | None
-
-    def __post_init__(self) -> None:
-        self.name, self.components = self.model.name, self.model.components
-
-    @property
-    def shape(self) -> Shape:
-        return self.model.shape
-
-    def digest(self) -> str:
-        return self.model.digest()
-
-    def forward(
-        self,
-        batch: Batch,
-        *,
-        reads: Iterable[Port] = (),
-        edits: Mapping[Port, Edit] = NO_EDITS,
-        start: Start | None = None,
-        ask: Ask | None = None,
-    ) -> Forward:
-        assert self.answer is not None, "finished work was run again"
-        run = self.model.forward(batch, reads=reads, edits=edits, start=start, ask=ask)
-        if run.outputs is None:
-            return run
-        stuck = torch.zeros_like(run.outputs)
-        stuck[..., self.answer] = 1.0
-        return replace(run, outputs=stuck)
 
 
 def pieces(events: Iterable[object]) -> dict[str, Mapping[str, torch.Tensor]]:

@@ -1,7 +1,8 @@
 """Batches that do not fit are halved and give what they give whole; half precision and devices are followed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,58 +15,27 @@ from engines.activations import capture
 from engines.bridge_model import BridgeModel
 from engines.errors import TooLarge
 from engines.evaluation import joint
-from engines.featurize import Coordinates, Rotation, Whole, swap
+from engines.events import Trained, drain
+from engines.featurize import Coordinates, Mask, Rotation, Whole, swap
 from engines.handle import Part
-from engines.intervene import unpatched
-from engines.model import NO_EDITS, Ask, Batch, Edit, Forward, Shape, Start
+from engines.intervene import Metered, unpatched
+from engines.mask import Masking
 from engines.patches import Together, longer
-from engines.site import Port, Site
-from engines.subspace import Training, rotations
+from engines.search import search
+from engines.site import Site
+from engines.subspace import Das, Training, rotations
 from engines.task import Pairs, Problem
+from engines.training import Schedule, optimise
+from tests.engines.test_subspace import MID, planted
 from tests.families import HUGGING, boot, family, mixed_pairs
+from tests.wrapped import Narrow
 
 FIRST, SECOND = Site(0, "resid_post", "last"), Site(1, "resid_pre", "middle")
 
 
-@dataclass(frozen=True)
-class Narrow:
-    """A model that has memory for ``most`` rows; ``error`` is what it raises for more."""
-
-    model: Any
-    most: int
-    error: Exception
-
-    @property
-    def name(self) -> str:
-        return self.model.name
-
-    @property
-    def components(self) -> frozenset[str]:
-        return self.model.components
-
-    @property
-    def shape(self) -> Shape:
-        return self.model.shape
-
-    def digest(self) -> str:
-        return self.model.digest()
-
-    def forward(
-        self,
-        batch: Batch,
-        *,
-        reads: Iterable[Port] = (),
-        edits: Mapping[Port, Edit] = NO_EDITS,
-        start: Start | None = None,
-        ask: Ask | None = None,
-    ) -> Forward:
-        if batch.rows > self.most:
-            raise self.error
-        return self.model.forward(batch, reads=reads, edits=edits, start=start, ask=ask)
-
-
 @pytest.fixture(autouse=True)
-def _all_fits() -> Iterator[None]:
+def _all_fits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(spare, "gc", SimpleNamespace(collect=lambda: None))  # a quarter of a second each time
     spare.forget()
     yield
     spare.forget()
@@ -158,6 +128,50 @@ def test_sources_are_run_once_for_all_patches(monkeypatch: pytest.MonkeyPatch) -
         family("llama"), pairs, {str(place): one for place, one in enumerate(claims())}
     )
     assert (done, sorted(found), captured) == (3, ["0", "1", "2", "3", "4"], [2])
+
+
+PLANS: dict[str, Any] = {
+    "das": Das(Training((1, 2), 12, 8, 0.05, 1, early=False)),
+    "dbm": Masking((0.1, 1.0), Schedule(12, 8, 0.2)),
+}
+
+
+@pytest.mark.parametrize("most", [7, 2])
+@pytest.mark.parametrize("plan", sorted(PLANS))
+def test_training_steps_that_do_not_fit_take_the_same_steps_in_parts(plan: str, most: int) -> None:
+    """Two sites of one layer train side by side: then one after the other, then on parts of the pairs."""
+    asked = planted("copied", dtype=torch.float64)
+    sites = [(MID,), (replace(MID, position="first"),)]
+    curves, found = [], []
+    for model in (asked.model, Narrow(asked.model, most)):
+        events, trials = drain(search(replace(asked, model=model), sites, PLANS[plan], {}))
+        curves.append([event.loss for event in events if isinstance(event, Trained)])
+        parts = [trial.handle.parts[0].featurizer for trial in trials.trials]
+        found.append(
+            [
+                one.gates.double() if isinstance(one, Mask) else one.columns
+                for one in parts
+                if isinstance(one, Mask | Rotation)
+            ]
+        )
+    assert len(curves[0]) > 1
+    assert curves[1] == pytest.approx(curves[0])
+    for given, whole in zip(found[1], found[0], strict=True):
+        torch.testing.assert_close(given, whole)
+    said = [one.partition(" for ")[2].partition(" at once")[0] for one in spare.told()]
+    assert ("2 trained patches" in said) == (plan == "dbm")  # no rotation is trained at the first position
+    jobs = {"das": 1, "dbm": 2}[plan]  # the second size is the whole span, and needs no training
+    halved = [f"{count} training pairs" for count in (8, 4, 2) if count * jobs > most]
+    assert [one for one in said if one.endswith("training pairs")] == halved
+
+
+def test_a_pair_that_alone_does_not_fit_into_a_step_is_a_sentence() -> None:
+    asked = planted("copied")
+    fit = capture(asked.model, asked.fit, [MID], [0])
+    bench, unable = PLANS["dbm"].bench(asked, fit, (MID,)), Narrow(asked.model, 1)
+    steps = optimise(asked, Metered(unable), fit, [bench], Schedule(1, 4, 0.1))
+    with pytest.raises(TooLarge, match="memory does not suffice to run one of the training pairs alone"):
+        drain(steps)
 
 
 def problem(model: BridgeModel, pairs: Pairs) -> Problem:
