@@ -56,11 +56,11 @@ def distinct(pairs: Pairs) -> Pairs:
     _, number = torch.unique(marked, dim=0, return_inverse=True)
     rows = torch.tensor([int((number == each).nonzero()[0, 0]) for each in range(int(number.max()) + 1)])
     chosen = subset(pairs, rows.sort().values)
-    partner = _partners(chosen.bases)
+    partner = partners(chosen.bases)
     return replace(chosen, sources=chosen.bases.take(partner), source_at=chosen.base_at)
 
 
-def _partners(batch: Batch) -> Tensor:
+def partners(batch: Batch) -> Tensor:
     """For each row another one of the same length: the next in a random order of them."""
     generator = torch.Generator().manual_seed(SEED)
     lengths, partner = batch.mask.sum(1), torch.arange(batch.rows)
@@ -127,20 +127,30 @@ def others(count: int, place: int) -> list[int]:
     return [each for each in order if each != place][:OTHERS]
 
 
-def ablate(model: Model, inputs: Pairs, sites: Sequence[Site]) -> Effects:
-    """Ablate each site alone, at all positions; ``inputs`` are as ``distinct`` gives them."""
+def ablated(
+    model: Model, inputs: Pairs, sites: Sequence[Site], kinds: Sequence[str] = KINDS
+) -> tuple[Float[Tensor, "sites kinds inputs answers codes"], Float[Tensor, "inputs answers codes"]]:
+    """Outputs under each kind of ablation of each site alone, at its positions, and under none."""
     layers = {start_layer(site) for site in sites}
     if "resid_post" in model.components:  # else there is no stream after the last layer to start from
         layers.add(model.shape.n_layers)
     activations = capture(model, inputs, sites, layers)
-    jobs = [Jobs(site, 1, exchange) for site in sites for exchange in _exchanges(activations, site)]
+    exchanges: list[dict[str, Exchange]] = [
+        dict(zip(KINDS, _exchanges(activations, site), strict=True)) for site in sites
+    ]
+    jobs = [Jobs(site, 1, of[kind]) for site, of in zip(sites, exchanges, strict=True) for kind in kinds]
     found: dict[int, Tensor] = {}
     for layer in sorted({job.start for job in jobs}):
         group = [place for place, job in enumerate(jobs) if job.start == layer]
         outputs = swapped(model, activations, [jobs[place] for place in group])
         found.update(zip(group, outputs, strict=True))
-    changed = torch.stack([found[place] for place in range(len(jobs))]).unflatten(0, (len(sites), len(KINDS)))
-    base, answer = unpatched(model, activations), inputs.answer
+    changed = torch.stack([found[place] for place in range(len(jobs))]).unflatten(0, (len(sites), len(kinds)))
+    return changed, unpatched(model, activations)
+
+
+def ablate(model: Model, inputs: Pairs, sites: Sequence[Site]) -> Effects:
+    """Ablate each site alone, at all positions; ``inputs`` are as ``distinct`` gives them."""
+    (changed, base), answer = ablated(model, inputs, sites), inputs.answer
     labels = inputs.base_labels.expand(*changed.shape[:2], -1, -1)
     loss = answer.loss(base, inputs.base_labels).double()
     differ = (inputs.bases.tokens != inputs.sources.tokens).any(1)

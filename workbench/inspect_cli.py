@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from engines.errors import InvalidSetting, UnknownName
-from workbench import inspect_text
+from workbench import inspect_text, own_prompt
 from workbench.command import AsJson, StoreFolder, note, open_store, put
 from workbench.spec import Cell
 from workbench.store import Store
@@ -49,7 +49,9 @@ def inspect(
     ] = None,
     prompt: Annotated[
         str | None,
-        typer.Option("--prompt", metavar="TOKENS", help="Of own, head, neuron, states: tokens, spaces between."),
+        typer.Option(
+            "--prompt", metavar="TEXT", help="Of own, head, neuron, states: tokens, spaces between; a model's text."
+        ),
     ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Print text, which is the default.")] = False,
     as_json: AsJson = False,
@@ -72,15 +74,17 @@ def inspect(
       workbench inspect rasp.reverse/compiled/opposite residual 1 last
       workbench inspect rasp.reverse/compiled/opposite site L1.mlp_out@target
       workbench inspect rasp.reverse/compiled/opposite states L1.resid_post@last --example 3
+      workbench inspect lm.sva/smollm2/number head 20 3 --prompt 'The keys near the cabinet'
     """
     if plain and as_json:
         raise InvalidSetting("--plain and --json are two forms of one answer; choose one of them")
-    asked, params = Cell.parse(cell), _params(what, where or [], example, prompt)
+    asked = Cell.parse(cell)
+    params = _params(what, where or [], example, None if prompt is None else own_prompt.parts(asked, prompt))
     record = _asked(asked, what, params, None if no_server else open_store(folder), open_store(folder))
     put(record, inspect_text.text(what, record), as_json)
 
 
-def _params(what: str, where: Sequence[str], example: int | None, prompt: str | None) -> dict[str, Any]:
+def _params(what: str, where: Sequence[str], example: int | None, prompt: list[str] | None) -> dict[str, Any]:
     """The parameters of a request; raises ``UnknownName`` or ``InvalidSetting``."""
     if what not in PLACES:
         raise UnknownName("thing to inspect", what, PLACES)
@@ -96,7 +100,7 @@ def _params(what: str, where: Sequence[str], example: int | None, prompt: str | 
     if example is not None:
         params["start" if what == "examples" else "example"] = example
     if prompt is not None:
-        params["tokens"] = prompt.split()
+        params["tokens"] = prompt
     return params
 
 
@@ -111,10 +115,6 @@ def _asked(cell: Cell, what: str, params: Mapping[str, Any], served: Store | Non
         from workbench.client import ask
 
         return ask(cell, what, store=served, heard=_heard, **params)
-    import torch
+    from workbench import opening
 
-    from workbench.inspection import Inspection
-    from workbench.specimen import prepare
-
-    torch.set_num_threads(1)
-    return Inspection(prepare(cell, store), store).ask(what, params)
+    return opening.inspection(cell, store).ask(what, params)

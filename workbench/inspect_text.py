@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from workbench import inspect_prompt_text
+from workbench.inspect_forms import activations, effects, number, rank, score, strip, swaps
 from workbench.text import columns, safe
 
 Record = Mapping[str, Any]
@@ -14,19 +16,9 @@ SMALL = 1e-4
 
 def text(what: str, record: Record) -> str:
     """The answer to a request, by the request's name."""
+    if record.get("language"):
+        return inspect_prompt_text.FORMS[what](record)
     return FORMS[what](record)
-
-
-def number(value: Any) -> str:
-    """Three digits behind the point, or a word."""
-    return value if isinstance(value, str) else "-" if value is None else f"{value:.3f}"
-
-
-def score(record: Record | None) -> str:
-    """A number with its interval and n."""
-    if record is None:
-        return "-"
-    return f"{number(record['value'])}  [{number(record['low'])}, {number(record['high'])}]  n={record['n']}"
 
 
 def overview(record: Record) -> str:
@@ -67,7 +59,7 @@ def heads(record: Record) -> str:
         )
         ablated = score(one["ablations"]["mean"]["right"])
         carries = _listed(label["writes"]), _listed(label["selects"])
-        rows.append((one["site"], *carries, entropy, itself, previous, size, ablated, _rank(one)))
+        rows.append((one["site"], *carries, entropy, itself, previous, size, ablated, rank(one)))
     nothing = record["heads"][0]["controls"]["no_op"]["right"] if record["heads"] else None
     lines = [columns(rows), f"no ablation  {score(nothing)}", f"note: {record['note']}"]
     return "\n".join([f"layer {record['layer']}, {record['inputs']} inputs, {record['pairs']} pairs", *lines])
@@ -80,8 +72,8 @@ def head(record: Record) -> str:
     if label is not None:
         rows += [(f"  {part} reads", _listed(names)) for part, names in label["reads"].items()]
     rows += [(name, score(found)) for name, found in record["attention"].items()]
-    parts = [columns([*rows, ("rank", _rank(record))]), _effects(record, "random_head")]
-    parts += [_swaps(record["swaps"], "random_heads")]
+    parts = [columns([*rows, ("rank", rank(record))]), effects(record, "random_head")]
+    parts += [swaps(record["swaps"], "random_heads")]
     parts += [_seen(name, record[name], record["directions"]) for name in ("base", "source") if name in record]
     return "\n\n".join(parts)
 
@@ -92,7 +84,7 @@ def neurons(record: Record) -> str:
     for one in record["neurons"]:
         variable = (one["label"] or {}).get("variable") or "-"
         active, zero = number(one["active"]["value"]), score(one["ablations"]["zero"]["right"])
-        rows.append((one["site"], variable, number(one["max"]), active, one["strongest"], zero, _rank(one)))
+        rows.append((one["site"], variable, number(one["max"]), active, one["strongest"], zero, rank(one)))
     nothing = score(record["neurons"][0]["controls"]["no_op"]["right"])
     lines = [columns(rows), f"no ablation  {nothing}", f"note: {record['note']}"]
     return "\n".join([f"layer {record['layer']}, {record['inputs']} inputs", *lines])
@@ -103,7 +95,7 @@ def neuron(record: Record) -> str:
     label = record["label"]
     rows = [("neuron", record["site"]), ("max", f"{number(record['max'])}  n={record['n']} tokens")]
     rows += [(f"quantile {at}", number(value)) for at, value in record["quantiles"].items()]
-    rows += [("active", score(record["active"])), ("rank", _rank(record))]
+    rows += [("active", score(record["active"])), ("rank", rank(record))]
     if label is not None:
         writes = [f"{one['name']} {number(one['weight'])}" for one in label["writes"]]
         rows += [
@@ -114,15 +106,15 @@ def neuron(record: Record) -> str:
     if record["answer"] is not None:
         added = zip(record["answers"], record["answer"], strict=True)
         rows.append(("adds to", _listed([f"{answer} {number(value)}" for answer, value in added])))
-    parts = [columns(rows), _effects(record, "random_neuron"), _swaps(record["swaps"], "random_neurons")]
-    parts.append("top\n" + _activations(record["top"]))
+    parts = [columns(rows), effects(record, "random_neuron"), swaps(record["swaps"], "random_neurons")]
+    parts.append("top\n" + activations(record["top"]))
     for group in record["groups"]:
         title = f"quantiles {group['low']} to {group['high']}, {len(group['inputs'])} of {group['of']}"
-        parts.append(f"{title}\n{_activations(group['inputs'])}")
+        parts.append(f"{title}\n{activations(group['inputs'])}")
     nonzero = record["nonzero"]
-    parts.append(f"not zero, {len(nonzero['inputs'])} of {nonzero['of']}\n{_activations(nonzero['inputs'])}")
+    parts.append(f"not zero, {len(nonzero['inputs'])} of {nonzero['of']}\n{activations(nonzero['inputs'])}")
     if record["own"] is not None:
-        parts.append("own\n" + _tokens(record["own"]))
+        parts.append("own\n" + strip(record["own"]))
     return "\n\n".join(parts)
 
 
@@ -146,8 +138,8 @@ def site(record: Record) -> str:
         rows.append((safe(one["name"]), score(one["mean"]), stands + (" *" if one["asked"] else ""), said))
     head = f"{record['site']}  n={record['n']} bases, {len(record['rows'])} {record['kind']}, * is {record['variable']}"
     others = f"random sites are of {len(record['peers'])}: {_listed(record['peers'])}"
-    parts = [f"{head}\n{columns(rows)}", _effects(record, "random_site"), _swaps(record["swaps"], "random_sites")]
-    return "\n\n".join([*parts, f"rank {_rank(record)}\n{others}\nnote: {record['note']}"])
+    parts = [f"{head}\n{columns(rows)}", effects(record, "random_site"), swaps(record["swaps"], "random_sites")]
+    return "\n\n".join([*parts, f"rank {rank(record)}\n{others}\nnote: {record['note']}"])
 
 
 def states(record: Record) -> str:
@@ -199,47 +191,11 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) or "-"
 
 
-def _rank(record: Record) -> str:
-    rank = record["rank"]
-    return f"{rank['rank']} of {rank['of']}" + (f", {rank['ties']} equal" if rank["ties"] else "")
-
-
 def _labelled(label: Record | None) -> list[tuple[str, str]]:
     if label is None:
         return [("label", "not known, or it writes what nothing reads")]
     again = [("copy", "does what another head does")] if label["copy"] else []
     return [("writes", _listed(label["writes"])), ("pattern of", _listed(label["selects"])), *again]
-
-
-def _effects(record: Record, others: str) -> str:
-    """Ablations beside the same of other parts and of nothing."""
-    rows = [("ABLATION", "STILL RIGHT", "LOSS ADDED")]
-    random = record["controls"][others]
-    for kind, found in record["ablations"].items():
-        rows.append((kind, *_both(found)))
-        if random is not None:
-            rows.append((f"  {others.replace('_', ' ')} ({random['count']} pooled)", *_both(random[kind])))
-    return columns([*rows, ("none", *_both(record["controls"]["no_op"]))])
-
-
-def _both(found: Record | None) -> tuple[str, str]:
-    return ("-", "-") if found is None else (score(found["right"]), score(found["loss"]))
-
-
-def _swaps(swaps: Record, others: str) -> str:
-    rows = [("FULL SWAP AT", "IIA", "INVARIANCE")]
-    for position, found in swaps.items():
-        rows.append((position, score(found["iia"]), score(found["invariance"])))
-        controls = found["controls"]
-        rows.append(("  none", score(controls["no_op"]["iia"]), score(controls["no_op"]["invariance"])))
-        if pool := controls["pooled"]:
-            name = f"  {others.replace('_', ' ')} ({pool['count']} pooled)"
-            rows.append((name, score(pool["iia"]), score(pool["invariance"])))
-        rows += [
-            (f"  {others[:-1].replace('_', ' ')}", score(one["iia"]), score(one["invariance"]))
-            for one in controls[others]
-        ]
-    return columns(rows)
 
 
 def _seen(name: str, side: Record, directions: Sequence[Record] | None) -> str:
@@ -255,15 +211,6 @@ def _seen(name: str, side: Record, directions: Sequence[Record] | None) -> str:
 def _largest(values: Sequence[float], directions: Sequence[Record]) -> str:
     order = sorted(range(len(values)), key=lambda at: -abs(values[at]))[:STRONGEST]
     return _listed([f"{directions[at]['name']} {number(values[at])}" for at in order if abs(values[at]) > SMALL])
-
-
-def _activations(inputs: Sequence[Record]) -> str:
-    return "\n".join(f"  {number(one['largest'])}  {_tokens(one)}" for one in inputs) or "  none"
-
-
-def _tokens(one: Record) -> str:
-    pairs = zip(one["tokens"], one["activations"], strict=True)
-    return "  ".join(f"{safe(token)}:{number(value)}" for token, value in pairs)
 
 
 def angles(record: Record) -> str:

@@ -62,8 +62,8 @@ class Inspection:
     def examples(self, start: int = 0, count: int = 64) -> dict[str, Any]:
         """Pairs from ``start`` on: base and counterfactual with tokens, right answers and the network's."""
         specimen = self.specimen
-        first = _number("start", start, specimen.shown)
-        last = min(first + _number("count", count, EXAMPLES + 1), specimen.shown)
+        first = number("start", start, specimen.shown)
+        last = min(first + number("count", count, EXAMPLES + 1), specimen.shown)
         return {
             "n": specimen.pairs.n,
             "shown": specimen.shown,
@@ -91,11 +91,11 @@ class Inspection:
         """
         self._layer(layer, "heads")
         specimen, code = self.specimen, self.specimen.pairs.answer
-        _number("head", head, specimen.model.shape.n_heads)
+        number("head", head, specimen.model.shape.n_heads)
         if tokens is not None:
             sides = {"base": specimen.prompt(tokens)}
         else:
-            row, pairs = _number("example", example, specimen.shown), specimen.pairs
+            row, pairs = number("example", example, specimen.shown), specimen.pairs
             sides = {"base": alone(pairs.bases, row), "source": alone(pairs.sources, row)}
         named = specimen.directions
         return {
@@ -117,7 +117,7 @@ class Inspection:
         """A neuron's record, where it is strong, its full swap, and what it is on a prompt of the user's own."""
         self._layer(layer, "neurons")
         specimen = self.specimen
-        _number("index", index, specimen.model.shape.d_mlp)
+        number("index", index, specimen.model.shape.d_mlp)
         prompt = None if tokens is None else specimen.prompt(tokens)
         return {
             "layer": layer,
@@ -170,7 +170,7 @@ class Inspection:
         With ``tokens`` it is told at every token of a prompt of the user's own instead (``base``).
         """
         specimen, where = self.specimen, self._site(site)
-        row = _number("example", example, specimen.shown)
+        row = number("example", example, specimen.shown)
         own = None if tokens is None else {"base": states.along(specimen, where, specimen.prompt(tokens))}
         return {
             "site": str(where),
@@ -213,7 +213,7 @@ class Inspection:
         shape, name = self.specimen.model.shape, self.specimen.model.name
         if (shape.n_heads if what == "heads" else shape.d_mlp) == 0:
             raise UnsupportedSite(f"{name} has no {what}; ask for its residual stream or its examples")
-        _number("layer", layer, shape.n_layers)
+        number("layer", layer, shape.n_layers)
 
     def _site(self, text: str) -> Site:
         """A site by its name; raises ``InvalidSite``, ``UnsupportedSite`` or ``InvalidSetting`` for what is none."""
@@ -228,7 +228,7 @@ class Inspection:
         if layer == -1 and "embed" in model.components:
             return Site(None, "embed", position)
         component = "resid_post" if "resid_post" in model.components else "state"
-        return Site(_number("layer", layer, model.shape.n_layers), component, position)
+        return Site(number("layer", layer, model.shape.n_layers), component, position)
 
 
 REQUESTS: Mapping[str, Callable[..., dict[str, Any]]] = {
@@ -256,7 +256,7 @@ def _answers(code: AnswerCode) -> list[Any]:
     return list(code.values) if isinstance(code, Choice) else ["number"]
 
 
-def _number(name: str, given: object, count: int) -> int:
+def number(name: str, given: object, count: int) -> int:
     """``given`` if it counts something, from 0; raises ``InvalidSetting``."""
     if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given < count:
         allowed = f"a whole number from 0 to {count - 1}" if count > 1 else "0, the only one there is"

@@ -110,18 +110,17 @@ class Server:
     def _prepare(self, told: Callable[[str], None]) -> str:
         """Load the network, before the first request that waits behind it; what comes of it. This is a thread."""
         try:
-            import torch
-
-            torch.set_num_threads(1)
             if isinstance(self.cell, Subject):
+                import torch
+
                 from workbench.hypothesizing import Hypothesizing
 
+                torch.set_num_threads(1)
                 self._inspection = Hypothesizing(self.cell.name)
             else:
-                from workbench.inspection import Inspection
-                from workbench.specimen import prepare
+                from workbench import opening
 
-                self._inspection = Inspection(prepare(self.cell, self.store, told), self.store)
+                self._inspection = opening.inspection(self.cell, self.store, told)
         except WorkbenchError as error:
             self._failure = error
         except Exception as error:  # noqa: BLE001 - told to whoever asks; the log has its traceback

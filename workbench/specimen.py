@@ -174,15 +174,10 @@ def prepare(cell: Cell, store: Store | None = None, told: Callable[[str], None] 
 
     ``told`` hears how far the training is, such as "training 40 %".
 
-    Raises ``InvalidSetting`` for a cell of a language model, which cannot be looked into yet, ``UnknownName`` for a
-    variable that a random program does not have, and what building the network does. A cell on whose variable no pair
-    informs has a specimen too.
+    Raises ``UnknownName`` for a variable that a random program does not have, and what building the network does. A
+    cell on whose variable no pair informs has a specimen too. Cells of language models have one of their own
+    (``workbench.prompt_specimen``).
     """
-    if catalog.prompted(cell.task):
-        raise InvalidSetting(
-            f"{cell.model} is a language model, which cannot be looked into yet; run a method on its cell instead: "
-            f"workbench run {cell} full_swap"
-        )
     if catalog.compiled(cell.task):
         return _compiled(cell)
     from workbench.trained import networks, prepared

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections import Counter
 from functools import cache
 from statistics import fmean
@@ -561,12 +560,3 @@ def test_sites_that_are_none(site: Any, kind: type[Exception], sentence: str) ->
     for request in ("site", "states"):
         with pytest.raises(kind, match=sentence):
             inspection(CELLS[0]).ask(request, {"site": site})
-
-
-def test_a_cell_of_a_language_model_is_refused_with_what_can_be_done_instead() -> None:
-    sentence = (
-        "smollm2 is a language model, which cannot be looked into yet; run a method on its cell instead: "
-        "workbench run lm.sva/smollm2/number full_swap"
-    )
-    with pytest.raises(InvalidSetting, match=f"^{re.escape(sentence)}$"):
-        prepare(Cell.parse("lm.sva/smollm2/number"))

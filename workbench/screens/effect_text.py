@@ -1,6 +1,7 @@
 """What a part of a network does, as lines: effects with intervals and n, each beside its controls."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from workbench.screens.sheet import title
@@ -9,6 +10,8 @@ from workbench.widgets.paint import short
 Record = Mapping[str, Any]
 NAME, SCORE = 14, 17
 """Cells of a row's name and of a score."""
+WIDTH = 57
+"""Cells of a line."""
 SMALL = 1e-4
 """What is smaller is not among what a part writes."""
 
@@ -36,7 +39,8 @@ def rank(record: Record) -> str:
     """A part's place among its kind by what mean ablation adds to the loss."""
     found = record["rank"]
     ties = f", {found['ties']} more share it" if found["ties"] else ""
-    return f"rank {found['rank']} of {found['of']} by loss under mean ablation{ties}"
+    by = found.get("by", "loss under mean ablation")
+    return f"rank {found['rank']} of {found['of']} by {by}{ties}"
 
 
 def effects(record: Record, others: str) -> list[str]:
@@ -47,7 +51,20 @@ def effects(record: Record, others: str) -> list[str]:
         lines.append(row(kind, *_both(found)))
         if random is not None:
             lines.append(row(f"  {random['count']} random", *_both(random[kind])))
-    return [*lines, row("nothing", *_both(nothing)), rank(record)]
+    lines.append(row("nothing", *_both(nothing)))
+    if "difference" in nothing:
+        lines += ["", title("logit difference added"), *_differences(record, others)]
+    return [*lines, *wrap(rank(record), WIDTH)] if record["rank"] else lines
+
+
+def _differences(record: Record, others: str) -> list[str]:
+    """The same of a difference of logits."""
+    lines, random = [], record["controls"][others]
+    for kind, found in record["ablations"].items():
+        lines.append(row(kind, found and found["difference"]))
+        if random is not None:
+            lines.append(row(f"  {random['count']} random", random[kind] and random[kind]["difference"]))
+    return lines
 
 
 def _both(found: Record | None) -> Sequence[Record | None]:

@@ -7,11 +7,14 @@ from typing import Any
 
 from textual.widget import Widget
 
+from workbench import ranking
 from workbench.keys import Key
 from workbench.place import Line
-from workbench.screens.effect_text import Record, effects, largest, number, row, swaps
+from workbench.screens import prompt_text
+from workbench.screens.effect_text import Record, largest, number
+from workbench.screens.head_text import about, minus, right, words, written
 from workbench.screens.inspecting import AGAIN, OWN, PANES, REST, Bottom, Column, Inspecting, Pane, Question, Top
-from workbench.screens.sheet import OwnPrompt, Sheet, title
+from workbench.screens.sheet import Sheet, title
 from workbench.widgets.grid import Grid
 from workbench.widgets.matrix import Matrix
 from workbench.widgets.paint import GLYPHS, exact, glyph, short
@@ -62,7 +65,7 @@ class HeadPlace(Inspecting):
         yield Top(self.strip, self.about, self.other)
         yield Column(Pane(self.grid), Pane(self.told))
         yield Pane(self.effects, classes="aside")
-        yield Bottom(OwnPrompt(self.look, "own prompt, tokens with spaces between"))
+        yield Bottom(self.own_prompt())
 
     def view(self) -> dict[str, Any]:
         """Which example, which side of it, and the cell."""
@@ -169,32 +172,42 @@ class HeadPlace(Inspecting):
     def show_strip(self, record: Record) -> None:
         """Each head of the layer with the size of its effect, as a glyph and a number."""
         self.strip_record = record
-        sizes = [abs(one["ablations"]["mean"]["loss"]["value"]) for one in record["heads"]]
+        sizes = [abs(ranking.effect(one)["value"]) for one in record["heads"]]
         most, parts = max(sizes, default=0.0), []
         for one, size in zip(record["heads"], sizes, strict=True):
             sign = glyph(size / most, self.look.glyphs) if most else GLYPHS[self.look.glyphs][0]
             name = f"h{one['head']} {sign} {short(size)}"
             parts.append(f"[{name}]" if one["head"] == self.at_head else f" {name} ")
-        self.strip.show(f" L{self.at_layer}  {''.join(parts)}  loss added by mean ablation, n {record['inputs']}")
+        self.strip.show(f" L{self.at_layer}  {''.join(parts)}  {ranking.meaning(record)}")
 
     def show_pair(self, record: Record) -> None:
         """The example's texts and answers."""
         self.pair = one = record["examples"][0]
+        if record.get("language"):
+            first, second = prompt_text.pair(record, one)
+            self.about.show(first)
+            self.other.show(second)
+            self.tell()
+            return
         base, source = one["base"], one["source"]
         at = f" ({' '.join(f'{name} {place}' for name, place in base['at'].items())})" if base["at"] else ""
         self.about.show(
-            f" example {one['example'] + 1} of {record['n']}   base {_words(base['tokens'])}{at} gives "
-            f"{_words(base['given'])}{_right(base)}"
+            f" example {one['example'] + 1} of {record['n']}   base {words(base['tokens'])}{at} gives "
+            f"{words(base['given'])}{right(base)}"
         )
         self.other.show(
-            f" counterfactual {_words(source['tokens'])} gives {_words(source['given'])}   "
-            f"{record['variable']} from there makes {_words(one['label'])}"
+            f" counterfactual {words(source['tokens'])} gives {words(source['given'])}   "
+            f"{record['variable']} from there makes {words(one['label'])}"
         )
 
     def show_own(self, record: Record) -> None:
         """The own prompt and its answers."""
+        if record.get("language"):
+            self.about.show(prompt_text.own(record))
+            self.other.show("")
+            return
         self.about.show(
-            f" own prompt {_words(record['tokens'])} gives {_words(record['given'])}{_right(record)}   "
+            f" own prompt {words(record['tokens'])} gives {words(record['given'])}{right(record)}   "
             "J/K: back to examples"
         )
         self.other.show("")
@@ -202,7 +215,7 @@ class HeadPlace(Inspecting):
     def show_head(self, record: Record) -> None:
         """Everything about the head."""
         self.record = record
-        self.effects.show(_about(record))
+        self.effects.show(about(record))
         self.draw()
         if any(self._start):
             self.grid.move_to(*self._start)
@@ -222,7 +235,7 @@ class HeadPlace(Inspecting):
             if len(tokens) != len(source["tokens"]):
                 pattern = [[None] * len(tokens)] * len(tokens)
             else:
-                pattern = _minus(pattern, source["pattern"])
+                pattern = minus(pattern, source["pattern"])
                 tokens = [a if a == b else f"{a}/{b}" for a, b in zip(tokens, source["tokens"], strict=True)]
         labels = [f"{place} {token}" for place, token in enumerate(tokens)]
         places = range(len(tokens))
@@ -259,6 +272,11 @@ class HeadPlace(Inspecting):
         weights.sort(key=lambda each: (-abs(each[0]), each[1]))
         bar = "#" if self.look.glyphs == "ascii" else "█"
         lines = [title(f'attends to, from "{tokens[query]}" (query {query}), {NAMES[self.side]}')]
+        if "keys" in side:
+            lines += prompt_text.attended(weights, tokens, self._named(), bar)
+            if self.side != "difference" and self.record is not None:
+                lines += prompt_text.head_row(side, self.record, query, self.grid.column)
+            return lines + ["  none: the two inputs differ in length"] * (not weights)
         lines += [
             f"  {short(weight):>5} {key:>3} {tokens[key]:8} {bar * round(BAR * abs(weight))}" for weight, key in weights
         ]
@@ -266,42 +284,16 @@ class HeadPlace(Inspecting):
             return lines + ["  none: the two inputs differ in length"] * (not weights)
         lines += ["", title(f"writes there, of size {number(side['size'][query])}")]
         named = self.record["directions"]
-        lines += ["  no labels known"] if named is None else _written(named, side["writes"][query])
+        lines += ["  no labels known"] if named is None else written(named, side["writes"][query])
         lines.append(title("adds to the answer's logits there"))
         return lines + largest(map(str, self.record["answers"]), side["answer"][query])
+
+    def _named(self) -> Mapping[str, int]:
+        """The named positions of the prompt that is shown."""
+        if self.tokens is not None or self.pair is None or self.pair["example"] != self.example:
+            return {}
+        return self.pair["source" if self.side == "source" else "base"]["at"]
 
     def on_grid_moved(self) -> None:
         """Follow the cursor."""
         self.tell()
-
-
-def _written(named: Sequence[Record], values: Sequence[float]) -> list[str]:
-    return largest((each["name"] for each in named), values)
-
-
-def _minus(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> list[list[float]]:
-    return [[x - y for x, y in zip(p, q, strict=True)] for p, q in zip(a, b, strict=True)]
-
-
-def _words(values: Sequence[Any] | None) -> str:
-    return "-" if values is None else " ".join("_" if value is None else str(value) for value in values)
-
-
-def _right(side: Record) -> str:
-    return {True: " (right)", False: " (wrong)", None: ""}[side["right"]]
-
-
-def _about(record: Record) -> list[str]:
-    """Labels, statistics, ablations, swaps."""
-    label = record["label"]
-    lines = [title(f"{record['site']}, compiled")]
-    if label is None:
-        lines.append("  no label: not known, or it writes what nothing reads")
-    else:
-        lines.append(f"  writes      {', '.join(label['writes']) or '-'}")
-        lines += ["  a copy: does what another head does"] * bool(label["copy"])
-        lines += [f"  pattern of  {', '.join(label['selects']) or '-'}"]
-        lines += [f"  {part} reads {', '.join(names) or '-'}" for part, names in label["reads"].items()]
-    lines += ["", title("mean over inputs")]
-    lines += [row(f"  {name}", found) for name, found in record["attention"].items()]
-    return [*lines, "", *effects(record, "random_head"), "", *swaps(record, "random_heads")]

@@ -15,6 +15,7 @@ from textual import events
 from textual.containers import Vertical
 
 from engines.errors import InvalidSetting, WorkbenchError
+from workbench import catalog, own_prompt
 from workbench.client import Client
 from workbench.display import Display
 from workbench.keys import Key
@@ -35,7 +36,7 @@ REST = 0.06
 
 PANES = Key("w", "pane", "Next pane; on narrow screens one is seen at a time.", "w pane", 6)
 AGAIN = Key("R", "again", "Ask again what has no answer, and start the model server at once; or paint afresh.", "", 1)
-OWN = Key("i", "own", "Type a prompt of your own, tokens with spaces between; an empty one ends it.", "i prompt", 4)
+OWN = Key("i", "own", "Type a prompt of your own, as text or tokens; an empty one ends it.", "i prompt", 4)
 
 
 WAITS = {"warming": "the model server loads the network; the answers come then"}
@@ -225,6 +226,13 @@ class Inspecting(Place):
 
     # A prompt of one's own
 
+    def own_prompt(self) -> OwnPrompt:
+        """The line in which it is typed."""
+        is_text = catalog.PROMPTED.fullmatch(self.cell.partition("/")[0])
+        return OwnPrompt(
+            self.look, "own prompt, text as it is" if is_text else "own prompt, tokens with spaces between"
+        )
+
     def action_own(self) -> None:
         """Type a prompt."""
         prompt = self.query_one(OwnPrompt)
@@ -237,7 +245,7 @@ class Inspecting(Place):
         event.canvas.display = False
         self.set_focus(self._before)
         if event.text is not None:
-            self.tokens = event.text.split() or None
+            self.tokens = own_prompt.parts(Cell.parse(self.cell), event.text) if event.text.strip() else None
             self.prompted()
 
     _before = None

@@ -10,10 +10,12 @@ from textual.widget import Widget
 
 from workbench.keys import Key
 from workbench.place import Line
+from workbench.ranking import effect, meaning
+from workbench.screens import prompt_text
 from workbench.screens.effect_text import Record, effects, largest, number, row, score, swaps
 from workbench.screens.inspecting import AGAIN, ASIDE, OWN, PANES, REST, Bottom, Inspecting, Pane, Question, Top
 from workbench.screens.inspecting import Column as Beside
-from workbench.screens.sheet import OwnPrompt, Sheet, title
+from workbench.screens.sheet import Sheet, title
 from workbench.widgets.chart import Chart
 from workbench.widgets.histogram import Histogram
 from workbench.widgets.paint import glyph, share_of, short
@@ -23,13 +25,8 @@ from workbench.widgets.tokens import Tokens
 ADDRESS = re.compile(r"L(\d+)\.mlp(?:\.neuron(\d+))?")
 
 
-def _effect(one: Record) -> Record:
-    """What mean ablation adds to the loss."""
-    return one["ablations"]["mean"]["loss"]
-
-
 ORDERS: Mapping[str, Callable[[Record], float]] = {
-    "size of effect": lambda one: -abs(_effect(one)["value"]),
+    "size of effect": lambda one: -abs(effect(one)["value"]),
     "max": lambda one: -one["max"],
     "share active": lambda one: -one["active"]["value"],
     "number": lambda one: one["neuron"],
@@ -84,7 +81,7 @@ class NeuronsPlace(Inspecting):
         yield Top(self.about)
         yield Pane(self.rows)
         yield Beside(Pane(self.chart, self.strip, self.inputs), Pane(self.effects), classes="aside")
-        yield Bottom(OwnPrompt(self.look, "own prompt, tokens with spaces between"))
+        yield Bottom(self.own_prompt())
 
     def view(self) -> dict[str, Any]:
         """The neuron under the cursor, the order, and the own prompt."""
@@ -128,9 +125,10 @@ class NeuronsPlace(Inspecting):
         asked = self.index
         if asked in numbers:
             self.rows.move_to(numbers.index(asked))
-        nothing = neurons[0]["controls"]["no_op"] if neurons else None
+        nothing = neurons[0]["controls"]["no_op"] if neurons and "controls" in neurons[0] else None
         told = f", without ablation right {score(nothing['right'])}" if nothing else ""
-        self.about.show(f" L{self.at_layer} neurons by {self.order}, n {record['inputs']} inputs{told}")
+        what = f"; est.: {meaning(record)}" if record.get("language") else ""
+        self.about.show(f" L{self.at_layer} neurons by {self.order}, n {record['inputs']} inputs{told}{what}")
         self.follow()
         if asked >= 0 and asked not in numbers:
             self.complain(
@@ -154,6 +152,10 @@ class NeuronsPlace(Inspecting):
             return
         one = self.every["neurons"][self.rows.index]
         self.index = one["neuron"]
+        if self.every.get("language"):
+            self.inspect(prompt_text.neuron(self.every, one))
+            self.prompted()
+            return
         mean, random = one["ablations"]["mean"], one["controls"]["random_neuron"]
         nothing = one["controls"]["no_op"]["loss"]["value"]
         others = f"   {random['count']} random {score(random['mean']['loss'])}" if random else ""
@@ -257,10 +259,10 @@ class NeuronsPlace(Inspecting):
 
 def _entries(one: Record) -> tuple[Any, ...]:
     """A neuron's row."""
-    effect = _effect(one)
-    interval = f"[{number(effect['low'])} {number(effect['high'])}]"
+    found = effect(one)
+    interval = f"[{number(found['low'])} {number(found['high'])}]"
     label = (one["label"] or {}).get("variable")
-    return one["neuron"], effect["value"], interval, one["max"], one["active"]["value"], one["strongest"], label
+    return one["neuron"], found["value"], interval, one["max"], one["active"]["value"], one["strongest"], label
 
 
 def _groups(record: Record) -> list[tuple[str, Sequence[Record]]]:
@@ -278,6 +280,9 @@ def _groups(record: Record) -> list[tuple[str, Sequence[Record]]]:
 
 def _about(record: Record, note: str) -> list[str]:
     """What a neuron reads and writes, its activations, and its effects beside their controls."""
+    if record.get("language"):
+        some = [*prompt_text.about_neuron(record), "", *effects(record, "random_neuron"), ""]
+        return [*some, *swaps(record, "random_neurons"), "", *_activations(record), *prompt_text.note(record)]
     label = record["label"] or {}
     lines = [title(f"{record['site']} {label.get('variable') or ''}")]
     if label:
@@ -286,7 +291,11 @@ def _about(record: Record, note: str) -> list[str]:
     if record["answer"] is not None:
         lines += ["adds to the answer's logits by unit of activation"]
         lines += largest(map(str, record["answers"]), record["answer"])
-    quantiles = "  ".join(f"q{at} {number(value)}" for at, value in record["quantiles"].items())
     lines += ["", *effects(record, "random_neuron"), "", *swaps(record, "random_neurons"), ""]
-    lines += [f"activation max {number(record['max'])}  {quantiles}  n {record['n']}", row("active", record["active"])]
-    return [*lines, "", *wrap(f"note: {note}", ASIDE - 2)]
+    return [*lines, *_activations(record), "", *wrap(f"note: {note}", ASIDE - 2)]
+
+
+def _activations(record: Record) -> list[str]:
+    """How large a neuron gets and how often."""
+    quantiles = "  ".join(f"q{at} {number(value)}" for at, value in record["quantiles"].items())
+    return [f"activation max {number(record['max'])}  {quantiles}  n {record['n']}", row("active", record["active"])]

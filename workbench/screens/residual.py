@@ -10,9 +10,10 @@ from textual.widget import Widget
 
 from workbench.keys import Key
 from workbench.place import Line
+from workbench.screens import prompt_text
 from workbench.screens.effect_text import Record, score
 from workbench.screens.inspecting import AGAIN, OWN, PANES, REST, Bottom, Inspecting, Pane, Question, Top
-from workbench.screens.sheet import OwnPrompt, Sheet
+from workbench.screens.sheet import Sheet
 from workbench.screens.site_text import known, says, tokens
 from workbench.site_map import Truth, split
 from workbench.widgets.grid import Grid
@@ -103,7 +104,7 @@ class ResidualPlace(Inspecting):
         yield Top(self.about, self.told)
         yield Pane(self.grid)
         yield Pane(self.sheet, classes="aside")
-        yield Bottom(OwnPrompt(self.look, "own prompt, tokens with spaces between"))
+        yield Bottom(self.own_prompt())
 
     def view(self) -> dict[str, Any]:
         """Which example, which side of it, what the columns are, and the row."""
@@ -197,7 +198,7 @@ class ResidualPlace(Inspecting):
         """Tell whether the site carries the variable."""
         truth, asked = Truth.of(record), self.network.get("variable", "the variable")
         if truth is None:
-            self.truth = "none is known: this network was trained, not compiled"
+            self.truth = record.get("why") or "none is known: this network was trained, not compiled"
         else:
             how = [name for name, some in (("whole", truth.whole), ("subspace", truth.subspace)) if self.site in some]
             said = {"whole": f"carries {asked} whole", "subspace": f"carries {asked} in a subspace"}
@@ -242,7 +243,7 @@ class ResidualPlace(Inspecting):
     def show_site(self, record: Record) -> None:
         """What is known of the site."""
         self.record = record
-        self.sheet.show(known(record))
+        self.sheet.show(prompt_text.site(record) if record.get("language") else known(record))
         self.draw()
 
     def show_values(self, record: Record) -> None:
@@ -274,6 +275,8 @@ class ResidualPlace(Inspecting):
         if self.record is None or self.values is None:
             return
         columns, lines = self._chosen(self.values)
+        if self.record.get("language"):
+            self.sheet.show([*prompt_text.lens(self.values, self.side), *prompt_text.site(self.record)])
         rows = [f"{'*' if one['asked'] else ' '}{one['name']}" for one in self.record["rows"]]
         flat = [None if line is None else line[row] for row in range(len(rows)) for line in lines]
         matrix = Matrix(flat, rows, columns)
@@ -334,6 +337,9 @@ class ResidualPlace(Inspecting):
         if self.side == "difference" and values["example"] is not None:
             return "of one side only (b)"
         lens = values["source" if self.side == "source" and "source" in values else "base"]["lens"]
+        if self.network.get("language"):
+            side = values["source" if self.side == "source" and "source" in values else "base"]
+            return prompt_text.likely(side["top"] and side["top"][self.grid.column])
         if lens is None:
             return "none: the unembedding does not read this vector"
         return says(lens[self.grid.column], values["answers"])

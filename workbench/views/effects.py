@@ -15,11 +15,16 @@ def point(name: str, found: Record | None) -> Point:
     return Point(name, found["value"], found["low"], found["high"], found["n"])
 
 
-def ablations(record: Record, others: str) -> tuple[Points, Points]:
-    """How many inputs are still right under each ablation, and what it adds to the loss, beside the controls."""
+def ablations(record: Record, others: str) -> tuple[Points, ...]:
+    """How many inputs are still right under each ablation, and what it adds to the loss, beside the controls.
+
+    And what it adds to the difference of two answers' logits, where that is told.
+    """
     random, nothing = record["controls"][others], record["controls"]["no_op"]
     found: list[Points] = []
-    for kind, title in (("right", "share still right"), ("loss", "added to the loss")):
+    kinds = [("right", "share still right"), ("loss", "added to the loss")]
+    kinds += [("difference", "added to the logit difference")] if "difference" in nothing else []
+    for kind, title in kinds:
         points = []
         for name, one in record["ablations"].items():
             points.append(point(f"{name} ablation", one and one[kind]))
@@ -28,7 +33,7 @@ def ablations(record: Record, others: str) -> tuple[Points, Points]:
                 points.append(point(f"{name} ablation, {random['count']} random", each and each[kind]))
         points.append(point("nothing ablated", nothing[kind]))
         found.append(Points(f"{record['site']}: {title}", tuple(points)))
-    return found[0], found[1]
+    return tuple(found)
 
 
 def swaps(record: Record, others: str) -> tuple[Points, Points]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engines.errors import InvalidSetting
-from workbench import inspect_text
+from workbench import inspect_text, own_prompt
 from workbench.client import ask
 from workbench.spec import Cell
 from workbench.store import Store
@@ -22,12 +22,13 @@ def view(address: str, store: Store, *, example: int = 0, side: str = "base", to
     layer, head = (int(number) for number in re.findall(r"\d+", part))
     if side not in SIDES:
         raise InvalidSetting(f"side is {side!r}; choose one of {', '.join(SIDES)}")
-    params: dict[str, Any] = {"tokens": tokens.split()} if tokens else {"example": example}
-    record = ask(Cell.parse(name), "head", store=store, layer=layer, head=head, **params)
+    cell = Cell.parse(name)
+    params: dict[str, Any] = {"tokens": own_prompt.parts(cell, tokens)} if tokens else {"example": example}
+    record = ask(cell, "head", store=store, layer=layer, head=head, **params)
     pictures, notes = _patterns(record, "base" if tokens else side)
     return View(
         record,
-        inspect_text.head(record),
+        inspect_text.text("head", record),
         (*pictures, *ablations(record, "random_head"), *swaps(record, "random_heads")),
         notes,
     )

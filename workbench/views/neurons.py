@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from engines.errors import InvalidSetting
-from workbench import inspect_text
+from workbench import inspect_text, own_prompt
 from workbench.client import ask
+from workbench.ranking import effect, meaning
 from workbench.spec import Cell
 from workbench.store import Store
 from workbench.view import Lines, Points, Series, Table, View
@@ -14,12 +15,15 @@ from workbench.views.effects import Record, ablations, point, swaps
 
 COLUMNS = ("neuron", "variable", "loss added", "low", "high", "n", "still right", "max", "active", "at")
 ORDERS: Mapping[str, Callable[[Record], float]] = {
-    "size of effect": lambda one: -abs(one["ablations"]["mean"]["loss"]["value"]),
+    "size of effect": lambda one: -abs(effect(one)["value"]),
     "max": lambda one: -one["max"],
     "share active": lambda one: -one["active"]["value"],
     "number": lambda one: one["neuron"],
 }
 """Orders of a list of neurons."""
+ESTIMATED = ("neuron", "estimate", "low", "high", "n", "max", "mean", "active", "at")
+DRAWN = 48
+"""Neurons of a language model's layer that are drawn, the table has all."""
 
 
 def view(address: str, store: Store, *, order: str = "size of effect", tokens: str = "") -> View:
@@ -30,7 +34,7 @@ def view(address: str, store: Store, *, order: str = "size of effect", tokens: s
         raise InvalidSetting(f"order is {order!r}; choose one of {', '.join(ORDERS)}")
     cell = Cell.parse(name)
     if index:
-        own: dict[str, Any] = {"tokens": tokens.split()} if tokens else {}
+        own: dict[str, Any] = {"tokens": own_prompt.parts(cell, tokens)} if tokens else {}
         return _one(ask(cell, "neuron", store=store, layer=layer, index=index[0], **own))
     if tokens:
         raise InvalidSetting(f"tokens are shown on one neuron; write {address}.neuron0")
@@ -39,6 +43,8 @@ def view(address: str, store: Store, *, order: str = "size of effect", tokens: s
 
 
 def _all(record: Record) -> View:
+    if record.get("language"):
+        return _estimated(record)
     rows, points = [], []
     for one in record["neurons"]:
         mean, label = one["ablations"]["mean"], (one["label"] or {}).get("variable")
@@ -50,7 +56,21 @@ def _all(record: Record) -> View:
         points.append(point("nothing ablated", record["neurons"][0]["controls"]["no_op"]["loss"]))
     title = f"L{record['layer']} neurons"
     drawn = Points(f"{title}: added to the loss by mean ablation", tuple(points))
-    return View(record, inspect_text.neurons(record), (drawn, Table(title, COLUMNS, tuple(rows))))
+    return View(record, inspect_text.text("neurons", record), (drawn, Table(title, COLUMNS, tuple(rows))))
+
+
+def _estimated(record: Record) -> View:
+    """Neurons of a language model, by estimates."""
+    rows, points = [], []
+    for one in record["neurons"]:
+        found = effect(one)
+        rest = one["max"], one["mean"], one["active"]["value"], one["strongest"]
+        rows.append((one["neuron"], *(found[name] for name in ("value", "low", "high", "n")), *rest))
+        points.append(point(f"n{one['neuron']}", one["estimate"]))
+    title = f"L{record['layer']} neurons"
+    drawn = Points(f"{title}: {meaning(record)}", tuple(points[:DRAWN]))
+    notes = (f"the first {DRAWN} of {len(points)} neurons are drawn",) * (len(points) > DRAWN)
+    return View(record, inspect_text.text("neurons", record), (drawn, Table(title, ESTIMATED, tuple(rows))), notes)
 
 
 def _one(record: Record) -> View:
@@ -71,4 +91,4 @@ def _one(record: Record) -> View:
         rows += [("own prompt", place, token, value) for place, (token, value) in enumerate(both)]
     table = Table(f"{record['site']}: activations", ("input", "place", "token", "activation"), tuple(rows))
     effects = (*ablations(record, "random_neuron"), *swaps(record, "random_neurons"))
-    return View(record, inspect_text.neuron(record), (histogram, *effects, table))
+    return View(record, inspect_text.text("neuron", record), (histogram, *effects, table))

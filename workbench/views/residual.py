@@ -3,7 +3,7 @@
 from typing import Any
 
 from engines.errors import InvalidSetting
-from workbench import inspect_text
+from workbench import inspect_text, own_prompt
 from workbench.client import ask
 from workbench.site_map import split
 from workbench.spec import Cell
@@ -24,14 +24,14 @@ def view(
         if given not in allowed:
             raise InvalidSetting(f"{what} is {given!r}; choose one of {', '.join(allowed)}")
     cell = Cell.parse(name.partition("#")[0])
-    which: dict[str, Any] = {"tokens": tokens.split()} if tokens else {"example": example}
+    which: dict[str, Any] = {"tokens": own_prompt.parts(cell, tokens)} if tokens else {"example": example}
     record = ask(cell, "site", store=store, site=site)
     values = ask(cell, "states", store=store, site=site, **which)
     pictures, notes = _values(record, values, "base" if tokens else side, "tokens" if tokens else form)
     means = Points(f"{site}: mean over bases", tuple(point(one["name"], one["mean"]) for one in record["rows"]))
     effects = (*swaps(record, "random_sites"), *ablations(record, "random_site"))
-    told = inspect_text.states(values) if tokens or form == "tokens" else inspect_text.window(values)
-    words = f"{inspect_text.site(record)}\n\n{told}"
+    told = inspect_text.text("states", values) if tokens or form == "tokens" else inspect_text.window(values)
+    words = f"{inspect_text.text('site', record)}\n\n{told}"
     return View({"site": record, "states": values}, words, (*pictures, *effects, means), notes)
 
 

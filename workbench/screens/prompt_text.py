@@ -1,0 +1,160 @@
+"""What is told of a language model's parts, as lines: tokens of the vocabulary, the logit lens, direct effects."""
+
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
+from typing import Any
+
+from workbench.ranking import meaning
+from workbench.screens.effect_text import Record, effects, number, row, score, swaps
+from workbench.screens.inspecting import ASIDE
+from workbench.screens.sheet import title
+
+NO_TRUTH = "no compiled truth for this model"
+KEYS = 12
+"""Keys that are listed of a row of attention, the others pooled."""
+BAR = 16
+"""Cells of the longest bar."""
+
+
+def text(tokens: Sequence[str]) -> str:
+    """A prompt as it was, in quotes; a long one from behind, where the answer comes."""
+    whole = "".join(tokens)
+    return f'"{whole}"' if len(whole) <= 60 else f'"..{whole[-58:]}"'
+
+
+def tokens(found: Sequence[Record], most: int = 4) -> str:
+    """Tokens of the vocabulary with their values."""
+    return "  ".join(f'"{one["token"]}" {number(abs(one["value"]))}' for one in found[:most])
+
+
+def written(found: Record | None) -> list[str]:
+    """What a vector promotes and demotes."""
+    if found is None:
+        return ["  not computed: only the last tokens of a long prompt are"]
+    return [f"  + {tokens(found['promoted'])}", f"  - {tokens(found['demoted'])}"]
+
+
+def pair(record: Record, one: Record) -> tuple[str, str]:
+    """An example as two lines: base and counterfactual with what they give."""
+    base, source = one["base"], one["source"]
+    at = " ".join(f"{name} {place}" for name, place in base["at"].items())
+    between = one["between"]
+    apart = ""
+    if one["difference"] is not None:
+        apart = f'   "{between[0]}" less "{between[1]}" {number(one["difference"])}'
+    first = (
+        f" {one['example'] + 1} of {record['n']} kept  base {text(base['tokens'])} ({at}) gives {_given(base)}{apart}"
+    )
+    makes = "nothing defined" if one["label"] is None else f'"{one["label"][0]}"'
+    second = (
+        f" {one['set']} {text(source['tokens'])} gives {_given(source)}   {record['variable']} from there makes {makes}"
+    )
+    return first, second
+
+
+def _given(side: Record) -> str:
+    right = {True: " (right)", False: " (wrong)", None: ""}[side["right"]]
+    return f'"{side["given"][0]}"{right}'
+
+
+def own(record: Record) -> str:
+    """A prompt of the user's own, with the likeliest next tokens."""
+    return f" own prompt {text(record['tokens'])} goes on with {tokens(record['top'], 3)}   J/K: back to examples"
+
+
+def attended(weights: Sequence[tuple[float, int]], names: Sequence[str], at: Mapping[str, int], bar: str) -> list[str]:
+    """The keys that a query attends to most, with named positions, and what is left."""
+    places = {place: name for name, place in at.items()}
+    lines = []
+    for weight, key in weights[:KEYS]:
+        name = f" ({places[key]})" if key in places else ""
+        lines.append(f"  {number(weight):>5} {key:>3} {names[key] + name:14} {bar * round(BAR * abs(weight))}")
+    if rest := weights[KEYS:]:
+        lines.append(f"  {number(sum(weight for weight, _ in rest)):>5}     the other {len(rest)} keys")
+    return lines
+
+
+def head_row(side: Record, record: Record, query: int, key: int) -> list[str]:
+    """What a head writes at a query, and what the value of the key under the cursor alone would (OV)."""
+    names = side["tokens"]
+    lines = ["", title(f'writes at {query} "{names[query]}", of size {number(side["size"][query])}: logits added')]
+    lines += written(side["written"][query])
+    lines += ["", title(f'OV of key {key} "{names[key]}": logits added if attended to alone')]
+    lines += written(side["keys"][key])
+    lines += ["", title("direct effect from the last token")]
+    if side["direct"] is None:
+        why = "an own prompt has no two answers" if record["example"] is None else "not defined for this model or pair"
+        return [*lines, f"  none: {why}"]
+    lines += [f"  {number(side['direct'])} in all, {number(side['by_key'][key])} by key {key}"]
+    lines += [
+        f"  of the {line}" if not at else f"  {line}" for at, line in enumerate(wrap(record["contrast"], ASIDE - 10))
+    ]
+    return [*lines, f"  through the final norm, its scale {number(side['scale'])}"]
+
+
+def about_head(record: Record) -> list[str]:
+    """A head's direct and estimated effects and its statistics."""
+    lines = [title(record["site"]), f"  {NO_TRUTH}", "", title("effect on the difference")]
+    lines += [row("  direct", record["direct"]), row("  estimate", record["estimate"])]
+    lines += ["", title("mean over inputs")]
+    for name, found in record["attention"].items():
+        lines.append(
+            f"  {name:14} none: no input has one" if found is None else f"  {name:14} {score(found)} n {found['n']}"
+        )
+    return lines
+
+
+def about_neuron(record: Record) -> list[str]:
+    """What a neuron is and writes, and its direct and estimated effects."""
+    what = "act(gate) x up, what the output projection reads" if record["gated"] else "after the nonlinearity"
+    lines = [title(record["site"]), f"  {what}", f"  {NO_TRUTH}"]
+    lines += ["", title("writes, by unit of activation: logits added"), *written(record["writes"])]
+    lines += [f"  at the norm's mean scale {number(record['writes']['scale'])}"]
+    lines += ["", title("effect on the difference")]
+    return [*lines, row("  direct", record["direct"]), row("  estimate", record["estimate"])]
+
+
+def lens(values: Record, side: str) -> list[str]:
+    """The logit lens after every layer at the site's token, the last layer first."""
+    found = values.get(side) or values["base"]
+    place = found["at"]
+    lines = [title(f'logit lens at {place} "{found["tokens"][place]}", by layer'), "      length  diff  likeliest"]
+    for one in reversed(found["layers"]):
+        name = "emb" if one["layer"] < 0 else f"L{one['layer']}"
+        lines.append(f"  {name:>3} {number(one['length']):>6} {number(one['difference']):>5}  {tokens(one['top'], 3)}")
+    return [*lines, *wrap(f"diff: {values['contrast']}", ASIDE - 2), ""]
+
+
+def likely(found: Any) -> str:
+    """The logit lens of one vector."""
+    return "none: the unembedding does not read this vector" if found is None else tokens(found, 3)
+
+
+def note(record: Record) -> list[str]:
+    """What must be known of the numbers."""
+    rows = (
+        f"statistics over {record['inputs']} bases, ablations on {record['ablated']}, swaps on {record['pairs']} pairs"
+    )
+    return ["", *wrap(f"note: {record['note']}; {rows}", ASIDE - 2)]
+
+
+def neuron(record: Record, one: Record) -> str:
+    """A neuron of a list in a line: its estimate with what it is, its activations."""
+    found = one["estimate"]
+    told = "not defined" if found is None else f"{score(found)} n {found['n']}"
+    rank = f"rank {one['rank']['rank']} of {one['rank']['of']}"
+    active = (
+        f"active {score(one['active'])} n {one['active']['n']}   mean {number(one['mean'])}   max {number(one['max'])}"
+    )
+    return f"n{one['neuron']}  estimate {told}, {rank}   {active}   exact: w, {meaning(record)}"
+
+
+def site(record: Record) -> list[str]:
+    """A site's effects beside their controls, its principal components with what they write."""
+    lines = [*swaps(record, "random_sites"), "", *effects(record, "random_site"), ""]
+    lines.append(title(f"{record['kind']}: means over {record['n']} bases"))
+    for one in record["rows"]:
+        lines.append(f"  {one['name']:10} {score(one['mean'])}")
+        lines += ["  " + line for line in written(one["writes"])] if one["writes"] else []
+    peers = ", ".join(record["peers"]) or "none: there is no other site of its kind"
+    return [*lines, "", *wrap(f"random sites are of: {peers}", ASIDE - 2), *wrap(f"note: {record['note']}", ASIDE - 2)]
