@@ -6,6 +6,7 @@ from typing import Any
 
 from engines.score import Score, wilson
 from workbench import provenance, scrub_exam
+from workbench.intervals import Estimate, share
 from workbench.reports import ALL, EXAM
 from workbench.scrub_exam import Scrub
 
@@ -50,15 +51,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """A method over all variables: shares with n and 95 % intervals, means, and the total cost."""
+    """A method over all variables: shares with n and 95 % intervals, means with 95 % intervals by program, and the
+    total cost."""
 
     method: str
     found: Score | None
     believed: Score | None
     rejected: Score | None
-    precision: float | None
-    recall: float | None
-    iia: float | None
+    precision: Estimate | None
+    recall: Estimate | None
+    iia: Estimate | None
     forward_passes: int
     layer_evaluations: int
     seconds: float
@@ -146,6 +148,7 @@ class Report:
             lines += [_line(row) for row in self.rows if row.program == program]
         if self.rows:
             lines += ["", *LEGEND, "", SUMMARY, *(_total(summary) for summary in self.summaries), ""]
+            lines += [MEANS, *(_means(summary) for summary in self.summaries), ""]
         if self.scrubs:
             lines += [*scrub_exam.lines(self.scrubs), ""]
         lines += [f"note: {note}" for note in self.notes]
@@ -160,6 +163,7 @@ LEGEND = (
     f"regime: {REGIME}; scores are on informative pairs that chose nothing, intervals are 95 % (Wilson)",
     "prec, rec: claimed sites against the brute-force class; inv: pairs rightly left alone; ovl: share of the true",
     "subspace that is swapped; runs: sequences run, whole or in part; layers: layers computed for one sequence",
+    "means are over variables; their intervals are 95 % by program, since variables of one program are not independent",
 )
 HEADER = (
     f"{'variable':18} {'method':11} {'verdict':8} {'best claim/rank':28} {'prec':>4} {'rec':>4} {'IIA':>4} "
@@ -169,6 +173,7 @@ SUMMARY = (
     f"{'method':12} {'found':>20} {'prec':>5} {'rec':>5} {'IIA':>5} {'believed':>9} {'wrong rejected':>14} "
     f"{'runs':>8} {'layers':>8} {'seconds':>8}"
 )
+MEANS = f"{'method':12}{''.join(f'  {name:37}' for name in ('mean precision', 'mean recall', 'mean IIA'))}".rstrip()
 
 
 def _line(row: Row) -> str:
@@ -194,10 +199,26 @@ def _total(summary: Summary) -> str:
     believed = "-" if summary.believed is None else _count(summary.believed)
     rejected = "-" if summary.rejected is None else _count(summary.rejected)
     return (
-        f"{summary.method:12} {found:>20} {_share(summary.precision, 5)} {_share(summary.recall, 5)} "
-        f"{_share(summary.iia, 5)} {believed:>9} {rejected:>14} {_thousands(summary.forward_passes):>8} "
+        f"{summary.method:12} {found:>20} {_mean_of(summary.precision)} {_mean_of(summary.recall)} "
+        f"{_mean_of(summary.iia)} {believed:>9} {rejected:>14} {_thousands(summary.forward_passes):>8} "
         f"{_thousands(summary.layer_evaluations):>8} {summary.seconds:>8.1f}"
     )
+
+
+def _mean_of(found: Estimate | None) -> str:
+    return _share(found and found.value, 5)
+
+
+def _means(summary: Summary) -> str:
+    told = (_estimate(one) for one in (summary.precision, summary.recall, summary.iia))
+    return f"{summary.method:12}{''.join(f'  {one:37}' for one in told)}".rstrip()
+
+
+def _estimate(found: Estimate | None) -> str:
+    if found is None:
+        return "-"
+    programs = f"{found.programs} program{'s' * (found.programs != 1)}"
+    return f"{found.value:.2f} ({found.low:.2f}-{found.high:.2f}) n={found.n} in {programs}"
 
 
 def _count(score: Score) -> str:
@@ -220,15 +241,15 @@ def _summary(method: str, rows: Sequence[Row]) -> Summary:
         found=wilson(sum(bool(row.found) for row in true), len(true)) if true else None,
         believed=wilson(sum(bool(row.believed) for row in true), len(true)) if true else None,
         rejected=wilson(sum(not row.believed for row in wrong), len(wrong)) if wrong else None,
-        precision=_mean(row.precision for row in true),
-        recall=_mean(row.recall for row in true),
-        iia=_mean(row.iia["value"] for row in true if row.iia is not None),
+        precision=_mean((row.program, row.precision) for row in true),
+        recall=_mean((row.program, row.recall) for row in true),
+        iia=_mean((row.program, row.iia["value"]) for row in true if row.iia is not None),
         forward_passes=sum(row.forward_passes for row in rows),
         layer_evaluations=sum(row.layer_evaluations for row in rows),
         seconds=sum(row.seconds for row in rows),
     )
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def _mean(values: Iterable[tuple[str, float | None]]) -> Estimate | None:
+    """The mean of what is known, by program."""
+    return share([(program, value) for program, value in values if value is not None])

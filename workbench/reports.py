@@ -109,7 +109,7 @@ class Report:
             found, rejected = _count(square["found"]), _count(square["rejected"])
             flag = "!" if square["rejected"] is not None and square["rejected"]["value"] < 1 else ""
             return f"{found} {rejected}{flag}"
-        return _brief(square[measure], self.kind, measure)
+        return _brief(square[measure], measure)
 
     def about(self, method: str, column: str, first: str = "") -> list[str]:
         """Everything that a square holds, in words, one measure ``first``: each share with n and interval."""
@@ -237,16 +237,16 @@ def _count(share: Mapping[str, Any] | None) -> str:
     return "-" if share is None else f"{round(share['value'] * share['n'])}/{share['n']}"
 
 
-def _brief(value: Any, kind: str, measure: str) -> str:
+def _brief(value: Any, measure: str) -> str:
     if value is None:
         return "-"
     if measure in COSTS:
         return _cost(value).partition(" ")[0]
     if isinstance(value, Mapping):
-        if kind == EXAM:
+        if "programs" not in value:
             return _count(value)
         return f"{_percent(value['value'])} {_percent(value['low'])}-{_percent(value['high'])}"
-    return f"{value:.2f}"
+    return f"{value:.2f}"  # reports of versions that gave means no interval
 
 
 def _percent(value: float) -> str:
@@ -257,9 +257,13 @@ def _words(value: Any) -> str:
     if value is None:
         return "undefined"
     if not isinstance(value, Mapping):
-        return f"{value:.3f} in the mean"
-    programs = f" of {value['programs']} programs" if "programs" in value else ""
+        return f"{value:.3f} in the mean, with no interval in this report: give the exam again"
+    programs = f" of {_programs(value['programs'])}" if "programs" in value else ""
     return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}] n={value['n']}{programs}"
+
+
+def _programs(count: int) -> str:
+    return f"{count} program{'s' * (count != 1)}"
 
 
 def _cost(value: Any) -> str:

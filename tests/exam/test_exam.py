@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from engines.errors import InvalidSetting, UnverifiedProgram
 from engines.events import Advance, Stage, drain
 from workbench import catalog, choose, exam
 from workbench.exam import Sitting, run_exam, sit
+from workbench.intervals import share
 from workbench.report_card import MUST_FIND, UNINFORMATIVE, Report, Row
 from workbench.scrub_exam import Scrub
 from workbench.session import Session
@@ -220,6 +222,22 @@ def test_an_uninformative_variable_is_shown_and_counts_for_nobody() -> None:
     assert "no informative pairs: none informs" in report.text
     assert report.summaries[0].found is not None
     assert report.summaries[0].found.n == 1
+
+
+def test_means_have_intervals_by_program() -> None:
+    marks = [("a", 1.0), ("a", 1.0), ("a", 1.0), ("b", 0.0), ("b", 0.5), ("c", 0.5)]
+    rows = [replace(row("plot", f"v{place}", precision=one), program=name) for place, (name, one) in enumerate(marks)]
+    report = Report((*rows, row("plot", "w", recall=None)), (), 1.0)
+    (found,) = report.summaries
+    assert found.precision == share([*marks, ("toy", 1.0)])
+    assert found.recall is not None
+    assert (found.recall.n, found.recall.programs) == (6, 3)
+    assert found.iia is not None
+    assert "0.71 (0.28-0.94) n=7 in 4 programs" in report.text
+    assert max(map(len, report.text.split("\n"))) <= 132
+    assert found.precision is not None
+    assert report.kept["squares"][0]["precision"] == asdict(found.precision)
+    assert report.kept["squares"][1]["precision"]["programs"] == 1
 
 
 def test_the_card_is_json_and_fits_its_columns() -> None:
