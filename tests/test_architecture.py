@@ -32,6 +32,7 @@ SCREEN = (
     "output",
     "front",
     "ansi",
+    "kept",
     "place",
     "remembered",
     "preferences",

@@ -28,6 +28,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from workbench.display import Display
+from workbench.kept import Kept
 from workbench.keys import EVERYWHERE, Key, bindings, claimed, declared, helping, line, told
 from workbench.store import Listing
 from workbench.tok import fit
@@ -57,6 +58,7 @@ class Line(Widget):
 
     def __init__(self, style: Style = PLAIN) -> None:
         super().__init__()
+        self._styles_cache = Kept()
         self.text = ""
         self.style = style
 
@@ -98,9 +100,16 @@ class TooSmall(Widget):
         return Strip([Segment(fit(text, self.size.width, ascii=True), PLAIN)], self.size.width)
 
 
+class Body(Widget):
+    """What is between the header and the inspector; blank where nothing stands in it."""
+
+    BLANK = True
+
+
 class Place(Screen[None]):
     """A place with an address. Subclasses say what is in its body; the rest is the same everywhere."""
 
+    BLANK = True
     ABOUT: ClassVar[str] = ""
     """One sentence: what one looks at here."""
     KEYS: ClassVar[tuple[Key, ...]] = ()
@@ -189,15 +198,23 @@ class Place(Screen[None]):
         """The frame around the body."""
         yield self._header
         yield Rule()
-        yield Widget(*self.body(), id="body")
+        yield Body(*self.body(), id="body")
         yield self._first
         yield self._second
         yield Rule()
         yield self._keys
         yield self._small
 
+    def _on_timer_update(self) -> None:
+        """Draw what has changed, unless a key is on its way, which will change more."""
+        if not getattr(self.app, "is_held", False):
+            super()._on_timer_update()
+
     def on_mount(self) -> None:
         """Ask the app for what places hear of."""
+        for each in self.query("*"):
+            if each.children:  # nothing is seen of it but them
+                each.BLANK = True  # type: ignore[misc]
         self.post_message(self.Ready(self))
 
     def show_header(self, facts: Facts) -> None:

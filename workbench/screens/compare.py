@@ -385,7 +385,7 @@ class ComparePlace(Inspecting):
         lead = event.canvas
         if lead is self.focused:  # what the others say may be old, and would lead back
             for each in self.maps:
-                each.move_to(lead.row, lead.column)
+                each.follow(lead.row, lead.column)
         if lead is self.focused or self.focused not in self.maps:
             self.tell()
 

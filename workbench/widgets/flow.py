@@ -13,13 +13,18 @@ GAP = "  "
 
 
 class Flow(Canvas, can_focus=False):
-    """Statements that are always seen whole: its height is what they take at its width; one wider than that is cut."""
+    """Statements that are always seen whole: its height is what they take at its width; one wider than that is cut.
+
+    It stays as high as it was, for what is above would move with every change of it.
+    """
 
     DEFAULT_CSS = "Flow { width: 100%; height: 0; }"
 
     def __init__(self, look: Display, *, id: str | None = None) -> None:
         super().__init__(look, id=id)
         self.parts: Sequence[str] = ()
+        self._most: tuple[int, int] = (0, 0)
+        """The width, and the most lines that were taken at it."""
 
     def show(self, parts: Sequence[str]) -> None:
         """Show these from now on; nothing is painted if nothing is new."""
@@ -35,7 +40,9 @@ class Flow(Canvas, can_focus=False):
     def take_room(self) -> None:
         """Be as high as the statements are at this width, once that is known."""
         if width := self.size.width:
-            self.styles.height = len(flowed(self.parts, width))
+            before = self._most[1] if self._most[0] == width else 0
+            self._most = width, max(before, len(flowed(self.parts, width)))
+            self.styles.height = self._most[1]
 
     def line(self, y: int, width: int, height: int) -> Line:  # noqa: ARG002 - a canvas's signature
         """A line of them."""

@@ -210,7 +210,7 @@ class Grid(Canvas):
         is_here = self.row // frame.pool[0] == block
         label = self.matrix.rows[self.row if is_here else row]
         gutter = (CURSOR[self.look.glyphs] if is_here else " ") + self.fit(label, frame.gutter - 2) + " "
-        line = [Segment(gutter, BOLD if is_here else DIM)]
+        line = [Segment(gutter, DIM)]  # the mark says where the cursor is: another style would send the label again
         here = self.column // frame.pool[1] if is_here else -1
         for column in range(frame.left, frame.left + frame.shown[1]):
             text, style = self._cell(frame, block, column)
@@ -284,9 +284,14 @@ class Grid(Canvas):
 
     def move_to(self, row: int, column: int) -> None:
         """Put the cursor on the cell nearest to this one, and say so if it is another."""
+        if self.follow(row, column):
+            self.post_message(self.Moved(self, self.row, self.column))
+
+    def follow(self, row: int, column: int) -> bool:
+        """Put the cursor on the cell nearest to this one; returns whether it is another."""
         row, column = nearest(row, len(self.matrix.rows)), nearest(column, len(self.matrix.columns))
         if (row, column) == (self.row, self.column):
-            return
+            return False
         before = self.frame(*self.size)
         old = self._spot(before)
         self.row, self.column = row, column
@@ -295,7 +300,7 @@ class Grid(Canvas):
             self.refresh(*old, *self._spot(after))
         else:
             self.refresh()
-        self.post_message(self.Moved(self, row, column))
+        return True
 
     def inspect(self) -> Content:
         """The full truth about the cell under the cursor, as words and numbers."""

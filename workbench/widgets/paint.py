@@ -20,6 +20,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from workbench.display import Display, Glyphs
+from workbench.kept import Kept
 from workbench.keys import Key, bindings, claimed
 from workbench.tok import content, fit, tok
 
@@ -203,6 +204,7 @@ class Canvas(Widget, can_focus=True):
 
     def __init__(self, look: Display, *, name: str | None = None, id: str | None = None, classes: str | None = None):
         super().__init__(name=name, id=id, classes=classes)
+        self._styles_cache = Kept()
         self.look = look
         self._labels_at: dict[int, dict[int, str]] = {}
 
@@ -221,17 +223,16 @@ class Canvas(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """What Textual asks for."""
         width, height = self.size
-        base = self.rich_style
         if not width:
-            return Strip.blank(0, base)
+            return Strip.blank(0)
         segments = self.line(y, width, height)
         if self.look.palette == "high-contrast":
             segments = [Segment(text, style + BRIGHT if style else style) for text, style, _ in segments]
-        strip = Strip(segments).adjust_cell_length(width, base)
+        strip = Strip(segments).adjust_cell_length(width)
         for x, label in self._labels_at.get(y, {}).items():
             parts = [strip.crop(0, x), Strip([Segment(label, LABEL)]), strip.crop(x + len(label), width)]
-            strip = Strip.join(parts).adjust_cell_length(width, base)
-        return strip.apply_style(base)
+            strip = Strip.join(parts).adjust_cell_length(width)
+        return strip
 
     def repaint(self, *lines: int) -> None:
         """Repaint these lines of the widget, as far as they are seen."""

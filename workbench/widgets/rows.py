@@ -205,7 +205,9 @@ class Rows(Filtered):
         sign = (CURSOR[self.look.glyphs] if is_here else " ") + ("*" if is_marked else " ")
         first, *others = texts or [""]
         style = self.cursor_style if is_here else BOLD if is_marked else PLAIN
-        return [Segment(sign, BOLD), Segment(first, style), Segment("".join("  " + text for text in others), PLAIN)]
+        name = first.rstrip() or first
+        rest = first[len(name) :] + "".join("  " + text for text in others)
+        return [Segment(sign, BOLD), Segment(name, style), Segment(rest, PLAIN)]
 
     def _statement(self, places: Sequence[int], height: int) -> list[str]:
         """In words: which rows are shown of how many, the filter, the order, and what is left out."""
