@@ -12,15 +12,18 @@ from itertools import combinations
 
 import torch
 
+from engines.aim import aim, judged
 from engines.errors import InvalidSetting
-from engines.evaluation import full, joint, parts_digest, qualities, quality
+from engines.evaluation import full, joint, parts_digest
 from engines.events import Measured, Piece, Pieces, Stage, Steps
 from engines.handle import Handle, Part
 from engines.intervene import Metered
 from engines.model import Model
 from engines.score import Cost, Quality, cost_of, cost_tensors
+from engines.selection import Rule, Weighed, beaten, weigh
 from engines.shared import Shared, patches_cost
 from engines.site import Site
+from engines.table import Axis, Table
 from engines.task import Problem
 
 Patch = tuple[Part, ...]
@@ -30,20 +33,66 @@ LEAST = 1e-6
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Patches with their qualities on calibration pairs, best first, what doing nothing scores, and the cost."""
+    """Patches with their qualities on calibration pairs, best first, what doing nothing scores, cost and notes."""
 
     patches: tuple[Patch, ...]
     qualities: tuple[Quality, ...]
     no_op: Quality
     cost: Cost
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Small sets of the first sites of the target's row, calibrated, and how all sites were ranked."""
+
+    calibrated: Calibrated
+    weighed: Weighed
+    notes: tuple[str, ...]
+
+    @property
+    def cost(self) -> Cost:
+        """What ranking and calibrating cost."""
+        return self.weighed.swept.cost + self.calibrated.cost
+
+    def ranking(self, problem: Problem) -> tuple[tuple[str, float], ...]:
+        """Every candidate with minus its cost, best first."""
+        costs = zip(map(str, problem.sites), (-self.weighed.table.cost[0]).tolist(), strict=True)
+        return tuple(sorted(costs, key=lambda entry: -entry[1]))
+
+    def tensors(self, problem: Problem) -> dict[str, Table]:
+        """The cost table."""
+        axes = Axis.of("variable", self.weighed.table.variables), Axis.of("site", problem.sites)
+        return {"transport cost": Table(self.weighed.table.cost, axes)}
+
+
+def choose(problem: Problem, rule: Rule, together: int, finished: Pieces) -> Steps[Chosen]:
+    """Rank sites on fit pairs, and swap all sets of 1 to ``together`` of the first ``rule.top_k`` on calibration pairs.
+
+    Where the row is shorter than that, sites that do nothing alone come after it. Raises ``InvalidSetting``.
+    """
+    (size,) = rule.top_k
+    if not 1 <= together <= size:
+        raise InvalidSetting(f"together is {together}: give 1 to the size of the pool, {size}")
+    weighed = yield from weigh(problem, rule, finished)
+    order = weighed.couplings[0][1].ranking[0].tolist() if weighed.couplings else []
+    ranked = [weighed.sites[column] for column in order]
+    pool = [*ranked, *(site for site in problem.sites if site not in weighed.sites)][:size]
+    calibrated = yield from calibrate(problem, subsets(problem.model, pool, together), finished)
+    patch, best = calibrated.patches[0], calibrated.qualities[0]
+    tried = f"{len(calibrated.patches)} sets of {len(pool)} sites tried; best: {named_parts(patch)} "
+    found = f"{tried}({best.measure} {best.value:.2f})"
+    notes = (*weighed.notes, *calibrated.notes, found, *beaten(best, calibrated.no_op))
+    return Chosen(calibrated, weighed, notes)
 
 
 def calibrate(problem: Problem, candidates: Sequence[Patch], finished: Pieces) -> Steps[Calibrated]:
-    """Run every patch on calibration pairs, as one piece of work.
+    """Run every patch on calibration pairs, as one piece of work; best are those of the highest ``Quality.value``.
 
     Of patches that are equally good the one with fewest parts is first, then that with fewest features.
     """
     distinct = list({parts_digest(patch): patch for patch in candidates}.values())
+    aimed = yield from aim(problem, distinct, finished)
     yield Stage("joint calibration", len(distinct), "patches")
     named = hashlib.sha256(" ".join(parts_digest(patch) for patch in distinct).encode()).hexdigest()[:16]
     key = f"joint {problem.model.name} {problem.model.digest()} {problem.calibration.digest} {named}"
@@ -60,14 +109,15 @@ def calibrate(problem: Problem, candidates: Sequence[Patch], finished: Pieces) -
             spent = finished.completed(problem.model, problem.calibration, spent, whole)
         tensors = {"outputs": outputs, "base": base, **cost_tensors(spent)}
         yield Piece(key, tensors)
-    found = qualities(tensors["outputs"], problem.calibration, problem.target)
+    found = judged(problem, aimed.aim, tensors["outputs"], tensors["base"])
     order = sorted(range(len(distinct)), key=lambda place: (-found[place].value, *_size(distinct[place])))
     for place in order:
-        scored = found[place]
-        yield Measured(named_parts(distinct[place]), "joint iia", scored.iia.value, scored.iia.n)
-    no_op = quality(tensors["base"], problem.calibration, problem.target)
+        iia, gain = found[place].iia, found[place].gain
+        name, told = ("joint iia", iia) if gain is None else ("joint gain", gain)
+        yield Measured(named_parts(distinct[place]), name, told.value, told.n)
+    no_op = judged(problem, aimed.aim, tensors["base"][None], tensors["base"])[0]
     patches, scores = tuple(distinct[place] for place in order), tuple(found[place] for place in order)
-    return Calibrated(patches, scores, no_op, cost_of(tensors))
+    return Calibrated(patches, scores, no_op, aimed.cost + cost_of(tensors), aimed.notes)
 
 
 def _size(patch: Patch) -> tuple[int, int, tuple[object, ...]]:

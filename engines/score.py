@@ -55,29 +55,44 @@ class Quality:
     """How right a patch is: ``iia`` on informative pairs, ``invariance`` on valid pairs that it should leave alone.
 
     Doing nothing scores 0 and 1, doing everything at most 1 and something low; a right patch scores 1 and 1.
-    ``invariance`` is None when every valid pair is informative.
+    ``invariance`` is None when every valid pair is informative. Where the score is an error, patches are chosen by
+    ``gain``, the share of the no-op's error that a patch takes off (``engines.aim``), and it is their value.
     """
 
     iia: Score
     invariance: Score | None
+    gain: Score | None = None
+
+    @property
+    def measure(self) -> str:
+        """What ``value`` is, in words."""
+        return "IIA x invariance" if self.gain is None else "share of the no-op's squared error taken off"
 
     @property
     def value(self) -> float:
-        """IIA times invariance: 1 only for a right patch, 0 for doing nothing."""
+        """IIA times invariance, or the gain: 1 only for a right patch, 0 for doing nothing."""
+        if self.gain is not None:
+            return self.gain.value
         return self.iia.value * (1.0 if self.invariance is None else self.invariance.value)
 
     @property
     def low(self) -> float:
-        """The product of the intervals' lower ends."""
+        """The product of the intervals' lower ends, or the gain's."""
+        if self.gain is not None:
+            return self.gain.low
         return self.iia.low * (1.0 if self.invariance is None else self.invariance.low)
 
     @property
     def high(self) -> float:
-        """The product of the intervals' upper ends."""
+        """The product of the intervals' upper ends, or the gain's."""
+        if self.gain is not None:
+            return self.gain.high
         return self.iia.high * (1.0 if self.invariance is None else self.invariance.high)
 
     def matches(self, best: "Quality") -> bool:
-        """Whether this patch cannot be told from ``best``: both shares within the best's 95 % intervals."""
+        """Whether this patch cannot be told from ``best``: both shares, or the gain, within its 95 % intervals."""
+        if self.gain is not None and best.gain is not None:
+            return self.gain.value >= best.gain.low
         if self.iia.value < best.iia.low:
             return False
         return self.invariance is None or best.invariance is None or self.invariance.value >= best.invariance.low
@@ -167,6 +182,11 @@ class Fit:
         return self.quality.iia.low > BELIEF and kept and ahead
 
 
+def _shares(quality: Quality) -> dict[str, Any]:
+    """A quality on test pairs, where nothing is chosen by a gain."""
+    return {name: share for name, share in asdict(quality).items() if name != "gain"}
+
+
 def to_record(fit: Fit) -> dict[str, Any]:
     """A fit as JSON-ready data; featurizers and other tensors are named here and stored beside it.
 
@@ -194,8 +214,10 @@ def to_record(fit: Fit) -> dict[str, Any]:
     return {
         "variable": fit.variable,
         "handles": handles,
-        **asdict(fit.quality),
-        "controls": asdict(fit.controls),
+        **_shares(fit.quality),
+        "controls": {
+            name: None if control is None else _shares(control) for name, control in vars(fit.controls).items()
+        },
         "answers": {name: {**asdict(told), "base": list(told.base)} for name, told in fit.answers.items()},
         "believed": fit.believed,
         "cost": {"forward_passes": fit.cost.forward_passes, "layer_evaluations": fit.cost.layer_evaluations},

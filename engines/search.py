@@ -7,7 +7,7 @@ fit in memory, and layer by layer where they do not.
 import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engines.activations import Activations, capture, kept_columns
-from engines.evaluation import quality
+from engines.aim import Aim, aim, judged
+from engines.evaluation import full
 from engines.events import Advance, Measured, Notice, Piece, Pieces, Stage, Steps
 from engines.featurize import Featurizer, Mask, Rotation
 from engines.handle import Handle, Part
@@ -58,17 +59,22 @@ class Plan(Protocol):
 
 @dataclass(frozen=True)
 class _Ready:
-    """Captured activations of both parts, the no-op's outputs on calibration pairs, and what they cost."""
+    """Captured activations of both parts, the no-op's outputs on calibration pairs, and what they cost.
+
+    ``aim`` is what is trained for where the score is an error.
+    """
 
     fit: Activations
     calibration: Activations
     base: Float[Tensor, "pairs answers codes"]
     cost: Cost
+    aim: Aim | None = None
 
 
 def search(problem: Problem, groups: Sequence[Sites], plan: Plan, finished: Pieces) -> Steps[Trials]:
     """Train ``plan`` at every set of sites; returns all trials, best on calibration first."""
     distinct = tuple(dict.fromkeys(groups))
+    aimed = yield from aim(problem, [full(problem.model, sites) for sites in distinct], finished)
     yield Stage(plan.name, len(distinct), "sites")
     trials: list[Trial] = []
     counts, dead, done = torch.zeros(3, dtype=torch.int64), [], 0
@@ -82,9 +88,9 @@ def search(problem: Problem, groups: Sequence[Sites], plan: Plan, finished: Piec
         else:
             if ready is None or not at_once:
                 ready = _prepare(problem, distinct if at_once else group)
-            tensors = yield from _train_layer(problem, group, plan, ready)
+            tensors = yield from _train_layer(problem, group, plan, replace(ready, aim=aimed.aim))
             yield Piece(key, tensors)
-        for trial in _trials(problem, group, tensors):
+        for trial in _trials(problem, group, tensors, aimed.aim):
             yield Measured(trial.name, "iia", trial.quality.iia.value, trial.quality.iia.n)
             trials.append(trial)
         dead += [_named(sites) for place, sites in enumerate(group) if not len(tensors[f"ranks {place}"])]
@@ -97,8 +103,8 @@ def search(problem: Problem, groups: Sequence[Sites], plan: Plan, finished: Piec
     notes = _notes(counts, dead)
     for note in notes:
         yield Notice(note)
-    no_op = None if base is None else quality(base, problem.calibration, problem.target)
-    return Trials(ordered(trials), shared + cost, notes, no_op)
+    no_op = None if base is None else judged(problem, aimed.aim, base[None], base)[0]
+    return Trials(ordered(trials), aimed.cost + shared + cost, (*aimed.notes, *notes), no_op)
 
 
 def _notes(counts: Tensor, dead: Sequence[str]) -> tuple[str, ...]:
@@ -137,6 +143,7 @@ def _work(problem: Problem, plan: Plan, groups: Sequence[Sites]) -> str:
     """
     parts = [problem.model.name, problem.model.digest(), problem.target, str(problem.seed), plan.settings]
     parts += [part.digest + part.labels_digest for part in (problem.fit, problem.calibration)]
+    parts += ["by error"] * problem.by_error
     return digest([*parts, *map(_named, groups)])
 
 
@@ -172,7 +179,7 @@ def _prepare(problem: Problem, groups: Sequence[Sites]) -> _Ready:
 def _train_layer(problem: Problem, group: Sequence[Sites], plan: Plan, ready: _Ready) -> Steps[dict[str, Tensor]]:
     began, meter = time.perf_counter(), Metered(problem.model)
     benches = [plan.bench(problem, ready.fit, sites) for sites in group]
-    yield from optimise(problem, meter, ready.fit, benches, plan.schedule)
+    yield from optimise(problem, meter, ready.fit, benches, plan.schedule, aim=ready.aim)
     found = [bench.found() for bench in benches]
     patches = [_parts(bench.sites, one) for bench, some in zip(benches, found, strict=True) for one in some]
     outputs = swapped(meter, ready.calibration, [together(parts) for parts in patches]) if patches else torch.zeros(0)
@@ -202,13 +209,14 @@ def _parts(sites: Sites, featurizers: Sequence[Featurizer]) -> tuple[Part, ...]:
     return tuple(Part(site, one) for site, one in zip(sites, featurizers, strict=True))
 
 
-def _trials(problem: Problem, group: Sequence[Sites], tensors: Mapping[str, Tensor]) -> list[Trial]:
+def _trials(problem: Problem, group: Sequence[Sites], tensors: Mapping[str, Tensor], aim: Aim | None) -> list[Trial]:
     """Read the trials of one layer back from their piece."""
     found = []
-    outputs = iter(tensors["outputs"])
+    every = tensors["outputs"]
+    judgements = iter(judged(problem, aim, every, tensors["base"]) if len(every) else ())
     for place, sites in enumerate(group):
         for number in range(len(tensors[f"ranks {place}"])):
-            scored = quality(next(outputs), problem.calibration, problem.target)
+            scored = next(judgements)
             patch = [_featurizer(tensors, f"{place} {number} {part}") for part in range(len(sites))]
             found.append(Trial(Handle(problem.target, _parts(sites, patch), scored.iia.value), scored))
     return found

@@ -10,16 +10,18 @@ accuracy over all pairs prefers doing nothing, which is therefore one of the cho
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from engines.aim import Aimed, aim_of, judged
 from engines.costs import Costs, costs, coverage, tables
 from engines.coupling import Coupling, Ranking
 from engines.errors import InsufficientData, InvalidSetting, UnknownName
-from engines.evaluation import Sweep, full, full_swap_handle, quality, sweep
+from engines.evaluation import Sweep, full, full_swap_handle, sweep
 from engines.events import Measured, Notice, Pieces, Stage, Steps
 from engines.report import Claims
 from engines.resample import bootstrap, screening
@@ -151,11 +153,14 @@ def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
     counts = [min(count, len(sites)) for count in rule.top_k]
     looked = _shortlist(couplings, sites, max(counts))
     calibration = yield from sweep(problem.model, problem.calibration, full(problem.model, looked), finished)
-    qualities = dict(zip(looked, calibration.quality(problem.target), strict=True))
+    aimed = aim_of(swept, problem.target) if problem.by_error else Aimed()
+    judge = partial(judged, problem, aimed.aim)
+    qualities = dict(zip(looked, judge(calibration.outputs, calibration.base), strict=True))
     for site, found in qualities.items():
         yield Measured(str(site), "iia", found.iia.value, found.iia.n)
     value, count, epsilon, coupling = _best(couplings, counts, sites, qualities)
-    notes = [*weighed.notes, _described(coupling, epsilon, count, value)]
+    measure = qualities[looked[0]].measure
+    notes = [*weighed.notes, *aimed.notes, _described(coupling, epsilon, count, value, measure)]
     picks = tuple(sites[column] for column in coupling.ranking[0][:count])
     shares: dict[Site, float] = {}
     if rule.draws:
@@ -166,7 +171,7 @@ def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
     picks, dropped = _kept(picks, shares, rule.stable)
     notes += dropped
     equals = indistinguishable(problem, qualities)
-    notes += beaten(qualities[equals[0]], quality(calibration.base, problem.calibration, problem.target))
+    notes += beaten(qualities[equals[0]], judge(calibration.base[None], calibration.base)[0])
     for note in notes:
         yield Notice(note)
     cost = swept.cost + calibration.cost
@@ -225,8 +230,8 @@ def _best(
     return value, count, epsilon, coupling
 
 
-def _described(coupling: Coupling | Ranking, epsilon: float | None, count: int, value: float) -> str:
-    text = f"picked {count} by calibration (mean IIA x invariance {value:.2f}); margin {coupling.margin[0]:.2g}, "
+def _described(coupling: Coupling | Ranking, epsilon: float | None, count: int, value: float, measure: str) -> str:
+    text = f"picked {count} by calibration (mean {measure} {value:.2f}); margin {coupling.margin[0]:.2g}, "
     text += f"{int(coupling.ties[0])} tied for first"
     if isinstance(coupling, Coupling):
         text += f"; epsilon {epsilon:g} of the median cost, row entropy {coupling.relative_entropy[0]:.2f} of uniform, "
@@ -275,7 +280,17 @@ def indistinguishable(problem: Problem, qualities: Mapping[Site, Quality]) -> tu
 
 
 def beaten(best: Quality, no_op: Quality) -> list[str]:
-    """A note when the best choice is no better than to do nothing: IIA plus invariance, which the no-op scores 1."""
+    """A note when the best choice is no better than to do nothing.
+
+    That is told by IIA plus invariance, which the no-op scores 1, or by the gain, of which it has none.
+    """
+    if best.gain is not None:
+        if best.gain.value > 0:
+            return []
+        return [
+            f"nothing beats doing nothing on calibration pairs: the {best.measure} is {best.gain.value:.2f}; the claim "
+            "is the best of what was tried"
+        ]
 
     def both(scored: Quality) -> float:
         return scored.iia.value + (1.0 if scored.invariance is None else scored.invariance.value)

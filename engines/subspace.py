@@ -76,17 +76,19 @@ class Training:
 
 @dataclass
 class Rotations:
-    """Jobs at some sites; for each site raw parameters [jobs, r, widest], and ``spans``: what may be swapped there.
+    """Jobs at some sites; for each site raw parameters [jobs, r, widest], and ``spans`` [width, r].
+
+    Those are what may be swapped; widths and ranks are each site's own.
 
     A job of size k has k columns at every site (all of them where fewer may be swapped). ``starts`` are untrained
     rotations, one a site, that are trials of their own.
     """
 
     sites: Sites
-    spans: tuple[Float[Tensor, "width r"], ...]
+    spans: tuple[Float[Tensor, "_ _"], ...]
     sizes: tuple[int, ...]
-    raw: tuple[Float[Tensor, "jobs r widest"], ...]
-    starts: tuple[tuple[Float[Tensor, "width _"], ...], ...]
+    raw: tuple[Float[Tensor, "jobs _ _"], ...]
+    starts: tuple[tuple[Float[Tensor, "_ _"], ...], ...]
     early: bool = True
     progress: Progress = field(init=False)
     stopped: dict[int, tuple[Tensor, ...]] = field(init=False, default_factory=dict)

@@ -199,6 +199,8 @@ class Problem:
 
     ``variables`` are all variables with labels (target first): the rows of a transport problem. ``sites`` are the
     candidates. Fit, calibration and test pairs share no base input; a method may look at ``test`` only to report.
+    ``by_error`` says that the score is an error of the answer as a number, by which patches are trained and chosen
+    (``engines.aim``), and not the share of right answers.
     """
 
     name: str
@@ -211,6 +213,7 @@ class Problem:
     calibration: Pairs
     test: Pairs
     seed: int
+    by_error: bool = False
 
     def __post_init__(self) -> None:
         if self.target not in self.variables or self.variables[0] != self.target:

@@ -84,7 +84,7 @@ def claims(trials: Trials) -> Claims:
     if trials.no_op is not None and first.low <= trials.no_op.high:
         notes = (
             *notes,
-            f"on calibration pairs no trial can be told from doing nothing: IIA x invariance {first.value:.2f} "
+            f"on calibration pairs no trial can be told from doing nothing: {first.measure} {first.value:.2f} "
             f"(from {first.low:.2f}) against {trials.no_op.value:.2f} (to {trials.no_op.high:.2f})",
         )
     return Claims(handles, ranking, trials.cost, notes)

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-from engines.errors import InvalidSetting
 from engines.events import Notice, Pieces, Steps
-from engines.joint import calibrate, handle, minimal, named_parts, subsets
+from engines.joint import choose, handle, minimal
 from engines.report import Claims, report
 from engines.score import Fit
-from engines.selection import Rule, beaten, weigh
-from engines.table import Axis, Table
+from engines.selection import Rule
 from engines.task import Problem
 
 
@@ -36,28 +34,14 @@ class PlotJoint:
     """How many sites a set has at most."""
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
-        """Rank on fit pairs, choose sets on calibration pairs, score on test pairs."""
-        if not 1 <= self.together <= self.pool:
-            raise InvalidSetting(f"together is {self.together}: give 1 to the size of the pool, {self.pool}")
+        """Rank on fit pairs, choose sets on calibration pairs (by their error where that is the score), and report."""
         rule = Rule(self.signature, self.coupling, (self.epsilon,), self.beta, (self.pool,), pairs=self.pairs)
-        weighed = yield from weigh(problem, rule, finished)
-        order = weighed.couplings[0][1].ranking[0].tolist() if weighed.couplings else []
-        ranked = [weighed.sites[column] for column in order]
-        costs = dict(zip(problem.sites, (-weighed.table.cost[0]).tolist(), strict=True))
-        pool = [*ranked, *(site for site in problem.sites if site not in weighed.sites)][: self.pool]
-        calibrated = yield from calibrate(problem, subsets(problem.model, pool, self.together), finished)
-        found = minimal(calibrated)
-        notes = [*weighed.notes, f"{len(calibrated.patches)} sets of {len(pool)} sites tried; best: "]
-        notes[-1] += f"{named_parts(found[0][0])} (IIA x invariance {found[0][1].value:.2f})"
-        notes += beaten(calibrated.qualities[0], calibrated.no_op)
-        for note in notes:
+        chosen = yield from choose(problem, rule, self.together, finished)
+        for note in chosen.notes:
             yield Notice(note)
-        handles = tuple(handle(problem.target, patch, scored) for patch, scored in found)
-        ranking = tuple(sorted(((str(site), cost) for site, cost in costs.items()), key=lambda entry: -entry[1]))
-        cost = weighed.swept.cost + calibrated.cost
-        axes = Axis.of("variable", weighed.table.variables), Axis.of("site", problem.sites)
-        tensors = {"transport cost": Table(weighed.table.cost, axes)}
-        claims = Claims(handles, ranking, cost, tuple(notes), tensors)
+        handles = tuple(handle(problem.target, patch, scored) for patch, scored in minimal(chosen.calibrated))
+        ranking, tensors = chosen.ranking(problem), chosen.tensors(problem)
+        claims = Claims(handles, ranking, chosen.cost, chosen.notes, tensors)
         return (yield from report(problem, claims, finished))
 
 

@@ -28,7 +28,7 @@ from workbench.store import Store
 PROGRAMS = registry.names("tracr_bridge.programs")
 METHODS = ("full_swap", "plot", "plot_das", "random_site")
 """Those that sit for every program here; `workbench exam` asks all about all."""
-SLOW = ("dbm",)
+SLOW = ("dbm", "joint_das")
 OTHERS = tuple(
     name
     for name in registry.names("engines.methods")

@@ -1,0 +1,175 @@
+"""What swaps should do to answers whose score is an error: the linear model that all candidates are held against.
+
+    y = origin + effect                  the answer as one number (``engines.natural``): of IOI, the logit of the base's
+    error = (y - y*)^2                   answer less that of the other one that is asked about
+    y* = origin, and the variable's interchange besides:
+
+    number                        origin = the base's label     interchange adds label - base
+    one of two values             typical lead of its answer    the difference of the two typical leads
+    one of many, two in a pair    the mean of bases             -2 c where the variable changes the answer, else 0
+
+c is the largest coefficient that any candidate has by its own effects on fit pairs (``natural.coefficients``). This
+model is one for all candidates. Were it each one's own, as the benchmark fits it for the heads that are submitted,
+heads that do nothing would have c = 0 and could not miss.
+
+A candidate is chosen by the share of the no-op's error that it takes off on calibration pairs, set by set:
+
+    gain = 1 - error / error of doing nothing       0 for a no-op, less than 0 for what does harm
+
+Training takes each pair's own unpatched number as origin, so that what no swap should change is no loss.
+
+Source: the IOI experiment of PLOT (arXiv 2605.06979); Mueller et al. (2025), "MIB", section 4.3.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from engines.answer import Number
+from engines.errors import InsufficientData
+from engines.evaluation import Sweep, joint, parts_digest, qualities
+from engines.events import Notice, Piece, Pieces, Stage, Steps
+from engines.handle import Part
+from engines.intervene import Metered
+from engines.natural import coefficients, moved, natural, typical
+from engines.score import Cost, Quality, Score, cost_of, cost_tensors
+from engines.squared_error import Error
+from engines.task import Pairs, Problem
+
+
+@dataclass(frozen=True)
+class Aim:
+    """The linear model: ``numbers`` are the typical leads of two values, or the mean of bases and c; () for numbers."""
+
+    numbers: tuple[float, ...]
+
+    def wanted(self, pairs: Pairs, variable: str) -> tuple[Tensor, Tensor]:
+        """Origin and effect of each pair's answers, both [pairs, answers]."""
+        label, base = pairs.labels[variable], pairs.base_labels
+        if isinstance(pairs.answer, Number):
+            return base.nan_to_num(), (label - base).nan_to_num()
+        sizes = torch.tensor(self.numbers, dtype=torch.float64)
+        if len(pairs.answer.values) == 2:
+            return sizes[base.clamp(min=0)], sizes[label.clamp(min=0)] - sizes[base.clamp(min=0)]
+        return sizes[0].expand(base.shape), -2 * sizes[1] * moved(pairs, variable).double()
+
+    def errors(
+        self, outputs: Float[Tensor, "*some pairs answers codes"], pairs: Pairs, variable: str
+    ) -> Float[Tensor, "*some pairs"]:
+        """Each pair's squared error, averaged over its answers."""
+        origin, effect = self.wanted(pairs, variable)
+        return _averaged((natural(pairs, outputs).double() - origin - effect).square(), told(pairs, variable))
+
+    def missed(
+        self,
+        outputs: Float[Tensor, "*some pairs answers codes"],
+        base: Float[Tensor, "pairs answers codes"],
+        pairs: Pairs,
+        variable: str,
+    ) -> Float[Tensor, "*some pairs"]:
+        """Each pair's squared error with its own unpatched number as origin: what training takes for loss."""
+        made = natural(pairs, outputs) - natural(pairs, base)
+        return _averaged((made - self.wanted(pairs, variable)[1].to(made.dtype)).square(), told(pairs, variable))
+
+
+def told(pairs: Pairs, variable: str) -> Bool[Tensor, "pairs answers"]:
+    """Where a pair has a base's answer and a label."""
+    both = pairs.answer.given(pairs.labels[variable]) & pairs.answer.given(pairs.base_labels)
+    return both & pairs.answered & pairs.valid[variable][:, None]
+
+
+def _averaged(
+    squared: Float[Tensor, "*some pairs answers"], among: Bool[Tensor, "pairs answers"]
+) -> Float[Tensor, "*some pairs"]:
+    return torch.where(among, squared, 0.0).sum(-1) / among.sum(-1).clamp(min=1)
+
+
+@dataclass(frozen=True)
+class Aimed:
+    """An aim, None where the score is no error or there is nothing to aim at; what to say of it, and what it cost."""
+
+    aim: Aim | None = None
+    notes: tuple[str, ...] = ()
+    cost: Cost = field(default_factory=Cost)
+
+
+def aim(problem: Problem, candidates: Sequence[Sequence[Part]], finished: Pieces) -> Steps[Aimed]:
+    """The linear model for some candidate patches, run on all fit pairs as one piece of work.
+
+    Nothing is run, and there is no aim, unless the problem is scored by an error.
+    """
+    if not problem.by_error or not candidates:
+        return Aimed()
+    if isinstance(problem.answer, Number):
+        return Aimed(Aim(()))
+    yield Stage("the linear model", len(candidates), "patches")
+    named = hashlib.sha256(" ".join(map(parts_digest, candidates)).encode()).hexdigest()[:16]
+    key = f"aim {problem.model.name} {problem.model.digest()} {problem.fit.digest} {named}"
+    if key in finished:
+        tensors = finished[key]
+    else:
+        began, meter = time.perf_counter(), Metered(problem.model)
+        outputs, base = joint(meter, problem.fit, candidates)
+        spent = meter.cost(time.perf_counter() - began)
+        tensors = {"outputs": outputs, "base": base, **cost_tensors(spent)}
+        yield Piece(key, tensors)
+    cost = cost_of(tensors)
+    firsts = tuple(parts[0] for parts in candidates)
+    found = aim_of(Sweep(firsts, problem.fit, tensors["outputs"], tensors["base"], cost), problem.target)
+    for note in found.notes:
+        yield Notice(note)
+    return replace(found, cost=cost)
+
+
+def aim_of(swept: Sweep, variable: str) -> Aimed:
+    """The linear model of patches that were run; raises ``InsufficientData`` for pairs that do not tell it."""
+    answer = swept.pairs.answer
+    if isinstance(answer, Number):
+        return Aimed(Aim(()))
+    if len(answer.values) == 2:
+        return Aimed(Aim(tuple(typical(swept).tolist())))
+    size = float(coefficients(swept)[variable].max())
+    if size <= 0:
+        why = (
+            f"no candidate moves the answer as {variable!r} does on {swept.pairs.n} fit pairs (the best coefficient is "
+        )
+        return Aimed(None, (f"{why}{size:.2g}): there is no error to choose by, and IIA x invariance chooses",))
+    where = told(swept.pairs, variable)
+    return Aimed(Aim((float(natural(swept.pairs, swept.base)[where].double().mean()), size)))
+
+
+def judged(
+    problem: Problem,
+    aim: Aim | None,
+    outputs: Float[Tensor, "patches pairs answers codes"],
+    base: Float[Tensor, "pairs answers codes"],
+) -> tuple[Quality, ...]:
+    """The qualities of patches on calibration pairs to choose by, with their gains where there is an aim."""
+    pairs, variable = problem.calibration, problem.target
+    found = qualities(outputs, pairs, variable)
+    if aim is None:
+        return found
+    idle = aim.errors(base, pairs, variable)
+    made = aim.errors(outputs, pairs, variable)
+    return tuple(replace(one, gain=_gain(own, idle, pairs, variable)) for one, own in zip(found, made, strict=True))
+
+
+def _gain(made: Float[Tensor, " pairs"], idle: Float[Tensor, " pairs"], pairs: Pairs, variable: str) -> Score:
+    """The share of the no-op's error that is taken off, with a 95 % interval; sets count alike, and a base once."""
+    family = torch.zeros(pairs.n, dtype=torch.int64) if pairs.family is None else pairs.family
+    some = told(pairs, variable).any(1)
+    sets = [some & (family == number) for number in range(len(pairs.families))]
+    kept = [among for among in sets if bool(among.any())]
+    nothing = sum(float(idle[among].mean()) for among in kept) / len(kept)
+    if not nothing > 0:
+        raise InsufficientData(f"doing nothing has no error for {variable!r} on {int(some.sum())} calibration pairs")
+    taken = [Error.of((idle - made)[among] / nothing, pairs.base_numbers[among]) for among in kept]
+    value = sum(one.value for one in taken) / len(taken)
+    half = math.sqrt(sum((one.high - one.value) ** 2 for one in taken)) / len(taken)
+    return Score(value, int(some.sum()), value - half, value + half)

@@ -1,0 +1,211 @@
+"""Where the score is an error: what patches are trained for and chosen by, planted, by hand and against other rules."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from engines import prompted
+from engines.activations import capture
+from engines.aim import Aim, aim, judged, told
+from engines.answer import Choice, Number
+from engines.evaluation import full, joint
+from engines.events import Measured, Notice, Piece, drain
+from engines.intervene import patched, unpatched
+from engines.methods.joint_das import JointDas
+from engines.methods.plot import Plot
+from engines.methods.plot_joint import PlotJoint
+from engines.model import DecoderModel
+from engines.resample import subset
+from engines.site import Site
+from engines.subspace import Training, rotations, train, train_joint
+from engines.task import Problem
+from tests.engines import test_joint as copied
+from tests.engines.test_logit_difference import DIRECT, MOVER, POSITION, TELLER, TOKEN, noise, planted
+
+POOL = (TELLER, DIRECT)
+IDLE = Site(1, "z", "all", 2)
+SPREAD = float(noise().square().mean())
+"""The error that no swap can take off: what the names add by themselves."""
+
+
+def problem(variable: str = "output_position") -> Problem:
+    """IOI on the planted network, of whose heads one carries the position and one the token."""
+    model, bound, parts = planted()
+    every = {"fit": parts["fit"], "calibration": parts["test"], "test": parts["test"]}
+    return replace(prompted.problem(bound, model, every, variable, name="planted", seed=0), sites=POOL)
+
+
+def test_ioi_says_that_its_score_is_an_error() -> None:
+    assert problem().by_error
+
+
+@pytest.mark.parametrize(("variable", "size"), [("output_position", POSITION), ("output_token", TOKEN)])
+def test_gains_by_hand(variable: str, size: float) -> None:
+    """Of the no-op's error all but the names' own is taken off by the right head; the other head adds to it."""
+    asked = problem(variable)
+    patches = [full(asked.model, one) for one in ((TELLER,), (DIRECT,), POOL)]
+    _, aimed = drain(aim(asked, patches, {}))
+    assert aimed.aim is not None
+    assert aimed.aim.numbers == pytest.approx((0.75 + POSITION + TOKEN, size), abs=1e-4)
+    outputs, base = joint(asked.model, asked.calibration, patches)
+    found = judged(asked, aimed.aim, torch.cat([base[None], outputs]), base)
+    other = TOKEN if variable == "output_position" else POSITION
+    missed, extra = ((2 / 3) * (2 * one) ** 2 for one in (size, other))
+    nothing = SPREAD + missed
+    wrong = [nothing, SPREAD, nothing + extra, SPREAD + extra]
+    if variable == "output_token":
+        wrong[1:3] = wrong[2:0:-1]
+    both_flip = 8 / 3 * size * other  # where a set flips both, what is missed and what is too much cancel or add up
+    place = 1 if variable == "output_token" else 2
+    assert found[place].gain is not None
+    assert found[place].value == pytest.approx(1 - (wrong[place] - both_flip) / nothing, abs=1e-3)
+    for each in (0, 3 - place, 3):
+        gain = found[each].gain
+        assert gain is not None
+        assert gain.value == found[each].value == pytest.approx(1 - wrong[each] / nothing, abs=1e-4), each
+        assert gain.n == 36
+        assert gain.low <= gain.value <= gain.high
+
+
+def test_the_set_with_the_least_error_is_chosen_and_not_that_with_most_right_answers() -> None:
+    """The token's head pushes answers further over the edge; that is another variable, and the error tells."""
+    method = PlotJoint(signature="effect_error", pairs=None, pool=2, together=2)
+    events, by_error = drain(method.fit(problem(), {}))
+    assert [[part.site for part in handle.parts] for handle in by_error.handles] == [[TELLER]]
+    assert any(
+        "best: L1.head0.z@all (share of the no-op's squared error taken off 0." in note for note in by_error.notes
+    )
+    assert {event.metric for event in events if isinstance(event, Measured)} == {"joint gain", "held-out iia"}
+    _, by_share = drain(method.fit(replace(problem(), by_error=False), {}))
+    assert {part.site for part in by_share.handles[0].parts} == set(POOL)
+    assert any("IIA x invariance" in note for note in by_share.notes)
+
+
+def test_single_sites_are_chosen_by_their_error_too() -> None:
+    asked = replace(problem("output_token"), sites=(TELLER, DIRECT, MOVER))
+    _, fit = drain(Plot(signature="effect_error", pairs=None, draws=0).fit(asked, {}))
+    assert fit.handles[0].site == MOVER
+    assert any("mean share of the no-op's squared error taken off" in note for note in fit.notes)
+    _, trials = drain(train(asked, [TELLER, MOVER], Training((1,), 4, 8, 0.05, 1), {}))
+    assert trials.trials[0].sites == (MOVER,)
+    assert trials.trials[0].quality.gain is not None
+
+
+def test_heads_that_move_nothing_leave_no_error_to_choose_by() -> None:
+    asked = replace(problem(), sites=(IDLE,))
+    events, aimed = drain(aim(asked, [full(asked.model, (IDLE,))], {}))
+    assert aimed.aim is None
+    (note,) = aimed.notes
+    assert note == next(event.text for event in events if isinstance(event, Notice))
+    assert "the best coefficient is 0): there is no error to choose by, and IIA x invariance chooses" in note
+    outputs, base = joint(asked.model, asked.calibration, [full(asked.model, (IDLE,))])
+    assert judged(asked, aimed.aim, outputs, base)[0].gain is None
+
+
+def test_an_aim_is_a_piece_and_costs_nothing_where_the_score_is_a_share() -> None:
+    asked = problem()
+    patches = [full(asked.model, POOL)]
+    events, first = drain(aim(asked, patches, {}))
+    pieces = {event.key: event.tensors for event in events if isinstance(event, Piece)}
+    again, second = drain(aim(asked, patches, pieces))
+    assert second == first
+    assert not any(isinstance(event, Piece) for event in again)
+    assert first.cost.forward_passes > 0
+    events, none = drain(aim(replace(asked, by_error=False), patches, {}))
+    assert (events, none.aim, none.cost.forward_passes) == ([], None, 0)
+
+
+def test_numbers_and_one_of_two_values_have_origins_of_their_own() -> None:
+    asked = problem()
+    pairs = asked.fit
+    number = replace(
+        pairs,
+        answer=Number(0, 0.5),
+        base_labels=torch.full((pairs.n, 1), 2.0, dtype=torch.float64),
+        labels={"v": torch.full((pairs.n, 1), 5.0, dtype=torch.float64)},
+        valid={"v": torch.ones(pairs.n, dtype=torch.bool)},
+    )
+    outputs = torch.full((1, pairs.n, 1, 1), 4.0)
+    assert Aim(()).errors(outputs, number, "v")[0, 0] == pytest.approx(1.0)
+    assert Aim(()).missed(outputs, torch.ones(pairs.n, 1, 1), number, "v")[0, 0] == pytest.approx(0.0)
+    two = replace(
+        number,
+        answer=Choice((0, 1), (0, 1)),
+        base_labels=torch.zeros(pairs.n, 1, dtype=torch.int64),
+        labels={"v": torch.ones(pairs.n, 1, dtype=torch.int64)},
+    )
+    outputs = torch.tensor([0.0, 2.5]).expand(1, pairs.n, 1, 2)
+    assert Aim((-3.0, 4.0)).errors(outputs, two, "v")[0, 0] == pytest.approx(1.5**2)
+    assert told(two, "v").all()
+
+
+# Joint training
+
+
+def slope(loss: Callable[[], Tensor], entry: Tensor, place: tuple[int, ...]) -> float:
+    """The central difference of a loss in one number."""
+    values = []
+    for step in (1e-5, -1e-5):
+        entry.data[place] += step
+        values.append(float(loss().detach()))
+        entry.data[place] -= step
+    return (values[0] - values[1]) / 2e-5
+
+
+@pytest.mark.parametrize("by_error", [True, False])
+def test_the_gradient_of_rotations_at_two_heads_is_exact(by_error: bool) -> None:
+    """Each rotation's gradient through the runs in which both are swapped, against central differences."""
+    asked = replace(problem("output_token"), by_error=by_error)
+    assert isinstance(asked.model, DecoderModel)
+    asked = replace(asked, model=DecoderModel("exact", copy.deepcopy(asked.model.decoder).double()))
+    heads = (DIRECT, MOVER)  # names, of more than one direction
+    _, aimed = drain(aim(asked, [full(asked.model, heads)], {}))
+    fit = capture(asked.model, asked.fit, heads, {0})
+    idle, index = unpatched(asked.model, fit), torch.arange(6)
+    bench = rotations(asked, fit, heads, Training((1, 2), 4, 8, 0.05, 1))
+    some, labels = subset(asked.fit, index), asked.fit.labels[asked.target][index]
+    for raw in bench.raw:
+        raw.requires_grad_()
+
+    def loss() -> Tensor:
+        outputs = patched(asked.model, fit, [bench.training(0.0)], index)
+        if aimed.aim is None:
+            return asked.answer.loss(outputs, labels.expand(len(outputs), -1, -1)).sum()
+        return aimed.aim.missed(outputs, idle[index], some, asked.target).sum()
+
+    loss().backward()
+    for raw in bench.raw:
+        assert raw.grad is not None
+        assert bool(raw.grad.any())
+        for place in ((0, 0, 0), (1, 1, 1)):
+            assert float(raw.grad[place]) == pytest.approx(slope(loss, raw, place), rel=1e-4, abs=1e-7)
+
+
+def test_what_two_heads_carry_between_them_is_found_by_training_them_together() -> None:
+    """No head alone carries it, nor do both whole, for they carry another variable too."""
+    asked = copied.copies()
+    _, fit = drain(JointDas(pool=2, sizes=(1,)).fit(asked, {}))
+    (claim,) = fit.handles
+    assert [part.site for part in claim.parts] == list(copied.HEADS)
+    assert [part.featurizer.rank for part in claim.parts] == [1, 1]
+    assert fit.quality.value == 1.0
+    assert fit.controls.full_swap.value < 1.0
+    _, named = drain(JointDas(sites=tuple(map(str, copied.HEADS)), sizes=(1,)).fit(asked, {}))
+    assert named.quality.value == 1.0
+    _, alone = drain(JointDas(sites=(str(copied.HEADS[0]),), sizes=(1,)).fit(asked, {}))
+    assert alone.quality.iia.value == 0.0
+
+
+def test_rotations_are_trained_for_the_logit_difference() -> None:
+    """Of heads swapped whole one adds error; trained rotations find directions of it that do not."""
+    asked = problem()
+    _, trials = drain(train_joint(asked, [POOL], Training((1, 2), 40, 16, 0.05, 1), {}))
+    best, whole = trials.trials[0], max(trials.trials, key=lambda trial: trial.rank)
+    assert best.quality.gain is not None
+    assert best.quality.value > whole.quality.value + 0.02
+    assert trials.no_op is not None
+    assert trials.no_op.value == 0.0
