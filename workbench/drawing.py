@@ -1,5 +1,6 @@
 """Views as figures by matplotlib: heat maps with their marks, numbers with their intervals, curves."""
 
+import itertools
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,10 @@ from workbench.figures import COLOURS, MARKERS
 from workbench.view import Heat, Lines, Panel, Points, Table, View
 
 WIDTH = 8.0
-"""Inches."""
+"""Inches of a column of panels."""
+TALL = 13.0
+"""Inches above which panels stand in several columns."""
+ROUNDING = 1e-6
 STYLE: dict[Any, Any] = {"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "causal-workbench"}
 DASHES = ("-", "--", ":", "-.")
 """Outlines of marks: no two of a panel look alike without colour."""
@@ -41,17 +45,26 @@ def draw(view: View, file: Path) -> None:
 
 
 def figure_of(view: View) -> Any:
-    """The figure: one panel below the other; tables have no picture."""
+    """The figure: panels below one another, in as many columns as keep it from being tall; tables have no picture."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     panels = [panel for panel in view.panels if not isinstance(panel, Table) and _height(panel)]
     if not panels:
         raise InvalidSetting("there is nothing here to draw; write .csv, .json or .txt")
-    heights = [_height(panel) for panel in panels]
+    columns = _columns([_height(panel) for panel in panels])
+    tallest = max(map(sum, columns))
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
-        axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
+        figure = Figure(figsize=(WIDTH * len(columns), tallest), layout="constrained")
+        axes = []
+        for part, heights in zip(figure.subfigures(1, len(columns), squeeze=False)[0], columns, strict=True):
+            rest = [tallest - sum(heights)] if sum(heights) < tallest - ROUNDING else []
+            grid = part.subplots(
+                len(heights) + len(rest), 1, squeeze=False, gridspec_kw={"height_ratios": [*heights, *rest]}
+            )[:, 0]
+            axes += [*grid[: len(heights)]]
+            for empty in grid[len(heights) :]:
+                empty.set_axis_off()
         for axis, panel in zip(axes, panels, strict=True):
             axis.set_title("\n".join(textwrap.wrap(panel.title, 90)), fontsize=9, loc="left")
             match panel:
@@ -62,6 +75,18 @@ def figure_of(view: View) -> Any:
                 case Lines():
                     _lines(axis, panel)
     return figure
+
+
+def _columns(heights: Sequence[float]) -> list[list[float]]:
+    """Heights of panels by column, in their order: as few columns as none of them is higher than ``TALL``, or as there
+    are panels, and of the ways to break them the one whose highest column is lowest."""
+    for count in range(1, len(heights) + 1):
+        ways = itertools.combinations(range(1, len(heights)), count - 1)
+        broken = ([list(heights[a:b]) for a, b in itertools.pairwise((0, *way, len(heights)))] for way in ways)
+        best = min(broken, key=lambda columns: max(map(sum, columns)))
+        if max(map(sum, best)) <= max(TALL, *heights):
+            return best
+    raise AssertionError("panels beside one another are no higher than the highest")
 
 
 def _height(panel: Panel) -> float:
@@ -166,8 +191,8 @@ def _points(axis: Any, panel: Points) -> None:
     said = [end for one in panel.points for end in (one.value, one.low, one.high) if end is not None]
     if said and min(said) >= 0 and 0.5 <= max(said) <= 1:
         axis.set_xlim(-0.02, 1.02)  # shares of different panels are compared by eye
-    if any(one.low is not None for one in panel.points):
-        axis.set_xlabel("lines are 95 % intervals", fontsize=7)
+    told = ["lines are 95 % intervals"] * any(one.low is not None for one in panel.points)
+    axis.set_xlabel("; ".join(filter(None, (panel.x, *told))))
     axis.grid(axis="x", alpha=0.3)
     _open(axis)
 

@@ -61,10 +61,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Points:
-    """Numbers with intervals on one axis."""
+    """Numbers with intervals on one axis, which ``x`` names."""
 
     title: str
     points: tuple[Point, ...]
+    x: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from engines.errors import InvalidSetting, StoreError
 from tests.screens.hands import CELL, RECORDS, named
 from workbench import exporting, view
 from workbench.cli import main
-from workbench.drawing import figure_of
+from workbench.drawing import TALL, figure_of
 from workbench.spec import Cell
 from workbench.store import Store
 from workbench.view import Heat, Points, Table
@@ -75,7 +75,13 @@ def test_each_has_text_json_table_and_picture(
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     assert {row["panel"] for row in rows} == {panel.title for panel in found.panels}
     drawn = [panel for panel in found.panels if not isinstance(panel, Table)]
-    assert len([axis for axis in figure_of(found).axes if axis.get_title(loc="left")]) == len(drawn)
+    figure = figure_of(found)
+    axes = [axis for axis in figure.axes if axis.get_title(loc="left")]
+    assert len(axes) == len(drawn)
+    for axis, panel in zip(axes, drawn, strict=True):
+        assert axis.get_xlabel().removeprefix("lines are 95 % intervals"), panel.title
+        assert axis.get_ylabel() or isinstance(panel, Points), panel.title
+    assert figure.get_size_inches()[1] <= TALL
     words = [word for name, value in options.items() for word in ("--set", f"{name}={value}")]
     assert main(["show", address, *words]) == 0
     assert capsys.readouterr().out == f"{found.text}\n"

@@ -41,8 +41,8 @@ def view(address: str, store: Store, *, of: str = "") -> View:
         },
         "\n\n".join(lines),
         (
-            Points(f"{cell}: test IIA", scores),
-            Points(title, tuple(_difference(one) for one in told)),
+            Points(f"{cell}: test IIA", scores, "test IIA"),
+            Points(title, tuple(_difference(one) for one in told), "difference of test IIA"),
             Table("runs", COLUMNS, tuple(_row(run) for run in runs)),
         ),
         (*notes, *trouble),

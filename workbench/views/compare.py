@@ -11,6 +11,7 @@ from workbench.spec import Cell
 from workbench.store import Store
 from workbench.verdicts import COLUMNS, ERRORS, Rival, Told, control, judge, overlap, rivals, row, verdict
 from workbench.view import Entry, Heat, Point, Points, Table, View
+from workbench.views.sites import AXES
 
 SITES = ("site", "truth", "verdict", "why")
 
@@ -132,8 +133,16 @@ def _panels(b: Rival, truth: Truth | None, record: Mapping[str, Any]) -> tuple[T
         if one["verdict"] != "none":
             marks.setdefault(one["verdict"], []).append(layout.places[one["site"]])
     heats = [
-        Heat(f"{b.method}: {table.name}", layout.rows, layout.columns, tuple(layout.values(table)[0]), marks)
+        Heat(
+            f"{b.method}: {table.name}",
+            layout.rows,
+            layout.columns,
+            tuple(layout.values(table)[0]),
+            marks,
+            **AXES,
+            unit=table.name,
+        )
         for table in b.found.tables
     ]
-    scores = Points(f"{record['cell']}: test IIA", points)
+    scores = Points(f"{record['cell']}: test IIA", points, "test IIA")
     return (*heats, scores, Table("sites", SITES, sites), Table("runs", COLUMNS, runs))

@@ -32,7 +32,7 @@ def ablations(record: Record, others: str) -> tuple[Points, ...]:
                 each = random[name]
                 points.append(point(f"{name} ablation, {random['count']} random", each and each[kind]))
         points.append(point("nothing ablated", nothing[kind]))
-        found.append(Points(f"{record['site']}: {title}", tuple(points)))
+        found.append(Points(f"{record['site']}: {title}", tuple(points), title))
     return tuple(found)
 
 
@@ -49,5 +49,6 @@ def swaps(record: Record, others: str) -> tuple[Points, Points]:
                 points.append(point(f"{pool['count']} random at {position}, pooled", pool[kind]))
             numbered = enumerate(controls[others], 1)
             points += [point(f"random {at} at {position}", each[kind]) for at, each in numbered]
-        found.append(Points(f"{record['site']}: full swap, {kind.replace('iia', 'IIA')}", tuple(points)))
+        name = kind.replace("iia", "IIA")
+        found.append(Points(f"{record['site']}: full swap, {name}", tuple(points), name))
     return found[0], found[1]

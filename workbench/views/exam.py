@@ -8,6 +8,8 @@ from workbench.reports import ALL, SAYS, SHARES, Kept, Report
 from workbench.store import Store
 from workbench.view import Heat, Panel, Point, Points, Table, View
 
+COLUMNS = {reports.EXAM: "program", reports.LADDER: "rung"}
+"""What the columns of a report are."""
 NOTHING = "nothing was examined yet: workbench exam; or by rung: workbench exam --programs all --rungs all"
 
 
@@ -69,10 +71,18 @@ def _panels(found: Report, measure: str) -> tuple[Panel, ...]:
         for method, row in zip(found.methods, grid, strict=True)
         for column, one in zip(found.columns, row, strict=True)
     )
-    title = f"{found.kind}: {SAYS[name]}"
+    title, unit = f"{found.kind}: {SAYS[name]}", name.replace("_", " ")
     return (
-        Heat(title, tuple(found.methods), tuple(found.columns), values),
-        Points(f"{title}, {ALL}", points),
+        Heat(
+            title,
+            tuple(found.methods),
+            tuple(found.columns),
+            values,
+            down="method",
+            across=COLUMNS[found.kind],
+            unit=unit,
+        ),
+        Points(f"{title}, {ALL}", points, unit),
         Table(name, names, rows),
     )
 

@@ -43,7 +43,7 @@ def view(address: str, store: Store, *, row: int = 0, seed: int = 0, draft: bool
     alike = tuple(Point(node, found["itself"], n=checked["n"]) for node, found in known.items())
     panels = (
         Table(f"hypothesis {name}", COLUMNS, _rows(shown.hypothesis, checked)),
-        *([Points("P(self): how often a draw changes nothing", alike)] if alike else []),
+        *([Points("P(self): how often a draw changes nothing", alike, "P(self)")] if alike else []),
     )
     return View(record, "\n\n".join(parts), panels, notes)
 

@@ -44,5 +44,6 @@ def view(address: str, store: Store) -> View:  # noqa: ARG001 - a view's signatu
         lines.append((str(name), told, "-" if nodes is None else str(nodes), "yes" if is_draft else "-", share))
     records = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     words = text.columns(lines) if rows else f"no hypotheses in {folder.root}: workbench hypothesis from-truth SUBJECT"
-    panels = (Table("hypotheses", COLUMNS, tuple(rows)), *([Points("recovered", tuple(shares))] if shares else []))
+    drawn = [Points("recovered", tuple(shares), "share recovered")] if shares else []
+    panels = (Table("hypotheses", COLUMNS, tuple(rows)), *drawn)
     return View(records, words, panels, tuple(notes))

@@ -55,7 +55,7 @@ def _all(record: Record) -> View:
     if record["neurons"]:
         points.append(point("nothing ablated", record["neurons"][0]["controls"]["no_op"]["loss"]))
     title = f"L{record['layer']} neurons"
-    drawn = Points(f"{title}: added to the loss by mean ablation", tuple(points))
+    drawn = Points(f"{title}: added to the loss by mean ablation", tuple(points), "added to the loss")
     return View(record, inspect_text.text("neurons", record), (drawn, Table(title, COLUMNS, tuple(rows))))
 
 
@@ -68,7 +68,7 @@ def _estimated(record: Record) -> View:
         rows.append((one["neuron"], *(found[name] for name in ("value", "low", "high", "n")), *rest))
         points.append(point(f"n{one['neuron']}", one["estimate"]))
     title = f"L{record['layer']} neurons"
-    drawn = Points(f"{title}: {meaning(record)}", tuple(points[:DRAWN]))
+    drawn = Points(f"{title}: {meaning(record)}", tuple(points[:DRAWN]), meaning(record))
     notes = (f"the first {DRAWN} of {len(points)} neurons are drawn",) * (len(points) > DRAWN)
     return View(record, inspect_text.text("neurons", record), (drawn, Table(title, ESTIMATED, tuple(rows))), notes)
 

@@ -28,7 +28,9 @@ def view(
     record = ask(cell, "site", store=store, site=site)
     values = ask(cell, "states", store=store, site=site, **which)
     pictures, notes = _values(record, values, "base" if tokens else side, "tokens" if tokens else form)
-    means = Points(f"{site}: mean over bases", tuple(point(one["name"], one["mean"]) for one in record["rows"]))
+    means = Points(
+        f"{site}: mean over bases", tuple(point(one["name"], one["mean"]) for one in record["rows"]), "mean component"
+    )
     effects = (*swaps(record, "random_sites"), *ablations(record, "random_site"))
     told = inspect_text.text("states", values) if tokens or form == "tokens" else inspect_text.window(values)
     words = f"{inspect_text.text('site', record)}\n\n{told}"

@@ -38,7 +38,8 @@ def _panels(run: Run, result: dict) -> tuple[Points, Table]:
     scores = [point(result["spec"]["method"], outcome.iia, "" if outcome.is_believed else "not believed")]
     scores += [point(name.replace("_", " "), score) for name, score in outcome.controls.items()]
     ranking = tuple((str(site), float(value)) for site, value in result["fit"]["ranking"])
-    return Points(f"{run.spec}: test IIA", tuple(scores)), Table("ranking", ("site", "value"), ranking)
+    drawn = Points(f"{run.spec}: test IIA", tuple(scores), "test IIA")
+    return drawn, Table("ranking", ("site", "value"), ranking)
 
 
 def _stale(result: dict) -> tuple[str, ...]:

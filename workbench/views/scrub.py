@@ -48,8 +48,8 @@ def panels(outcome: Outcome) -> tuple[Points | Table, ...]:
     )
     output = outcome.record["behaviour"]["output"]
     return (
-        Points(name, (*shares, *slices)),
-        Points(f"{output}, {outcome.how}", tuple(_point(one, n) for one in outcome.raw)),
+        Points(name, (*shares, *slices), "share recovered"),
+        Points(f"{output}, {outcome.how}", tuple(_point(one, n) for one in outcome.raw), str(output)),
         Table("draws", DRAWS, drawn),
         *([Table("changed most", EXAMPLES, changed)] if changed else []),
     )
@@ -76,8 +76,10 @@ def _searched(record: Mapping[str, Any]) -> tuple[Points | Table, ...]:
     title = f"adversary of {record['subject']}"
     found = record["scrubbed"]
     whole = Point("scrubbed", found["value"], found["low"], found["high"], note="" if rows else "no join moves it")
-    changes = Points(f"{title}: change by each join where it is strongest", tuple(points[:DRAWN]))
-    return Points(f"{title}: output before any join", (whole,)), changes, Table(title, JOINS, tuple(rows))
+    changes = Points(
+        f"{title}: change by each join where it is strongest", tuple(points[:DRAWN]), "change of the output"
+    )
+    return Points(f"{title}: output before any join", (whole,), "output"), changes, Table(title, JOINS, tuple(rows))
 
 
 def _head(summary: JobSummary) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def view(address: str, store: Store) -> View:  # noqa: ARG001 - a view's signatu
     return View(
         records,
         scrub_text.scrubs(records),
-        (Points("share recovered", points), Table("scrubs", (*COLUMNS, *REST), rows)),
+        (Points("share recovered", points, "share recovered"), Table("scrubs", (*COLUMNS, *REST), rows)),
         notes(damaged),
     )
 

@@ -12,6 +12,8 @@ from workbench.store import Store
 from workbench.view import Heat, Panel, Points, Table, View
 from workbench.views.cell import point
 
+AXES: Mapping[str, Any] = {"down": "parts in forward order", "across": "position"}
+"""What the rows and the columns of a map of sites are."""
 CLAIMS = ("site", "handle", "featurizer", "rank", "calibration IIA", "true")
 
 
@@ -33,7 +35,7 @@ def view(address: str, store: Store, *, truth: bool = False) -> View:
     claims = Table("claims", CLAIMS, tuple(_claim(site, *claim, known) for site, claim in found.claims.items()))
     marks = found.marks(known) if known else frozenset()
     maps = [_heat(found, layout, table, marks) for table in found.tables]
-    panels: list[Panel] = [*maps, Points(f"{run.spec}: test IIA", tuple(scores)), claims]
+    panels: list[Panel] = [*maps, Points(f"{run.spec}: test IIA", tuple(scores), "test IIA"), claims]
     return View(
         _record(str(run.spec), run.id, found, known), _text(str(run.spec), found, known, layout), tuple(panels), notes
     )
@@ -44,7 +46,7 @@ def _heat(found: SiteMap, layout: Layout, table: site_map.Table, true: frozenset
     marks = {"claimed": [layout.places[site] for site in found.claims]}
     if true:
         marks["truth"] = sorted(layout.places[site] for site in true)
-    return Heat(table.name, layout.rows, layout.columns, tuple(values), marks)
+    return Heat(table.name, layout.rows, layout.columns, tuple(values), marks, **AXES, unit=table.name)
 
 
 def _claim(
