@@ -45,25 +45,30 @@ def boot(prospect: Prospect) -> Loaded:
     if prospect.architecture not in (*TESTED, *SUPPORTED_ARCHITECTURES):
         raise InvalidModel(f"{folder} holds a {prospect.architecture}, for which TransformerLens has no bridge")
     tokenizer = _tokenizer(folder)
-    with quiet():
-        network = _network(prospect, folder)
     bridge = TransformerBridge.boot_transformers(
-        str(folder), hf_model=network, tokenizer=copy.deepcopy(tokenizer), device=prospect.device
+        str(folder), hf_model=network(prospect), tokenizer=copy.deepcopy(tokenizer), device=prospect.device
     )
     return Loaded(BridgeModel(prospect.name, bridge), tokenizer, prospect)
 
 
-def _network(prospect: Prospect, folder: Path) -> Any:
+def network(prospect: Prospect) -> Any:
+    """The model of transformers in the prospect's folder, of which no parameter takes a gradient.
+
+    Raises ``InvalidModel`` unless all of it is there.
+    """
+    folder = prospect.folder
+    assert folder is not None  # whoever asks has fetched or converted it
     try:
-        network, said = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
-            folder,
-            dtype=getattr(torch, prospect.dtype),
-            attn_implementation="eager",
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+        with quiet():
+            found, said = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
+                folder,
+                dtype=getattr(torch, prospect.dtype),
+                attn_implementation="eager",
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise InvalidModel(f"{folder} cannot be loaded as a {prospect.architecture}: {_first(error)}") from error
     for what in ("missing_keys", "mismatched_keys"):
@@ -73,7 +78,7 @@ def _network(prospect: Prospect, folder: Path) -> Any:
                 f"{folder}: {len(said[what])} weights of a {prospect.architecture} are not in its files or of another "
                 f"shape ({named}); copy the whole model"
             )
-    return network.eval().requires_grad_(False).to(prospect.device)
+    return found.eval().requires_grad_(False).to(prospect.device)
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:

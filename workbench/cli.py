@@ -23,6 +23,7 @@ from workbench import (
     run_cli,
     scrub_cli,
     show_cli,
+    tune_cli,
 )
 from workbench.command import FAILED, INTERRUPTED, OK, STORE, USAGE, complain
 
@@ -111,6 +112,7 @@ inspect_cli.mount(app)
 config_cli.mount(app)
 queue_cli.mount(app)
 mib_cli.mount(app)
+tune_cli.mount(app)
 
 if __name__ == "__main__":
     sys.exit(main())

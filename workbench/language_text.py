@@ -54,6 +54,8 @@ def _left_out(facts: Mapping[str, Any]) -> list[str]:
         f"{split}: {_counted(reasons)}, not of the protocol" for split, reasons in facts["outside"].items() if reasons
     ]
     lines += [f"{part}: {n} bases that came before" for part, n in facts["repeated_bases"].items() if n]
+    told = facts.get("tuned_on", {})
+    lines += [f"{part}: {n} with prompts that the model was tuned on" for part, n in told.items() if n]
     lines += [f"{part}: {n} pairs of unequal length" for part, n in facts["unequal_length"].items() if n]
     lines += [
         f"{part}, {name}: {_counted(kinds)}, thinned since they ask for another variable"

@@ -26,6 +26,7 @@ from workbench import catalog, rows
 from workbench.rows import Rows
 from workbench.spec import DEFAULT, Cell
 from workbench.store import Store
+from workbench.taught import untaught
 from workbench.terms import DEVICE as DEVICE
 from workbench.terms import LEAST, PARTS, Terms, device
 
@@ -121,6 +122,9 @@ def prepare(cell: Cell, seed: int, store: Store, terms: Terms = DEFAULT) -> Step
     parts, repeated = sieve.apart(parts)
     yield Stage("loading the model", None, "")
     loaded = zoo.load(cell.model, device=device(), dtype=terms.dtype)
+    parts, taught = untaught(parts, loaded.prospect.folder)
+    if any(taught.values()):
+        yield Notice(f"rows with prompts that the model was tuned on are left out: {taught}")
     bound = prompted.bind(task, loaded.tokenizer, [one for part in parts.values() for one in part])
     yield Stage("rows that the model can do", sum(len(part) for part in parts.values()), "rows")
     kept: dict[str, dict[str, Any]] = {}
@@ -158,6 +162,7 @@ def prepare(cell: Cell, seed: int, store: Store, terms: Terms = DEFAULT) -> Step
         "rows": {split: dict(one.manifest) for split, one in found.items()},
         "outside": {split: dict(reasons) for split, reasons in outside.items()},
         "repeated_bases": dict(repeated),
+        **({"tuned_on": dict(taught)} if any(taught.values()) else {}),
         "kept": kept,
         "unequal_length": unequal,
         "thinned": {part: {name: dict(kinds) for name, kinds in one.items()} for part, one in thinned.items()},
