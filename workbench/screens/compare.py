@@ -301,7 +301,7 @@ class ComparePlace(Inspecting):
         if b.run in self.trouble:
             return [title("no principal angles"), *self._wrapped(self.trouble[b.run])]
         found = self.angles.get(b.run, {}).get(site)
-        head = title(f"principal angles in degrees at {site}, {b.method} against the truth")
+        head = title(f"principal angles in degrees, {b.method} against the truth, at {site}")
         if found is None or found["angles"] is None:
             return [head, *self._wrapped(_no_angles(b, site, found))]
         bar = "#" if self.look.glyphs == "ascii" else "█"

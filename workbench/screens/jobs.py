@@ -29,9 +29,11 @@ FEW = 100
 RECENT = 20
 """How many finished runs are listed; a cell lists all of its own."""
 OUTLIVE = " Jobs run on their own: closing this screen, losing ssh or quitting stops none."
+METHOD = 12
+"""Cells of a method's name."""
 COLUMNS = (
     Column("run", 6, text=lambda name: name[:6]),
-    Column("method", 12, 2),
+    Column("method", METHOD, 2),
     Column("cell", 28, 4),
     Column("seed", 4, 6, right=True),
     Column("state", 8),
@@ -197,7 +199,8 @@ class Jobs(Place):
             self.doomed = None
             say = self.inspect if watch.is_active or watch.state in ("done", "queued") else self.complain
             name = (
-                f"{run.spec.method} seed {run.spec.seed} on {run.spec.cell}   {found(run)}{status(watch, self.listing)}"
+                f"{run.spec.method:{METHOD}} seed {run.spec.seed} on {run.spec.cell}   "
+                f"{found(run)}{status(watch, self.listing)}"
             )
             (self.complain if len(watch.trouble or name) > self.app.size.width - 2 else say)(watch.trouble or name)
         asked = f"{run.spec.method} {run.spec.cell}" if is_scrub(run) else run.spec

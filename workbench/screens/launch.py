@@ -114,7 +114,8 @@ class Launch(Place):
             return
         if rows.index is not None:
             row = rows.rows[rows.index]
-            said = f"{row[0]}, cost {row[2] or UNKNOWN}: {row[3]}"
+            name = f"{row[0]},".ljust(1 + max(len(str(one[0])) for one in rows.rows))
+            said = f"{name} cost {row[2] or UNKNOWN}: {row[3]}"
             (self.complain if len(said) > self.app.size.width - 2 else self.inspect)(said)
 
     def on_rows_moved(self) -> None:

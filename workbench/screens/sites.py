@@ -147,16 +147,23 @@ class SitesPlace(Inspecting):
         believed = "believed" if fit["believed"] else "! NOT believed"
         controls = {name: Share.of(control and control["iia"]) for name, control in fit["controls"].items()}
         self.scores.show([f"test IIA {brief(Share.of(fit['iia']))}, {believed}", *beside(controls)])
-        facts = "  ".join(self._facts(self.site)) or "no such site: this part has no such position"
-        (self.complain if len(facts) > self.app.size.width - 2 else self.inspect)(facts)
+        facts = self._facts(self.site)
+        told, room = "  ".join(facts) or "no such site: this part has no such position", self.app.size.width - 2
+        if len(tables) > 1 and facts:  # each at its place, so that a move sends what differs
+            width = max(map(len, self.layout_of.places))
+            lines = "  ".join(facts[:-1]), f"{self.site:{width}}  {facts[-1]}"
+            if max(map(len, lines)) <= room:
+                self.inspect(*lines)
+                return
+        (self.complain if len(told) > room else self.inspect)(told)
 
     def _facts(self, site: str | None) -> list[str]:
-        """What is known of a site, the table that is shown first."""
+        """What is known of a site, the table that is shown first, and another one last."""
         if site is None or self.map is None:
             return []
         tables = [*self.map.tables[self.table :], *self.map.tables[: self.table]]
         first, *others = [_entry(table, site) for table in tables] or [""]
-        facts = [first]
+        facts = [first, *others[:-1]]
         if site in self.map.claims:
             number, part = self.map.claims[site]
             facts.append(f"claim {number} {part['featurizer']} rank {part['rank']}")
@@ -165,7 +172,7 @@ class SitesPlace(Inspecting):
             facts.append("truth " + (", ".join(name for name, holds in carries if holds) or "no"))
             if inside := self.map.named(site, self.truth):
                 facts.append(f"named by the claim of {', '.join(inside)}")
-        return facts + others
+        return facts + others[-1:]
 
     def on_grid_moved(self) -> None:
         """Follow the cursor."""
