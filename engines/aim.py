@@ -110,38 +110,50 @@ def aim(problem: Problem, candidates: Sequence[Sequence[Part]], finished: Pieces
         return Aimed(Aim(()))
     yield Stage("the linear model", len(candidates), "patches")
     named = hashlib.sha256(" ".join(map(parts_digest, candidates)).encode()).hexdigest()[:16]
-    key = f"aim {problem.model.name} {problem.model.digest()} {problem.fit.digest} {named}"
+    data = f"{problem.fit.digest} {problem.fit.labels_digest} {problem.target}"
+    key = f"aim {problem.model.name} {problem.model.digest()} {data} {named}"
     if key in finished:
         tensors = finished[key]
     else:
         began, meter = time.perf_counter(), Metered(problem.model)
         outputs, base = joint(meter, problem.fit, candidates)
-        spent = meter.cost(time.perf_counter() - began)
-        tensors = {"outputs": outputs, "base": base, **cost_tensors(spent)}
+        firsts = tuple(parts[0] for parts in candidates)
+        numbers = _numbers(Sweep(firsts, problem.fit, outputs, base, Cost()), problem.target)
+        tensors = {"numbers": numbers, **cost_tensors(meter.cost(time.perf_counter() - began))}
         yield Piece(key, tensors)
-    cost = cost_of(tensors)
-    firsts = tuple(parts[0] for parts in candidates)
-    found = aim_of(Sweep(firsts, problem.fit, tensors["outputs"], tensors["base"], cost), problem.target)
+    found = _aimed(tensors["numbers"], problem.fit, problem.target)
     for note in found.notes:
         yield Notice(note)
-    return replace(found, cost=cost)
+    return replace(found, cost=cost_of(tensors))
 
 
 def aim_of(swept: Sweep, variable: str) -> Aimed:
     """The linear model of patches that were run; raises ``InsufficientData`` for pairs that do not tell it."""
-    answer = swept.pairs.answer
-    if isinstance(answer, Number):
+    if isinstance(swept.pairs.answer, Number):
         return Aimed(Aim(()))
-    if len(answer.values) == 2:
-        return Aimed(Aim(tuple(typical(swept).tolist())))
-    size = float(coefficients(swept)[variable].max())
-    if size <= 0:
-        why = (
-            f"no candidate moves the answer as {variable!r} does on {swept.pairs.n} fit pairs (the best coefficient is "
-        )
-        return Aimed(None, (f"{why}{size:.2g}): there is no error to choose by, and IIA x invariance chooses",))
-    where = told(swept.pairs, variable)
-    return Aimed(Aim((float(natural(swept.pairs, swept.base)[where].double().mean()), size)))
+    return _aimed(_numbers(swept, variable), swept.pairs, variable)
+
+
+def _numbers(swept: Sweep, variable: str) -> Float[Tensor, "2"]:
+    """The typical leads of two values, or the mean of bases and the largest coefficient.
+
+    To nine digits: what least squares leave beyond depends on where in memory the numbers lay.
+    """
+    pairs = swept.pairs
+    if len(pairs.answer.columns) == 2:
+        found = typical(swept).tolist()
+    else:
+        origin = natural(pairs, swept.base)[told(pairs, variable)].double().mean()
+        found = [float(origin), float(coefficients(swept)[variable].max())]
+    return torch.tensor([float(f"{one:.9g}") for one in found], dtype=torch.float64)
+
+
+def _aimed(numbers: Float[Tensor, "2"], pairs: Pairs, variable: str) -> Aimed:
+    first, second = numbers.tolist()
+    if len(pairs.answer.columns) == 2 or second > 0:
+        return Aimed(Aim((first, second)))
+    why = f"no candidate moves the answer as {variable!r} does on {pairs.n} fit pairs (the best coefficient is "
+    return Aimed(None, (f"{why}{second:.2g}): there is no error to choose by, and IIA x invariance chooses",))
 
 
 def judged(

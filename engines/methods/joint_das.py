@@ -24,7 +24,7 @@ class JointDas:
     """
 
     fits_subspaces: ClassVar[bool] = True
-    sites: tuple[str, ...] | None = None
+    group: tuple[str, ...] | None = None
     """Sites to train together, such as ["L7.head3.z@all", "L8.head6.z@all"]; null for those that joint PLOT chooses."""
     signature: str = "per_example"
     """How effects are compared; effect_error is the published one for answers that are one number or one of two."""
@@ -58,8 +58,8 @@ class JointDas:
         if self.sets < 1:
             raise InvalidSetting(f"sets is {self.sets}: give 1 or more")
         training = Training(self.sizes, self.steps, self.batch, self.learning_rate, self.restarts)
-        groups, cost, notes = [tuple(map(Site.parse, self.sites or ()))], Cost(), ()
-        if self.sites is None:
+        groups, cost, notes = [tuple(map(Site.parse, self.group or ()))], Cost(), ()
+        if self.group is None:
             rule = Rule(self.signature, self.coupling, (self.epsilon,), self.beta, (self.pool,), pairs=self.pairs)
             chosen = yield from choose(problem, rule, self.together, finished)
             for note in chosen.notes:

@@ -194,9 +194,9 @@ def test_what_two_heads_carry_between_them_is_found_by_training_them_together() 
     assert [part.featurizer.rank for part in claim.parts] == [1, 1]
     assert fit.quality.value == 1.0
     assert fit.controls.full_swap.value < 1.0
-    _, named = drain(JointDas(sites=tuple(map(str, copied.HEADS)), sizes=(1,)).fit(asked, {}))
+    _, named = drain(JointDas(group=tuple(map(str, copied.HEADS)), sizes=(1,)).fit(asked, {}))
     assert named.quality.value == 1.0
-    _, alone = drain(JointDas(sites=(str(copied.HEADS[0]),), sizes=(1,)).fit(asked, {}))
+    _, alone = drain(JointDas(group=(str(copied.HEADS[0]),), sizes=(1,)).fit(asked, {}))
     assert alone.quality.iia.value == 0.0
 
 
