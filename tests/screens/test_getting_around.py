@@ -230,23 +230,24 @@ def test_a_trail_is_bounded_and_forgets_what_lay_ahead() -> None:
 
 def test_moved_keys_work_and_are_told_wherever_keys_are(store: Store) -> None:
     keymap = {
-        "cells.move-next": "n,down",
+        "board.move-next": "n,down",
         "cells.open": "o",
         "everywhere.help": "h",
-        "cells.side-previous": "H",
+        "board.side-previous": "H",
         "everywhere.mouse": "f2",
     }
 
     async def script(hands: Hands) -> None:
         keys = hands.text.splitlines()[-1]
-        assert "Hnkl move  o open  r run" in keys
+        assert "Hnkl move" in keys
+        assert "o open  r run" in keys
         assert keys.rstrip().endswith("h help")
         before = hands.app.place.query_one(Board).cursor
         await hands.press("j", "n", "down")
         assert hands.app.place.query_one(Board).cursor == before + 2
         await hands.press("h")
         assert "   o                Open the cell" in hands.text
-        assert "   n down           Next variable." in hands.text
+        assert "   n down           Next row." in hands.text
         assert "   f2               Hand the mouse" in hands.text
         await hands.press("minus", "colon", *"openthecell")
         row = hands.app.place.query_one(Rows).rows[0]

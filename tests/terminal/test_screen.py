@@ -287,7 +287,7 @@ def test_the_product_starts_with_what_it_may_cost(own_home: Path) -> None:  # no
 
 def test_for_readers_the_terminals_own_cursor_is_where_the_selection_is(own_home: Path) -> None:
     own_home.mkdir()
-    (own_home / "config.toml").write_text('[screen]\na11y = true\n[keys]\n"cells.side-next" = "n"\n')
+    (own_home / "config.toml").write_text('[screen]\na11y = true\n[keys]\n"board.side-next" = "n"\n')
     with Pty((*WORKBENCH, "tui", "cells"), size=(80, 24)) as terminal:
         terminal.shows("cell 1 of").drain()
         assert terminal.raw.rindex(b"\x1b[?25h") > terminal.raw.rindex(b"\x1b[?25l")

@@ -38,19 +38,9 @@ class Cells(Place):
         "how many runs are done."
     )
     KEYS = (
-        Key("j,down", "move(1)", "Next variable.", "hjkl move", 5),
-        Key("k,up", "move(-1)", "Variable before."),
-        Key("h,left", "side(-1)", "Model to the left."),
-        Key("l,right", "side(1)", "Model to the right."),
+        *(key for key in Board.KEYS if key.keys != "enter"),
         Key("enter", "open", "Open the cell: its runs and their scores.", "enter open", 7),
         Key("r", "launch", "Launch a run on the cell; its cost is shown first.", "r run", 6),
-        Key("slash", "filter", "Show only what contains a text; enter keeps the filter, esc drops it.", "/ filter", 4),
-        Key("space,pagedown", "page(1)", "A page down.", "space u page", 2),
-        Key("u,pageup", "page(-1)", "A page up."),
-        Key("g,home", "end(0)", "First variable.", "gG ends", 1, "first"),
-        Key("G,end", "end(1)", "Last variable.", name="last"),
-        Key("0", "side(-99)", "First model.", name="first-model"),
-        Key("dollar_sign", "side(99)", "Last model.", name="last-model"),
     )
     DEFAULT_CSS = """
     Cells #about { width: 42; height: 100%; padding: 0 0 0 1; }
@@ -218,26 +208,9 @@ class Cells(Place):
         """Follow the cursor."""
         self.tell()
 
-    def action_move(self, rows: int) -> None:
-        """Move the cursor by some variables."""
-        self.board.move_to(self.board.cursor + rows, self.board.column)
-
-    def action_side(self, columns: int) -> None:
-        """Move the cursor by some models."""
-        spot = self.board.spot
-        self.board.move_to(self.board.cursor, max(0, (spot[2] if spot else 0) + columns))
-
-    def action_page(self, pages: int) -> None:
-        """Move the cursor by some pages."""
-        self.board.page(pages)
-
-    def action_end(self, last: int) -> None:
-        """Move the cursor to the first or the last variable."""
-        self.board.move_to(last * len(self.board.shown), self.board.column)
-
-    def action_filter(self) -> None:
-        """Type a filter."""
-        self.board.action_filter()
+    def on_board_opened(self) -> None:
+        """Open the cell."""
+        self.action_open()
 
     def action_open(self) -> None:
         """Open the cell."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from textual.dom import DOMNode
 from textual.widget import Widget
 
 from engines.errors import InvalidSetting
@@ -83,7 +84,7 @@ class Command(Place):
         verbs = [
             Choice(key.about, named(key.keys), "", action=f"app.{key.action}" if is_everywhere else key.action)
             for key in told
-            if (is_everywhere := key.owner == "everywhere") or hasattr(below, f"action_{_name(key.action)}")
+            if (is_everywhere := key.owner == "everywhere") or _owner(below, key.action) is not None
         ]
         to = first("to_mark", bench(self).keymap)
         marks = [
@@ -150,12 +151,14 @@ class Command(Place):
         if choice.address:
             await app.go(choice.address)
         else:
-            await app.run_action(choice.action, app.place)
+            await app.run_action(choice.action, _owner(app.place, choice.action) or app.place)
 
 
-def _name(action: str) -> str:
-    """An action without its arguments."""
-    return action.partition("(")[0]
+def _owner(place: object, action: str) -> DOMNode | None:
+    """Who does an action of a place: itself, or the widget that has its keys."""
+    name = f"action_{action.partition('(')[0]}"
+    among = (place, place.focused) if isinstance(place, Place) else ()
+    return next((one for one in among if one is not None and hasattr(one, name)), None)
 
 
 def part(typed: str, cell: str) -> str:

@@ -49,12 +49,7 @@ class ExamPlace(Place):
         "intervals below; wrong twins must be rejected."
     )
     KEYS = (
-        Key("j,down", "move(1)", "Next method, or mark.", "hjkl move", 5),
-        Key("k,up", "move(-1)", "Method, or mark, before."),
-        Key("h,left", "side(-1)", "Program or rung to the left."),
-        Key("l,right", "side(1)", "Program or rung to the right."),
-        Key("g,home", "end(-1)", "First method."),
-        Key("G,end", "end(1)", "Last method."),
+        *(key for key in Board.KEYS if key.keys != "enter"),
         Key("enter", "open", "The marks behind the square; of a mark: its run, or its cell.", "enter open", 7),
         Key("o", "measure(1)", "What squares tell: the next of shares and costs.", "o measure", 5),
         Key("O", "measure(-1)", "What squares tell: the one before."),
@@ -218,25 +213,6 @@ class ExamPlace(Place):
         report, board = self.report, self.query_one(Board)
         if report is not None and method in report.methods and column in report.columns:
             board.move_to(list(report.methods).index(method), list(report.columns).index(column))
-
-    def action_move(self, down: int) -> None:
-        """Move in the pane that is used."""
-        board, lines = self.query_one(Board), self.query_one(Lines)
-        if self.pane == BOARD:
-            board.move_to(board.cursor + down, board.column)
-        elif self.pane == MARKS:
-            self.query_one(Rows).action_move(down)
-        else:
-            lines.action_scroll_by(down)
-
-    def action_side(self, right: int) -> None:
-        """Move to another program or rung."""
-        board = self.query_one(Board)
-        board.move_to(board.cursor, max(0, board.column + right))
-
-    def action_end(self, end: int) -> None:
-        """Move to the first or the last method."""
-        self.action_move(end * 1000)
 
     def action_measure(self, step: int) -> None:
         """Let squares tell something else."""

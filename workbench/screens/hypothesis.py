@@ -44,7 +44,7 @@ class HypothesisPlace(Inspecting):
         "only the feature phi may matter. Below are the rules that it keeps, the plan of a scrub, and the last one."
     )
     KEYS = (
-        Key("j,down,k,up", "attend", "Move over the nodes.", "jk node", 7),
+        *(key for key in Tree.KEYS if key.keys != "enter"),
         Key(
             "enter",
             "open",

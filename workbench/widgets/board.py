@@ -9,6 +9,7 @@ from rich.style import Style
 from textual.content import Content
 
 from workbench.display import Display
+from workbench.keys import Key
 from workbench.widgets.filtered import Filtered
 from workbench.widgets.paint import BOLD, CURSOR, DIM, PLAIN, Goal, Latest, Line, Said, Target, nearest, window
 
@@ -38,6 +39,21 @@ Spot = tuple[int, int, int]
 
 class Board(Filtered):
     """Sections below each other. The cursor goes from row to row past the titles; a filter leaves rows out."""
+
+    KEYS = (
+        Key("j,down", "move(1)", "Next row.", "hjkl move", 5),
+        Key("k,up", "move(-1)", "Row before."),
+        Key("h,left", "side(-1)", "Column to the left."),
+        Key("l,right", "side(1)", "Column to the right."),
+        Key("enter", "open", "Open what is under the cursor.", "enter open", 7),
+        Key("slash", "filter", "Show only what contains a text; enter keeps the filter, esc drops it.", "/ filter", 4),
+        Key("space,pagedown", "page(1)", "A page down.", "space u page", 2),
+        Key("u,pageup", "page(-1)", "A page up."),
+        Key("g,home", "far(0)", "First row.", "gG ends", 1, "first"),
+        Key("G,end", "far(1)", "Last row.", name="last"),
+        Key("0", "side(-99)", "First column.", name="first-column"),
+        Key("dollar_sign", "side(99)", "Last column.", name="last-column"),
+    )
 
     class Moved(Latest["Board"]):
         """The cursor is on another text; None if no row is shown."""
@@ -226,13 +242,26 @@ class Board(Filtered):
             self.refresh()
         self.post_message(self.Moved(self, self.spot))
 
-    def page(self, pages: int) -> None:
+    def action_move(self, rows: int) -> None:
+        """Move by some rows."""
+        self.move_to(self.cursor + rows, self.column)
+
+    def action_side(self, columns: int) -> None:
+        """Move by some columns."""
+        spot = self.spot
+        self.move_to(self.cursor, max(0, (spot[2] if spot else 0) + columns))
+
+    def action_far(self, last: int) -> None:
+        """Move to the first or the last row."""
+        self.move_to(last * len(self.shown), self.column)
+
+    def action_page(self, pages: int) -> None:
         """Move by as many lines as are seen."""
         if self.shown:
             goal = self.at[self.cursor] + pages * max(1, self.size.height - HEAD)
             self.move_to(min(range(len(self.at)), key=lambda row: abs(self.at[row] - goal)), self.column)
 
-    def open(self) -> None:
+    def action_open(self) -> None:
         """Open what is under the cursor."""
         if (spot := self.spot) is not None:
             self.post_message(self.Opened(self, spot))
