@@ -32,6 +32,7 @@ from engines.intervene import Metered
 from engines.model import Ask, Edit
 from engines.score import Cost, cost_of, cost_tensors
 from engines.site import Port, Site
+from engines.spare import in_parts
 from engines.task import Pairs, Problem
 
 SILENT = 1e-3
@@ -88,13 +89,17 @@ def _attribute(problem: Problem, sites: Sequence[Site]) -> dict[str, Tensor]:
     ports = sorted({site.port for site in sites}, key=str)
     informative = pairs.informative(problem.target).nonzero()[:, 0]
     effects, differing, leads = [], [], []
-    for index in informative.split(ROWS):
+
+    def run(index: Int[Tensor, " some"]) -> tuple[Tensor, Tensor, Tensor]:
         theirs = recorded(meter, pairs.sources.take(index), ports)
         ours, gradients, lead = _slopes(meter, pairs, problem.target, ports, index)
-        effect, differs = _moved(pairs, sites, index, theirs, ours, gradients)
-        effects.append(effect)
-        differing.append(differs)
-        leads.append(lead.double())
+        return (*_moved(pairs, sites, index, theirs, ours, gradients), lead.double())
+
+    for index in informative.split(ROWS):
+        for effect, differs, lead in in_parts(run, index, "attributed pairs"):
+            effects.append(effect)
+            differing.append(differs)
+            leads.append(lead)
     unit = 2 * torch.cat(leads).abs().mean().clamp(min=torch.finfo(torch.float64).tiny)
     each, differs = torch.cat(effects, 1) / unit, torch.cat(differing, 1)
     quiet = (each.abs() <= SILENT) & differs

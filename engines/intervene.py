@@ -215,7 +215,7 @@ def columns_before(activations: Activations, job: Jobs, index: Int[Tensor, " bat
     if job.start not in activations.past:
         return 0
     first = first_column(activations.pairs, [site for site, _ in job.patches], index)
-    return min(first, activations.past[job.start].shape[1])
+    return min(first, activations.past[job.start].columns)
 
 
 def _past(activations: Activations, layer: int, rows: Int[Tensor, " rows"], before: int) -> dict[int, Tensor]:

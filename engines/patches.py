@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from engines.activations import Activations, capture, recorded
+from engines.activations import Activations, capture, each, recorded
 from engines.handle import Part
 from engines.intervene import start_layer, swapped, together, unpatched
 from engines.model import Batch, Model
@@ -70,7 +70,7 @@ class Together:
         at_end = layer == self.model.shape.n_layers
         port = Port(layer - 1, "resid_post") if at_end else Port(layer, "resid_pre")
         stream = recorded(self.model, pairs.bases, [port])[port]
-        activations = replace(self.activations, pairs=pairs, bases={}, inputs={layer: stream}, past={})
+        activations = replace(self.activations, pairs=pairs, bases={}, inputs={layer: each(stream)}, past={})
         return swapped(self.model, activations, [together(patch)])[0] if patch else unpatched(self.model, activations)
 
 

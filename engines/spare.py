@@ -70,8 +70,13 @@ def _is_lack(error: RuntimeError | MemoryError) -> bool:
     return known or any(words in str(error).lower() for words in WORDS)
 
 
+def tell(sentence: str) -> None:
+    """Have something told that memory did not suffice for."""
+    _told.append(sentence)
+
+
 def told() -> list[str]:
-    """What was halved since this was last asked, a sentence each."""
+    """What memory did not suffice for since this was last asked, a sentence each."""
     said = list(_told)
     _told.clear()
     return said

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from engines import registry, spare
+from engines import registry, shelf, spare
 from engines.errors import InvalidSetting
 from engines.events import Event, Notice, Piece, Stage, Steps, T
 from engines.score import Fit
@@ -15,6 +15,7 @@ from engines.score import to_record as fit_record
 from engines.task import Problem
 from workbench import catalog, provenance
 from workbench.pulse import Pulse
+from workbench.scratch import Scratch
 from workbench.spec import Cell, Spec
 from workbench.store import FORMAT, Run, Store
 from workbench.tensors import Finished, Memory, find_pieces, save_findings, save_piece
@@ -104,7 +105,7 @@ class Session:
     def _attempt(self, run: Run, spec: Spec, method: Any) -> Generator[Event, None, None]:
         source = provenance.source()
         spare.forget()
-        with Pulse(run) as pulse:
+        with Pulse(run) as pulse, shelf.on(Scratch(self.store.root.parent / "cache" / "activations")):
             yield pulse.say(Stage("building the problem", None, ""))
             built = yield from self._drive(run, self._build(spec), pulse)
             if built is None:
