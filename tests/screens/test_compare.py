@@ -79,6 +79,7 @@ def test_the_maps_and_the_list(size: str, store: Store, told: type[Told], golden
         async with opened(store, PLACE, SIZES[size], FULL if size == "120x40" else ASCII) as hands:
             assert sorted(request for request, _ in told.asked) == ["angles", "truth"]
             golden.check(f"screens/compare_{size}.txt", hands.picture)
+            assert "right on 120 of 197 audit pairs" in " ".join(hands.text.split())
             if size == "80x24":
                 await hands.press("v")
                 assert "A compiled truth   map 1 of 3" in hands.text
@@ -120,7 +121,8 @@ def test_another_run_of_the_cell_becomes_b(store: Store, told: type[Told]) -> No
             await hands.press("w")
             while f"plot {PLOT} seed 0: test IIA" not in hands.text:
                 await hands.press("j")
-            assert "controls: no op 0 n 64  full swap .125 n 64  random site .152 n 64  chance .076 n 62" in hands.text
+            assert "no op 0 [0 .082] n 64  full swap .125 [.056 .255] n 64" in hands.text
+            assert "chance .076 [.027 .194] n 62" in hands.text
             await hands.press("p")
             assert "B plot d87e seed 0" in hands.text
             assert hands.app.place.asked() == (PLACE, {"against": PLOT})

@@ -14,11 +14,13 @@ from workbench.place import Line
 from workbench.screens.compare_maps import SAID, Map, Words
 from workbench.screens.inspecting import PANES, WIDE, Bottom, Inspecting, Pane, Question, Top
 from workbench.screens.inspecting import Column as Stack
+from workbench.screens.scores import beside, brief
 from workbench.screens.sheet import Sheet, title
 from workbench.site_map import Layout, Truth
 from workbench.spec import Cell
 from workbench.store import Listing
 from workbench.verdicts import ERRORS, Judged, Rival, Told, control, judge, overlap, rivals, row, verdict
+from workbench.widgets.flow import Flow
 from workbench.widgets.matrix import SCALES, Matrix
 from workbench.widgets.paint import short
 from workbench.widgets.rows import Column, Rows
@@ -90,14 +92,14 @@ class ComparePlace(Inspecting):
         self.found.overlay = True
         self.maps = (self.true, self.found, self.both)
         self.titles = Line(), Line(), Line()
-        self.head, self.count = Line(), Line()
+        self.head, self.count, self.more = Line(), Line(), Flow(self.look)
         self.rows, self.sheet = Rows(COLUMNS, self.look), Sheet(self.look)
         self.sheet.can_focus = False
         yield Top(self.head)
         stacks = [Stack(line, each) for line, each in zip(self.titles, self.maps, strict=True)]
         yield Pane(Horizontal(*stacks, id="beside"))
         yield Pane(self.rows, self.sheet)
-        yield Bottom(self.count)
+        yield Bottom(self.count, self.more)
 
     def view(self) -> dict[str, Any]:
         """Which map and table, the site under the cursor, and which run is B."""
@@ -267,7 +269,9 @@ class ComparePlace(Inspecting):
         if self.focused is self.rows:
             self.tell_run()
         else:
-            self.complain(self.why())
+            lines = self._wrapped(self.why(), 2)
+            self.more.show(lines[:-2])  # above what the two lines below have room for
+            self.complain(" ".join(lines[-2:]))
 
     def why(self) -> str:
         """One sentence about the site under the cursor."""
@@ -282,16 +286,12 @@ class ComparePlace(Inspecting):
     def tell_run(self) -> None:
         """Tell about the run under the cursor of the list, with its controls."""
         one = self.rivals[self.rows.index or 0]
+        self.more.show(beside(one.outcome.controls) if one.outcome else ())
         if one.outcome is None:
             self.complain(one.trouble)
             return
-        controls = [
-            f"{name.replace('_', ' ')} {'-' if share is None else f'{short(share.value)} n {share.n}'}"
-            for name, share in one.outcome.controls.items()
-        ]
         said = "believed" if one.outcome.is_believed else "! NOT believed"
-        self.inspect(f"{one.method} {one.run} seed {one.seed}: test IIA {_score(one)}, {said}", "  ".join(controls))
-        self._second.show(f" controls: {'  '.join(controls)}")
+        self.inspect(f"{one.method} {one.run} seed {one.seed}: test IIA {_score(one)}, {said}")
 
     def degrees(self) -> list[str]:
         """The principal angles at the site under the cursor as bars, beside the control."""
@@ -320,8 +320,8 @@ class ComparePlace(Inspecting):
             f"{'':1}".join(f"{each:{BAR + 12}}" for each in bars[at : at + 2]) for at in range(0, len(bars), 2)
         ]
 
-    def _wrapped(self, sentence: str) -> list[str]:
-        return wrap(sentence, max(40, self.app.size.width - 4))
+    def _wrapped(self, sentence: str, margins: int = 4) -> list[str]:
+        return wrap(sentence, max(40, self.app.size.width - margins))
 
     # Keys
 
@@ -419,8 +419,7 @@ def _entry(found: Mapping[str, Any]) -> list[Any]:
 
 
 def _score(one: Rival) -> str:
-    iia = one.outcome.iia if one.outcome else None
-    return "undefined" if iia is None else f"{short(iia.value)} [{short(iia.low)} {short(iia.high)}] n {iia.n}"
+    return brief(one.outcome.iia if one.outcome else None)
 
 
 def _counts(judged: Judged, kinds: list[str]) -> str:
