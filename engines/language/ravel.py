@@ -30,8 +30,8 @@ NOTHING = "wikipedia"
 CITIES, PER_COUNTRY = 300, 6
 """How many cities are asked about, and of one country at most: the largest, whose facts are best known."""
 TEMPLATES: Mapping[str, tuple[str, ...]] = {
-    "Country": ("{city} is a city in the country of", "People in {city} live in the country of"),
-    "Continent": ("{city} is a city on the continent of", "People in {city} live on the continent of"),
+    "Country": ("The city of {city} is in the country of", "People in {city} live in the country of"),
+    "Continent": ("The city of {city} is located on the continent of", "People in {city} live on the continent of"),
     "Language": ("In {city}, the language that most people speak is", "The main language spoken in {city} is"),
 }
 MENTIONS = ("Last summer we flew to {city} and", "A train arrived from {city} with", "The mayor of {city} said that")
