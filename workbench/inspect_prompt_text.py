@@ -97,7 +97,7 @@ def head(record: Record) -> str:
     ]
     parts.append(swaps(record["swaps"], "random_heads"))
     parts += [_seen(name, record[name]) for name in ("base", "source") if name in record]
-    return "\n\n".join([*parts, f"effects: {record['contrast']}\nnote: {record['note']}"])
+    return "\n\n".join([*parts, _note(record)])
 
 
 def _seen(name: str, side: Record) -> str:
@@ -145,7 +145,7 @@ def neuron(record: Record) -> str:
     parts.append(f"not zero, {len(nonzero['inputs'])} of {nonzero['of']}\n{activations(nonzero['inputs'])}")
     if record["own"] is not None:
         parts.append("own\n" + strip(record["own"]))
-    return "\n\n".join([*parts, f"effects: {record['contrast']}\nnote: {record['note']}"])
+    return "\n\n".join([*parts, _note(record)])
 
 
 def residual(record: Record) -> str:
@@ -211,6 +211,10 @@ def _differences(record: Record, others: str) -> str:
             told = f"  {others.replace('_', ' ')} ({random['count']} pooled)"
             rows.append((told, score(random[kind] and random[kind]["difference"])))
     return columns([*rows, ("none", score(record["controls"]["no_op"]["difference"]))])
+
+
+def _note(record: Record) -> str:
+    return f"effects: {record['contrast']}\nnote: {record['note']}\n{record['filtered']}"
 
 
 def _ranked(record: Record) -> str:

@@ -193,7 +193,8 @@ class PromptInspection:
     def _about(self) -> dict[str, Any]:
         specimen = self.specimen
         counts = {"inputs": specimen.inputs.n, "ablated": specimen.few.n, "pairs": specimen.swapped.n}
-        return {"language": True, "contrast": specimen.contrast, **counts, "note": prompt_effects.NOTE}
+        about = {"language": True, "contrast": specimen.contrast, "filtered": specimen.filtered}
+        return {**about, **counts, "note": prompt_effects.NOTE}
 
     def _site(self, text: str) -> Site:
         if not isinstance(text, str):

@@ -107,6 +107,7 @@ def record(specimen: PromptSpecimen, site: Site) -> dict[str, Any]:
         "variable": specimen.variable,
         "language": True,
         "contrast": specimen.contrast,
+        "filtered": specimen.filtered,
         "n": pairs.n,
         "shown": specimen.shown,
         "inputs": specimen.few.n,

@@ -22,10 +22,5 @@ def effect(one: Record) -> Record:
 def meaning(record: Record) -> str:
     """What the numbers of a list are, with n."""
     if "ablated" in record:
-        return f"estimated change of the logit difference by mean ablation, n {record['ablated']}"
+        return f"logit difference, mean ablation, 1st order, n {record['ablated']}"
     return f"loss added by mean ablation, n {record['inputs']}"
-
-
-def name(record: Record) -> str:
-    """The same in few letters, as a column's title."""
-    return "est." if "ablated" in record else "loss+"

@@ -21,11 +21,16 @@ def number(value: Any, width: int = 4) -> str:
     return "-" if value is None else value if isinstance(value, str) else short(value, width)
 
 
-def score(found: Record | None) -> str:
+def score(found: Record | None, width: int = 4) -> str:
     """A number with its interval."""
     if found is None:
         return "-"
-    return f"{number(found['value'])} [{number(found['low'])} {number(found['high'])}]"
+    return f"{number(found['value'], width)} [{number(found['low'], width)} {number(found['high'], width)}]"
+
+
+def alone(name: str, found: Record | None) -> str:
+    """One number with its interval and n, with room for small ones below zero."""
+    return f"{name:{NAME - 1}} {score(found, 5):{SCORE + 4}}" + (f"n {found['n']}" if found else "")
 
 
 def row(name: str, *found: Record | None) -> str:
@@ -61,9 +66,9 @@ def _differences(record: Record, others: str) -> list[str]:
     """The same of a difference of logits."""
     lines, random = [], record["controls"][others]
     for kind, found in record["ablations"].items():
-        lines.append(row(kind, found and found["difference"]))
+        lines.append(alone(kind, found and found["difference"]))
         if random is not None:
-            lines.append(row(f"  {random['count']} random", random[kind] and random[kind]["difference"]))
+            lines.append(alone(f"  {random['count']} random", random[kind] and random[kind]["difference"]))
     return lines
 
 

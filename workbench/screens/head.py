@@ -184,7 +184,7 @@ class HeadPlace(Inspecting):
         """The example's texts and answers."""
         self.pair = one = record["examples"][0]
         if record.get("language"):
-            first, second = prompt_text.pair(record, one)
+            first, second = prompt_text.pair(record, one, self.app.size.width)
             self.about.show(first)
             self.other.show(second)
             self.tell()
@@ -203,7 +203,7 @@ class HeadPlace(Inspecting):
     def show_own(self, record: Record) -> None:
         """The own prompt and its answers."""
         if record.get("language"):
-            self.about.show(prompt_text.own(record))
+            self.about.show(prompt_text.own(record, self.app.size.width))
             self.other.show("")
             return
         self.about.show(
@@ -214,12 +214,15 @@ class HeadPlace(Inspecting):
 
     def show_head(self, record: Record) -> None:
         """Everything about the head."""
-        self.record = record
+        is_first, self.record = self.record is None, record
         self.effects.show(about(record))
         self.draw()
         if any(self._start):
             self.grid.move_to(*self._start)
             self._start = 0, 0
+        elif is_first and record.get("language"):  # there the answer comes, and whom it attends to matters
+            last = record["base"]["pattern"][-1]
+            self.grid.move_to(len(last) - 1, last.index(max(last)))
 
     def draw(self) -> None:
         """The pattern of the side that is looked at."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from textual.widget import Widget
 
+from workbench import catalog
 from workbench.keys import Key
 from workbench.place import Line
 from workbench.ranking import effect, meaning
@@ -42,6 +43,18 @@ COLUMNS = (
 )
 
 
+ESTIMATED = (
+    Column("id", 5, text=lambda place: f"n{place}"),
+    Column("est.", 5, right=True, text=lambda value: number(value, 5)),
+    Column("95 %", 14),
+    Column("max", 4, 1, right=True, text=number),
+    Column("mean", 5, 3, right=True, text=lambda value: number(value, 5)),
+    Column("active", 6, 2, right=True, text=lambda share: f"{100 * share:.1f}%"),
+    Column("at", 6, 1),
+)
+"""Of a language model, where no neuron has a variable and effects are estimates."""
+
+
 class NeuronsPlace(Inspecting):
     """The neurons of a layer, address ``CELL:L1.mlp``, or ``CELL:L1.mlp.neuron4`` with the cursor on one."""
 
@@ -74,7 +87,8 @@ class NeuronsPlace(Inspecting):
 
     def body(self) -> Iterable[Widget]:
         """The list; its neuron's activations above its effects."""
-        self.about, self.rows = Line(), Rows(COLUMNS, self.look)
+        self.about = Line()
+        self.rows = Rows(ESTIMATED if catalog.PROMPTED.fullmatch(self.cell.partition("/")[0]) else COLUMNS, self.look)
         self.chart = Chart(Histogram([], []), self.look, is_log=True)
         self.strip, self.inputs, self.effects = Tokens(self.look), Sheet(self.look), Sheet(self.look)
         self.chart.styles.height, self.strip.styles.height = 6, 2
@@ -127,8 +141,9 @@ class NeuronsPlace(Inspecting):
             self.rows.move_to(numbers.index(asked))
         nothing = neurons[0]["controls"]["no_op"] if neurons and "controls" in neurons[0] else None
         told = f", without ablation right {score(nothing['right'])}" if nothing else ""
-        what = f"; est.: {meaning(record)}" if record.get("language") else ""
-        self.about.show(f" L{self.at_layer} neurons by {self.order}, n {record['inputs']} inputs{told}{what}")
+        about = f" L{self.at_layer} neurons by {self.order}"
+        what = f"; est.: {meaning(record)}" if record.get("language") else f", n {record['inputs']} inputs{told}"
+        self.about.show(about + what)
         self.follow()
         if asked >= 0 and asked not in numbers:
             self.complain(
@@ -153,7 +168,7 @@ class NeuronsPlace(Inspecting):
         one = self.every["neurons"][self.rows.index]
         self.index = one["neuron"]
         if self.every.get("language"):
-            self.inspect(prompt_text.neuron(self.every, one))
+            self.inspect(prompt_text.neuron(one))
             self.prompted()
             return
         mean, random = one["ablations"]["mean"], one["controls"]["random_neuron"]
@@ -260,6 +275,10 @@ class NeuronsPlace(Inspecting):
 def _entries(one: Record) -> tuple[Any, ...]:
     """A neuron's row."""
     found = effect(one)
+    if "estimate" in one:
+        interval = f"[{number(found['low'], 5)} {number(found['high'], 5)}]"
+        size = one["max"], one["mean"], one["active"]["value"]
+        return one["neuron"], found["value"], interval, *size, one["strongest"].strip() or one["strongest"]
     interval = f"[{number(found['low'])} {number(found['high'])}]"
     label = (one["label"] or {}).get("variable")
     return one["neuron"], found["value"], interval, one["max"], one["active"]["value"], one["strongest"], label

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
-from workbench.ranking import meaning
-from workbench.screens.effect_text import Record, effects, number, row, score, swaps
+from workbench.screens.effect_text import Record, alone, effects, number, score, swaps
 from workbench.screens.inspecting import ASIDE
 from workbench.screens.sheet import title
 
@@ -16,10 +15,14 @@ BAR = 16
 """Cells of the longest bar."""
 
 
-def text(tokens: Sequence[str]) -> str:
-    """A prompt as it was, in quotes; a long one from behind, where the answer comes."""
+LEAST = 24
+"""Cells of a prompt of which only the end is told, where the answer comes."""
+
+
+def text(tokens: Sequence[str], most: int = 10**6) -> str:
+    """A prompt as it was, in quotes; one that has no room for that from behind."""
     whole = "".join(tokens)
-    return f'"{whole}"' if len(whole) <= 60 else f'"..{whole[-58:]}"'
+    return f'"{whole}"' if len(whole) + 2 <= most else f'..{whole[4 - max(most, LEAST) :]}"'
 
 
 def tokens(found: Sequence[Record], most: int = 4) -> str:
@@ -34,22 +37,20 @@ def written(found: Record | None) -> list[str]:
     return [f"  + {tokens(found['promoted'])}", f"  - {tokens(found['demoted'])}"]
 
 
-def pair(record: Record, one: Record) -> tuple[str, str]:
-    """An example as two lines: base and counterfactual with what they give."""
-    base, source = one["base"], one["source"]
-    at = " ".join(f"{name} {place}" for name, place in base["at"].items())
-    between = one["between"]
-    apart = ""
+def pair(record: Record, one: Record, width: int) -> tuple[str, str]:
+    """An example as two lines: base and counterfactual with what they give; prompts have the room that is left."""
+    base, source, between = one["base"], one["source"], one["between"]
+    first, told = f" {one['example'] + 1}/{record['n']} ", f" gives {_given(base)}"
     if one["difference"] is not None:
-        apart = f'   "{between[0]}" less "{between[1]}" {number(one["difference"])}'
-    first = (
-        f" {one['example'] + 1} of {record['n']} kept  base {text(base['tokens'])} ({at}) gives {_given(base)}{apart}"
-    )
+        asked = "" if base["right"] else f', "{between[0]}"'
+        told += f'{asked} by {number(one["difference"])} over "{between[1]}"'
+    at = "   " + " ".join(f"{name} {place}" for name, place in base["at"].items())
     makes = "nothing defined" if one["label"] is None else f'"{one["label"][0]}"'
-    second = (
-        f" {one['set']} {text(source['tokens'])} gives {_given(source)}   {record['variable']} from there makes {makes}"
+    second, rest = " cf   ", f" gives {_given(source)}   its {record['variable']} makes {makes}"
+    return (
+        first + text(base["tokens"], width - len(first) - len(told)) + told + at,
+        second + text(source["tokens"], width - len(second) - len(rest)) + rest + f"   {one['set']}",
     )
-    return first, second
 
 
 def _given(side: Record) -> str:
@@ -57,9 +58,10 @@ def _given(side: Record) -> str:
     return f'"{side["given"][0]}"{right}'
 
 
-def own(record: Record) -> str:
+def own(record: Record, width: int) -> str:
     """A prompt of the user's own, with the likeliest next tokens."""
-    return f" own prompt {text(record['tokens'])} goes on with {tokens(record['top'], 3)}   J/K: back to examples"
+    told = f" goes on with {tokens(record['top'], 3)}"
+    return f" own {text(record['tokens'], width - 5 - len(told))}{told}   J/K: back to examples"
 
 
 def attended(weights: Sequence[tuple[float, int]], names: Sequence[str], at: Mapping[str, int], bar: str) -> list[str]:
@@ -68,7 +70,7 @@ def attended(weights: Sequence[tuple[float, int]], names: Sequence[str], at: Map
     lines = []
     for weight, key in weights[:KEYS]:
         name = f" ({places[key]})" if key in places else ""
-        lines.append(f"  {number(weight):>5} {key:>3} {names[key] + name:14} {bar * round(BAR * abs(weight))}")
+        lines.append(f"  {number(weight):>5} {key:>3} {names[key] + name:19} {bar * round(BAR * abs(weight))}")
     if rest := weights[KEYS:]:
         lines.append(f"  {number(sum(weight for weight, _ in rest)):>5}     the other {len(rest)} keys")
     return lines
@@ -95,12 +97,14 @@ def head_row(side: Record, record: Record, query: int, key: int) -> list[str]:
 def about_head(record: Record) -> list[str]:
     """A head's direct and estimated effects and its statistics."""
     lines = [title(record["site"]), f"  {NO_TRUTH}", "", title("effect on the difference")]
-    lines += [row("  direct", record["direct"]), row("  estimate", record["estimate"])]
+    lines += [alone("  direct", record["direct"]), alone("  estimate", record["estimate"])]
     lines += ["", title("mean over inputs")]
+    widest = max(len(name) for name in record["attention"])
     for name, found in record["attention"].items():
-        lines.append(
-            f"  {name:14} none: no input has one" if found is None else f"  {name:14} {score(found)} n {found['n']}"
-        )
+        if found is not None:
+            lines.append(f"  {name:{widest}} {score(found, 5)}  n {found['n']}")
+    lacking = [name for name, found in record["attention"].items() if found is None]
+    lines += [f"  {', '.join(lacking)}: no input repeats a token"] * bool(lacking)
     return lines
 
 
@@ -111,7 +115,7 @@ def about_neuron(record: Record) -> list[str]:
     lines += ["", title("writes, by unit of activation: logits added"), *written(record["writes"])]
     lines += [f"  at the norm's mean scale {number(record['writes']['scale'])}"]
     lines += ["", title("effect on the difference")]
-    return [*lines, row("  direct", record["direct"]), row("  estimate", record["estimate"])]
+    return [*lines, alone("  direct", record["direct"]), alone("  estimate", record["estimate"])]
 
 
 def lens(values: Record, side: str) -> list[str]:
@@ -125,6 +129,12 @@ def lens(values: Record, side: str) -> list[str]:
     return [*lines, *wrap(f"diff: {values['contrast']}", ASIDE - 2), ""]
 
 
+def component(one: Record) -> str:
+    """What a principal component writes, in a line."""
+    found = one["writes"]
+    return "writes nothing by itself" if found is None else "  ".join(line.strip() for line in written(found))
+
+
 def likely(found: Any) -> str:
     """The logit lens of one vector."""
     return "none: the unembedding does not read this vector" if found is None else tokens(found, 3)
@@ -135,18 +145,18 @@ def note(record: Record) -> list[str]:
     rows = (
         f"statistics over {record['inputs']} bases, ablations on {record['ablated']}, swaps on {record['pairs']} pairs"
     )
-    return ["", *wrap(f"note: {record['note']}; {rows}", ASIDE - 2)]
+    return ["", *wrap(f"note: {record['note']}; {rows}", ASIDE - 2), *wrap(record["filtered"], ASIDE - 2)]
 
 
-def neuron(record: Record, one: Record) -> str:
-    """A neuron of a list in a line: its estimate with what it is, its activations."""
+def neuron(one: Record) -> str:
+    """A neuron of a list in a line: its estimate, its activations, and where exact effects are."""
     found = one["estimate"]
     told = "not defined" if found is None else f"{score(found)} n {found['n']}"
     rank = f"rank {one['rank']['rank']} of {one['rank']['of']}"
     active = (
         f"active {score(one['active'])} n {one['active']['n']}   mean {number(one['mean'])}   max {number(one['max'])}"
     )
-    return f"n{one['neuron']}  estimate {told}, {rank}   {active}   exact: w, {meaning(record)}"
+    return f"n{one['neuron']}  estimate {told}, {rank}   {active}   exact effects: w"
 
 
 def site(record: Record) -> list[str]:

@@ -256,8 +256,9 @@ class ResidualPlace(Inspecting):
         if self.record is None or self.values is None:
             return
         record, own = self.record, self.values["example"] is None
-        self.about.show(f" {record['site']}  {len(record['rows'])} {record['kind']}   truth: {self.truth}")
-        self.told.show(f" own prompt {' '.join(self.values['base']['tokens'])}" if own else self._columns(record))
+        truth = self.network.get("truth", self.truth)
+        self.about.show(f" {record['site']}  {len(record['rows'])} {record['kind']}   truth: {truth}")
+        self.told.show(f" own prompt {self._text('base')}" if own else self._columns(record))
 
     def _columns(self, record: Record) -> str:
         """What the columns are."""
@@ -266,9 +267,14 @@ class ResidualPlace(Inspecting):
             first, count = self.values["examples"]["start"], len(self.values["examples"]["base"])
             told = f"examples {first + 1} to {first + count} of {record['n']}, {record['shown']} can be shown"
         else:
-            sides = (f"{NAMES[name]} {' '.join(self.values[name]['tokens'])}" for name in ("base", "source"))
+            sides = (f"{NAMES[name]} {self._text(name)}" for name in ("base", "source"))
             told = f"tokens of example {self.values['example'] + 1} of {record['n']}: {', '.join(sides)}"
         return f" {NAMES[self.side]}, {told}"
+
+    def _text(self, side: str) -> str:
+        """The tokens of a side; a language model's have their own spaces."""
+        assert self.values is not None
+        return ("" if self.network.get("language") else " ").join(self.values[side]["tokens"])
 
     def draw(self) -> None:
         """The values of the side that is looked at."""
@@ -324,9 +330,14 @@ class ResidualPlace(Inspecting):
         mean = one["mean"]
         self.inspect(
             f"{one['name']}  {exact(value)} at {what} {column}, {side}   mean {score(mean)} n {mean['n']} bases   "
-            f"{says(one['says'], self.record['answers'])}",
+            f"{self._says(one)}",
             f"{self.cursor_address()}   lens here: {self._lens()}",
         )
+
+    def _says(self, one: Record) -> str:
+        """What a row says to the answers, or to a language model's vocabulary."""
+        assert self.record is not None
+        return prompt_text.component(one) if "writes" in one else says(one["says"], self.record["answers"])
 
     def _lens(self) -> str:
         """The logit lens of the column under the cursor."""
@@ -361,7 +372,7 @@ class ResidualPlace(Inspecting):
         else:
             of = f"variable {label['variable']}" if label["variable"] is not None else "no variable"
             told = f"{label['role']} of {of}, value {label['value']}"
-        self.complain(f"{one['name']}: {told}; {says(one['says'], self.record['answers'])}")
+        self.complain(f"{one['name']}: {told}; {self._says(one)}")
 
 
 def _side(
