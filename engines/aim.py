@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engines.answer import Number
@@ -38,6 +38,7 @@ from engines.events import Notice, Piece, Pieces, Stage, Steps
 from engines.handle import Part
 from engines.intervene import Metered
 from engines.natural import coefficients, moved, natural, typical
+from engines.resample import subset
 from engines.score import Cost, Quality, Score, cost_of, cost_tensors
 from engines.squared_error import Error
 from engines.task import Pairs, Problem
@@ -62,9 +63,11 @@ class Aim:
     def errors(
         self, outputs: Float[Tensor, "*some pairs answers codes"], pairs: Pairs, variable: str
     ) -> Float[Tensor, "*some pairs"]:
-        """Each pair's squared error, averaged over its answers."""
-        origin, effect = self.wanted(pairs, variable)
-        return _averaged((natural(pairs, outputs).double() - origin - effect).square(), told(pairs, variable))
+        """Each pair's squared error, averaged over its answers; 0 for pairs without a label."""
+        index, some = _labelled(pairs, variable)
+        origin, effect = self.wanted(some, variable)
+        squared = (natural(some, outputs[..., index, :, :]).double() - origin - effect).square()
+        return _spread(_averaged(squared, told(some, variable)), index, outputs)
 
     def missed(
         self,
@@ -74,14 +77,34 @@ class Aim:
         variable: str,
     ) -> Float[Tensor, "*some pairs"]:
         """Each pair's squared error with its own unpatched number as origin: what training takes for loss."""
-        made = natural(pairs, outputs) - natural(pairs, base)
-        return _averaged((made - self.wanted(pairs, variable)[1].to(made.dtype)).square(), told(pairs, variable))
+        index, some = _labelled(pairs, variable)
+        made = natural(some, outputs[..., index, :, :]) - natural(some, base[index])
+        squared = (made - self.wanted(some, variable)[1].to(made.dtype)).square()
+        return _spread(_averaged(squared, told(some, variable)), index, outputs)
 
 
 def told(pairs: Pairs, variable: str) -> Bool[Tensor, "pairs answers"]:
     """Where a pair has a base's answer and a label."""
     both = pairs.answer.given(pairs.labels[variable]) & pairs.answer.given(pairs.base_labels)
     return both & pairs.answered & pairs.valid[variable][:, None]
+
+
+def _labelled(pairs: Pairs, variable: str) -> tuple[Int[Tensor, " some"], Pairs]:
+    """Which pairs have a label and, where answers are two of many, two answers; and these pairs."""
+    kept = told(pairs, variable).any(1)
+    if not isinstance(pairs.answer, Number) and len(pairs.answer.columns) > 2:
+        kept &= torch.stack([moved(pairs, name) for name in pairs.labels]).any(0).any(1)
+    index = kept.nonzero()[:, 0]
+    return index, pairs if len(index) == pairs.n else subset(pairs, index)
+
+
+def _spread(
+    errors: Float[Tensor, "*some labelled"],
+    index: Int[Tensor, " labelled"],
+    outputs: Float[Tensor, "*some pairs answers codes"],
+) -> Float[Tensor, "*some pairs"]:
+    """The errors of some pairs among all, 0 for the others."""
+    return errors.new_zeros(outputs.shape[:-2]).index_copy(-1, index, errors)
 
 
 def _averaged(
@@ -139,12 +162,13 @@ def _numbers(swept: Sweep, variable: str) -> Float[Tensor, "2"]:
 
     To nine digits: what least squares leave beyond depends on where in memory the numbers lay.
     """
-    pairs = swept.pairs
+    index, pairs = _labelled(swept.pairs, variable)
+    some = replace(swept, pairs=pairs, outputs=swept.outputs[:, index], base=swept.base[index])
     if len(pairs.answer.columns) == 2:
-        found = typical(swept).tolist()
+        found = typical(some).tolist()
     else:
-        origin = natural(pairs, swept.base)[told(pairs, variable)].double().mean()
-        found = [float(origin), float(coefficients(swept)[variable].max())]
+        origin = natural(pairs, some.base)[told(pairs, variable)].double().mean()
+        found = [float(origin), float(coefficients(some)[variable].max())]
     return torch.tensor([float(f"{one:.9g}") for one in found], dtype=torch.float64)
 
 
@@ -175,7 +199,7 @@ def judged(
 def _gain(made: Float[Tensor, " pairs"], idle: Float[Tensor, " pairs"], pairs: Pairs, variable: str) -> Score:
     """The share of the no-op's error that is taken off, with a 95 % interval; sets count alike, and a base once."""
     family = torch.zeros(pairs.n, dtype=torch.int64) if pairs.family is None else pairs.family
-    some = told(pairs, variable).any(1)
+    some = torch.zeros(pairs.n, dtype=torch.bool).index_fill(0, _labelled(pairs, variable)[0], True)
     sets = [some & (family == number) for number in range(len(pairs.families))]
     kept = [among for among in sets if bool(among.any())]
     nothing = sum(float(idle[among].mean()) for among in kept) / len(kept)

@@ -209,3 +209,30 @@ def test_rotations_are_trained_for_the_logit_difference() -> None:
     assert best.quality.value > whole.quality.value + 0.02
     assert trials.no_op is not None
     assert trials.no_op.value == 0.0
+
+
+def test_pairs_without_a_label_are_no_error() -> None:
+    """Two names that begin with one token cannot be told apart, and then nothing says what the other answer is.
+
+    Where only one of the variables would move the answer, the other still has a label: the base's own answer.
+    """
+    asked = problem()
+    valid = torch.arange(asked.fit.n) % 7 != 0
+    lacking = {part: getattr(asked, part) for part in ("fit", "calibration")}
+    lacking = {
+        part: replace(of, valid={name: valid | ~of.informative(name) for name in of.valid})
+        for part, of in lacking.items()
+    }
+    patches = [full(asked.model, (TELLER,))]
+    _, aimed = drain(aim(replace(asked, **lacking), patches, {}))
+    assert aimed.aim is not None
+    assert aimed.aim.numbers[1] == pytest.approx(POSITION, abs=1e-4)
+    outputs, base = joint(asked.model, asked.calibration, patches)
+    errors = aimed.aim.errors(torch.cat([base[None], outputs]), lacking["calibration"], asked.target)
+    assert errors.shape == (2, asked.calibration.n)
+    assert not bool(errors[:, ~valid].any())
+    (found,) = judged(replace(asked, **lacking), aimed.aim, outputs, base)
+    assert found.gain is not None
+    assert found.gain.n == int(valid.sum())
+    trained = drain(train(replace(asked, **lacking), [TELLER], Training((1,), 4, 32, 0.05, 1), {}))[1]
+    assert trained.trials[0].quality.gain == found.gain
