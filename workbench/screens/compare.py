@@ -271,7 +271,7 @@ class ComparePlace(Inspecting):
         else:
             lines = self._wrapped(self.why(), 2)
             self.more.show(lines[:-2])  # above what the two lines below have room for
-            self.complain(" ".join(lines[-2:]))
+            self.inspect(*lines[-2:])
 
     def why(self) -> str:
         """One sentence about the site under the cursor."""

@@ -188,7 +188,9 @@ class ExamPlace(Place):
         if mark is not None:
             self.complain(_told(mark))
             return
-        facts = f"{square[0]} on {square[1]}: {'; '.join(report.about(*square, self.measure))}"
+        widest = max(map(len, report.methods)) + max(map(len, report.columns)) + 5
+        name = f"{square[0]} on {square[1]}:"  # as wide for all, so that the same numbers stay where they are
+        facts = f"{name:{widest}} {'; '.join(report.about(*square, self.measure))}"
         first, *rest = wrap(facts, max(20, self.app.size.width - 2))
         self.inspect(first, " ".join(rest) or None)
 

@@ -18,7 +18,7 @@ class Flow(Canvas, can_focus=False):
     It stays as high as it was, for what is above would move with every change of it.
     """
 
-    DEFAULT_CSS = "Flow { width: 100%; height: 0; }"
+    DEFAULT_CSS = "Flow { width: 100%; height: 1; display: none; }"
 
     def __init__(self, look: Display, *, id: str | None = None) -> None:
         super().__init__(look, id=id)
@@ -38,11 +38,12 @@ class Flow(Canvas, can_focus=False):
         self.take_room()
 
     def take_room(self) -> None:
-        """Be as high as the statements are at this width, once that is known."""
-        if width := self.size.width:
-            before = self._most[1] if self._most[0] == width else 0
-            self._most = width, max(before, len(flowed(self.parts, width)))
-            self.styles.height = self._most[1]
+        """Be as high as the statements are at this width; before that is known, at the screen's."""
+        width = self.size.width or self.app.size.width
+        before = self._most[1] if self._most[0] == width else 0
+        self._most = width, max(before, len(flowed(self.parts, width)))
+        self.styles.height = max(1, self._most[1])
+        self.display = self._most[1] > 0
 
     def line(self, y: int, width: int, height: int) -> Line:  # noqa: ARG002 - a canvas's signature
         """A line of them."""
