@@ -6,7 +6,7 @@ identity in RMS norms, a vector v that was added to the stream there adds to tok
     W_U[a] . (g * c v) / s
 
 which is exact for a fixed s: the parts of a stream then add up to its logits, less the biases of norm and unembedding.
-A cap on logits (Gemma-2) comes after all this and is left out.
+A cap on logits, such as Gemma-2's, is part of the lens; what parts add is told before it.
 
 Source: nostalgebraist (2020), "interpreting GPT: the logit lens"; Elhage et al. (2021), "A Mathematical Framework for
 Transformer Circuits".
@@ -38,12 +38,14 @@ class Readout:
     centres: bool
     weight: Float[Tensor, "vocabulary d_model"]
     bias: Float[Tensor, " vocabulary"] | None
+    cap: float | None = None
 
     def lens(self, states: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows vocabulary"]:
         """The logit lens: the logits if ``states`` were the stream after the last layer."""
         with torch.no_grad():
             read = self.norm(states.to(self.weight)) @ self.weight.T
-        return (read if self.bias is None else read + self.bias).float().cpu()
+        logits = (read if self.bias is None else read + self.bias).float().cpu()
+        return logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)
 
     def scales(self, states: Float[Tensor, "*rows d_model"]) -> Float[Tensor, " *rows"]:
         """What the norm divides each state by."""
@@ -85,9 +87,9 @@ def readout(model: BridgeModel) -> Readout:
     up, down = (apply(PROBE * one).float() for one in (sign, -sign))
     gain, shift = (up - down) / 2 * sign.float(), (up + down) / 2
     flat = (apply(PROBE * torch.ones_like(sign)).float() - shift).abs().max()
-    made = Readout(
-        apply, gain, shift, float(flat) < 0.5 * float(gain.abs().max()), weight, getattr(inner, "bias", None)
-    )
+    centres, cap = float(flat) < 0.5 * float(gain.abs().max()), getattr(model.bridge.cfg, "output_logits_soft_cap", -1)
+    bias = getattr(inner, "bias", None)
+    made = Readout(apply, gain, shift, centres, weight, bias, cap if cap and cap > 0 else None)
     other = torch.randn(width, generator=torch.Generator().manual_seed(0)).to(gain) * 3
     given, kept = apply(other.to(weight.dtype)).float() - shift, gain * made._centred(other)
     scale = float(made.scales(other))

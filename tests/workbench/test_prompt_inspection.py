@@ -20,11 +20,12 @@ from engines.errors import InsufficientData, InvalidSetting, UnknownName, Unsupp
 from engines.language import ioi, sva
 from engines.model import Ask, Batch
 from engines.site import Port
-from tests.families import HUGGING
+from tests.families import HUGGING, family, mixed
 from tests.workbench.test_mib_cells import WORD, every_row
 from workbench import inspect_text, opening, prompt_heads, prompt_specimen, prompts, rows
 from workbench.inspect_cli import PLACES
 from workbench.prompt_inspection import REQUESTS, PromptInspection
+from workbench.readout import readout
 from workbench.spec import Cell
 from workbench.specimen import alone
 from workbench.store import Store
@@ -280,6 +281,23 @@ def test_the_lens_of_the_last_layer_is_the_models_answer(looked: dict[str, Promp
         pytest.approx(one["difference"], abs=1e-5)
     )
     assert looks.ask("states", {"site": "L1.mlp.post@last"})["base"]["top"] is None
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gemma2"])
+def test_the_readout_is_the_models_own_with_layer_norms_and_with_capped_logits(name: str) -> None:
+    """And the final norm with a fixed scale is linear: what is added to the stream adds up to the logits."""
+    model, batch = family(name), mixed()
+    found, last = readout(model), Port(model.shape.n_layers - 1, "resid_post")
+    ask = Ask(torch.full((batch.rows, 1), batch.tokens.shape[1] - 1), torch.arange(model.shape.vocabulary))
+    with torch.no_grad():
+        run = model.forward(batch, reads=[last], ask=ask)
+    states = run.reads[last][:, -1]
+    assert found.lens(states) == near(run.outputs[:, 0])
+    assert (found.centres, found.cap) == ((True, None) if name == "gpt2" else (False, 30.0))
+    own = found.shift @ found.weight.T + (0 if found.bias is None else found.bias)
+    whole = found.written(states[0], float(found.scales(states)[0])) + own
+    given = run.outputs[0, 0] if found.cap is None else found.cap * torch.atanh(run.outputs[0, 0] / found.cap)
+    assert whole == pytest.approx(given, abs=1e-4)
 
 
 def test_a_site_is_told_in_principal_components_and_a_span_in_coordinates(looked: dict[str, PromptInspection]) -> None:
