@@ -1,6 +1,7 @@
 """The editor of a hypothesis: its tree, what each node claims, the rules that it keeps, and what a scrub would cost."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,9 @@ from workbench.keys import Key
 from workbench.screens import hypothesis_ask as asking
 from workbench.screens import hypothesis_text as words
 from workbench.screens import scrub_control
-from workbench.screens.hypothesis_ask import Ask, Candidate, Candidates
+from workbench.screens.hypothesis_ask import Ask, Candidates
+from workbench.screens.hypothesis_choices import Choices, Head
+from workbench.screens.hypothesis_history import History
 from workbench.screens.hypothesis_tree import Tree
 from workbench.screens.inspecting import PANES, WIDE, Column, Inspecting, Pane, Question
 from workbench.screens.sheet import Sheet, title
@@ -78,11 +81,9 @@ class HypothesisPlace(Inspecting):
     def __init__(self, address: str, view: Mapping[str, Any] | None = None) -> None:
         super().__init__(address, view)
         self.title_of = address.partition(":")[2]
-        self.stack: list[Document] = []
-        self.at = 0
-        self.saved: bytes | None = None
+        self.history = History()
         self.trouble = ""
-        self.graph: dict[str, Any] | None = None
+        self.choices = Choices()
         self.record: dict[str, Any] | None = None
         self.plan: dict[str, Any] | None = None
         self.refusals: dict[str, str] = {}
@@ -154,12 +155,12 @@ class HypothesisPlace(Inspecting):
     @property
     def document(self) -> Document | None:
         """What is edited."""
-        return self.stack[self.at] if self.stack else None
+        return self.history.document
 
     @property
     def is_draft(self) -> bool:
         """Whether what is seen is not what the file says."""
-        return self.document is not None and self.document.text.encode() != self.saved
+        return self.history.is_draft
 
     def target(self) -> Subject:
         """Who knows the subject."""
@@ -170,21 +171,20 @@ class HypothesisPlace(Inspecting):
 
     def load(self) -> None:
         """Show the file with the changes that were not saved, or say why it cannot be read."""
-        self.stack, self.at, self.trouble = [], 0, ""
+        self.history, self.trouble = replace(self.history, documents=(), at=0), ""
         try:
-            self.saved = self.folder.content(self.title_of)
+            self.history = History(saved=self.folder.content(self.title_of))
             saved = self.folder.read(self.title_of)
             draft = self.folder.read_draft(self.title_of)
         except WorkbenchError as error:
             self.trouble = str(error)
-            text = [] if self.saved is None else self.saved.decode(errors="replace").splitlines()
+            text = (self.history.saved or b"").decode(errors="replace").splitlines()
             self.drawn.show([title("the file, which is no hypothesis: repair it in another editor, then R"), *text])
             self._turn(True)
             self.complain(self.trouble)
             self.tell()
             return
-        self.stack = [saved] if draft is None or draft.text == saved.text else [saved, draft]
-        self.at = len(self.stack) - 1
+        self.history = History.of(saved, draft, self.history.saved)
         self._turn(False)
         self.shown(self.kept("node", "") or None)
         if self.is_draft:
@@ -211,8 +211,7 @@ class HypothesisPlace(Inspecting):
         if new == document:
             self.note("nothing is changed by that")
             return True
-        self.stack = [*self.stack[: self.at + 1], new]
-        self.at += 1
+        self.history = self.history.onto(new)
         lost = document.comments - new.comments
         self.changed(here)
         if lost > 0:
@@ -243,9 +242,10 @@ class HypothesisPlace(Inspecting):
         if self.client is not None and self.client.cell != self.target():
             self.client.heard = lambda _: None
             self.run_worker(self.client.close(), group="hang up")
-            self.client, self.graph = None, None
-        if self.graph is None or self.graph["for"] != self._head():
-            self.ask("subject", Question("subject", {"toml": toml}, partial(self.know, self._head()), REST))
+            self.client, self.choices = None, Choices()
+        head = Choices.head_of(self.document.hypothesis)
+        if self.choices.head != head:
+            self.ask("subject", Question("subject", {"toml": toml}, partial(self.know, head), REST))
         self.look_again()
         self.ask("plan", Question("plan", {"toml": toml}, self.measured, LATER))
 
@@ -254,17 +254,12 @@ class HypothesisPlace(Inspecting):
         assert self.document is not None
         self.ask("check", Question("check", {"toml": self.document.text, "row": self.row}, self.learn, REST))
 
-    def _head(self) -> tuple[Any, ...]:
-        assert self.document is not None
-        one = self.document.hypothesis
-        return one.subject, one.data, one.rewrites
-
     def action_undo(self, step: int) -> None:
         """Go back to what was before a change, or forward again."""
-        if not 0 <= self.at + step < len(self.stack):
+        if (walked := self.history.walked(step)) is None:
             self.note("nothing to undo" if step < 0 else "nothing to do again")
             return
-        self.at += step
+        self.history = walked
         self.changed()
 
     def action_save(self) -> None:
@@ -274,7 +269,7 @@ class HypothesisPlace(Inspecting):
             return
         try:
             found = self.folder.content(self.title_of)
-            if found != self.saved and not self.overwrites:
+            if found != self.history.saved and not self.overwrites:
                 self.overwrites = True
                 self.complain("the file was changed by somebody else since it was read; s again writes over it")
                 return
@@ -282,15 +277,15 @@ class HypothesisPlace(Inspecting):
         except WorkbenchError as error:
             self.complain(f"not saved: {error}")
             return
-        self.saved, self.overwrites = self.document.text.encode(), False
+        self.history, self.overwrites = self.history.kept(), False
         self.tell()
         self.note(f"saved {self.folder.file(self.title_of)}")
 
     # Answers
 
-    def know(self, head: tuple[Any, ...], record: dict[str, Any]) -> None:
+    def know(self, head: Head, record: dict[str, Any]) -> None:
         """Learn the parts of the graph and the features of the data."""
-        self.graph = {**record, "for": head}
+        self.choices = Choices(head, record)
         if record["trouble"]:
             self.complain(record["trouble"])
 
@@ -487,23 +482,23 @@ class HypothesisPlace(Inspecting):
             return
         text = ", ".join(node.feature) if node else ""
         self.edited(
-            "features (commas between; none: any datum)", text, asking.words(self._features()), edits.set_feature
+            "features (commas between; none: any datum)", text, asking.words(self.choices.features), edits.set_feature
         )
 
     def action_paths(self) -> None:
         """Edit the node's paths."""
         text = "; ".join(self.outline.node.paths) if self.outline.node else ""
-        self.edited("paths (semicolons between)", text, self._paths(), edits.set_paths)
+        self.edited("paths (semicolons between)", text, self.choices.paths, edits.set_paths)
 
     def action_others(self) -> None:
         """Edit the source of the node's other inputs."""
         text = str(self.outline.node.other) if self.outline.node else ""
-        self.edited("source of other inputs", text, asking.one(self._sources(SOURCES)), edits.set_other)
+        self.edited("source of other inputs", text, asking.one(self.choices.sources(SOURCES)), edits.set_other)
 
     def action_draw(self) -> None:
         """Edit how the node's datum is drawn."""
         text = str(self.outline.node.draw) if self.outline.node else ""
-        self.edited("draw", text, asking.one(self._sources(DRAWS)), edits.set_draw)
+        self.edited("draw", text, asking.one(self.choices.sources(DRAWS)), edits.set_draw)
 
     def action_groups(self) -> None:
         """Edit the sources of some of the node's other inputs."""
@@ -512,10 +507,8 @@ class HypothesisPlace(Inspecting):
 
     def action_via(self) -> None:
         """Edit what the node's path may run through."""
-        kinds = {} if self.graph is None else {one["kind"]: "every part of this kind" for one in self.graph["nodes"]}
-        names = [] if self.graph is None else [(one["name"], one["kind"]) for one in self.graph["nodes"]]
         text = ", ".join(self.outline.node.via) if self.outline.node else ""
-        self.edited("via (commas between)", text, asking.words([*kinds.items(), *names]), edits.set_via)
+        self.edited("via (commas between)", text, self.choices.parts, edits.set_via)
 
     def action_rename(self) -> None:
         """Rename the node."""
@@ -544,7 +537,7 @@ class HypothesisPlace(Inspecting):
                 return False
             return self.apply(lambda _: new, name)
 
-        self.question(f"path of a new input of {node.name}", node.paths[0], self._paths(), add)
+        self.question(f"path of a new input of {node.name}", node.paths[0], self.choices.paths, add)
 
     def action_delete(self) -> None:
         """Delete the node with all below it."""
@@ -552,29 +545,6 @@ class HypothesisPlace(Inspecting):
             self.complain(self.trouble)
         else:
             self.apply(lambda one: edits.delete(one, node.name), node.parent)
-
-    def _features(self) -> list[Candidate]:
-        if self.graph is None:
-            return []
-        return [
-            (one["name"], one["why"] or f"{one['classes']:,} class{'' if one['classes'] == 1 else 'es'}")
-            for one in self.graph["features"]
-        ]
-
-    def _paths(self) -> Candidates:
-        return asking.one(()) if self.graph is None else asking.paths(self.graph["nodes"], self.graph["output"])
-
-    def _sources(self, known: Mapping[str, str]) -> list[Candidate]:
-        """Sources with what they may be about, as far as that is known."""
-        found: list[Candidate] = []
-        for form, about in known.items():
-            kind, _, argument = form.partition(":")
-            found.append((form if argument else kind, about))
-            if self.graph is not None and argument == "NAME":
-                found += [(f"{kind}:{name}", f"{count} data") for name, count in self.graph["subsets"].items()]
-            if self.graph is not None and argument == "FEATURE":
-                found += [(f"{kind}:{one['name']}", about) for one in self.graph["features"]]
-        return found
 
     # Running
 
@@ -613,14 +583,9 @@ class HypothesisPlace(Inspecting):
             self.pending = partial(
                 scrub_jobs.start, store, document.text, how, name=f"hypothesis:{name}", search=search
             )
-            times = self._joins(document.hypothesis) if search is not None else 1
+            times = self.choices.joins(document.hypothesis) if search is not None else 1
             said = words.cost(plan) if times == 1 else self._searched(plan, times)
             self.note(f"{what}: {said}", "enter starts it in a process of its own; r leaves it")
-
-    def _joins(self, hypothesis: Hypothesis) -> int:
-        """How many joined hypotheses an adversary tries at most."""
-        features = [one for one in self._features() if not one[0].endswith("~")]
-        return max(1, len(features) * len(hypothesis.nodes))
 
     def _searched(self, plan: Mapping[str, Any], times: int) -> str:
         return f"up to {times:,} scrubs of {words.cost(plan)}: {words.seconds(plan['seconds'] * times)} in all"
