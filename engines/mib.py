@@ -87,8 +87,9 @@ class Claimed:
 class Report:
     """The scores of a fit under one protocol.
 
-    ``highest`` is the best claimed site's; ``average`` is the mean over layers, None unless every layer has a claim.
-    ``normalised`` is the best site's share of the way from the no-op to 1, None where the no-op is always right.
+    ``highest`` is the best claimed site's; ``average`` is the mean over layers, None unless every layer has a claim,
+    and ``full_swap_average`` that of full swaps at the same sites. ``normalised`` is the best site's share of the way
+    from the no-op to 1, None where the no-op is always right.
     """
 
     protocol: str
@@ -100,6 +101,48 @@ class Report:
     average: float | None
     normalised: float | None
     notes: tuple[str, ...] = ()
+    full_swap_average: float | None = None
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted right on some pairs: the sites claimed, in order, of which candidates and how many layers."""
+
+    protocol: str
+    variable: str
+    pairs: Pairs
+    sites: Sequence[Site]
+    candidates: Sequence[Site]
+    layers: int
+
+    def report(self, right: Float[Tensor, "patches pairs"]) -> Report:
+        """The scores; ``right`` has no patch first, then sites' claims, then their full swaps, then random sites."""
+        pairs, first = self.pairs, 1 + len(self.sites)
+        no_op = Unit.of(right[0].tolist(), pairs)
+        claims = tuple(
+            Claimed(site, Unit.of(right[1 + place].tolist(), pairs), Unit.of(right[first + place].tolist(), pairs))
+            for place, site in enumerate(self.sites)
+        )
+        best = max(claims, key=lambda claim: claim.method.mean.value)
+        by_site = {claim.site: claim.method.mean.value for claim in claims}
+        swapped = {claim.site: claim.full_swap.mean.value for claim in claims}
+        return Report(
+            self.protocol,
+            self.variable,
+            no_op,
+            Unit.of(right[first + len(self.sites) :].mean(0).tolist(), pairs),  # random sites are not independent
+            claims,
+            best.site,
+            _average(by_site, self.layers),
+            normalised(best.method.mean.value, no_op.mean.value),
+            (*_notes(claims, self.layers), *_bare(claims, self.candidates, self.protocol)),
+            _average(swapped, self.layers),
+        )
+
+
+def normalised(value: float, no_op: float) -> float | None:
+    """The share of the way from the no-op to 1; None where the no-op is always right."""
+    return None if no_op >= 1 else (value - no_op) / (1 - no_op)
 
 
 def report(
@@ -133,24 +176,8 @@ def scoring(
     for index, some in chunks(pairs):
         right[:, index] = counting.right(some, patches, [runs[int(row)] for row in index])
         yield Advance(int(index[-1]) + 1)
-    no_op, first = Unit.of(right[0].tolist(), pairs), 1 + len(sites)
-    claims = tuple(
-        Claimed(site, Unit.of(right[1 + place].tolist(), pairs), Unit.of(right[first + place].tolist(), pairs))
-        for place, site in enumerate(sites)
-    )
-    best = max(claims, key=lambda claim: claim.method.mean.value)
-    base = no_op.mean.value
-    return Report(
-        protocol.name,
-        problem.target,
-        no_op,
-        Unit.of(right[first + len(sites) :].mean(0).tolist(), pairs),  # pooled: random sites are not independent
-        claims,
-        best.site,
-        _average(claims, model.shape.n_layers),
-        None if base >= 1 else (best.method.mean.value - base) / (1 - base),
-        (*_notes(claims, model.shape.n_layers), *_bare(claims, problem.sites, protocol)),
-    )
+    counted = Counted(protocol.name, problem.target, pairs, sites, problem.sites, model.shape.n_layers)
+    return counted.report(right)
 
 
 @dataclass(frozen=True)
@@ -188,10 +215,11 @@ class _Counting:
         return [self.bound.encoder.text(tokens) for tokens in torch.stack(made, 1).tolist()]
 
 
-def _average(claims: Sequence[Claimed], layers: int) -> float | None:
+def _average(values: Mapping[Site, float], layers: int) -> float | None:
+    """The mean over layers of each one's best position; None unless every layer has one."""
     by_layer: dict[int | None, float] = {}
-    for claim in claims:
-        by_layer[claim.site.layer] = max(claim.method.mean.value, by_layer.get(claim.site.layer, 0.0))
+    for site, value in values.items():
+        by_layer[site.layer] = max(value, by_layer.get(site.layer, 0.0))
     return sum(by_layer.values()) / layers if set(by_layer) == set(range(layers)) else None
 
 
@@ -204,11 +232,11 @@ def _notes(claims: Sequence[Claimed], layers: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _bare(claims: Sequence[Claimed], candidates: Sequence[Site], protocol: Protocol) -> tuple[str, ...]:
+def _bare(claims: Sequence[Claimed], candidates: Sequence[Site], protocol: str) -> tuple[str, ...]:
     """What the official evaluator would score besides: the identity featurizer where a claimed layer has no claim."""
     held, claimed = {claim.site.layer for claim in claims}, {claim.site.whole for claim in claims}
     bare = [site for site in candidates if site.layer in held and site not in claimed]
-    if protocol.name != OFFICIAL or not bare:
+    if protocol != OFFICIAL or not bare:
         return ()
     return (
         f"{len(bare)} positions of the claimed layers have no claim; the official evaluator swaps them in full (the "

@@ -81,20 +81,35 @@ def _mib(report: Mapping[str, Any]) -> list[Block]:
     ]
     sets += [(name, *(_score(unit["sets"][name]) for unit in units)) for name in best["method"]["sets"]]
     sets.append(("mean over sets", *(_score(unit["mean"]) for unit in units)))
-    claims: list[Sequence[str]] = [("claimed site", "MEAN OVER SETS", "FULL SWAP THERE", "")]
+    claims: list[Sequence[str]] = [("claimed site", "MEAN OVER SETS", "NORMALISED", "FULL SWAP THERE", "")]
+    idle = report["no_op"]["mean"]["value"]
     for claim in report["claims"]:
         flag = "! identity wins: the full swap scores higher" if claim["identity_wins"] else ""
-        claims.append((claim["site"], _score(claim["method"]["mean"]), _score(claim["full_swap"]["mean"]), flag))
+        own = claim["method"]["mean"]
+        claims.append((claim["site"], _score(own), _way(own["value"], idle), _score(claim["full_swap"]["mean"]), flag))
     normal, average = report["normalised"], report["average"]
     told = "undefined: the no-op is always right" if normal is None else f"{normal:.3f} of the way from the no-op to 1"
     facts = [
         ("benchmark", f"protocol {report['protocol']}, variable {report['variable']}"),
         ("best site", report["highest"]),
         ("normalised", told),
-        ("layer average", "none: not every layer has a claim" if average is None else f"{average:.3f}"),
+        ("layer average", "none: not every layer has a claim" if average is None else averages(report)),
         *(("note", note) for note in report["notes"]),
     ]
     return [facts, sets, claims]
+
+
+def _way(value: float, no_op: float) -> str:
+    """How far a score is on the way from the no-op to 1."""
+    return "-" if no_op >= 1 else f"{(value - no_op) / (1 - no_op):.3f}"
+
+
+def averages(report: Mapping[str, Any]) -> str:
+    """The layer average, its way from the no-op to 1, and what full swaps have."""
+    swapped = report.get("full_swap_average")
+    beside = "" if swapped is None else f"; of full swaps at the same sites {swapped:.3f}"
+    idle = report["no_op"]["mean"]["value"]
+    return f"{report['average']:.3f}, normalised {_way(report['average'], idle)}{beside}"
 
 
 def _ioi(report: Mapping[str, Any]) -> list[Block]:

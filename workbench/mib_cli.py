@@ -55,7 +55,10 @@ def submit(
 
 
 def _linear(file: Path) -> dict[str, dict[str, float]]:
-    """Parameters of IOI by the names of our models; raises ``InvalidSetting``."""
+    """Parameters of IOI by the names of our models, whose classes may be named instead.
+
+    Raises ``InvalidSetting`` or ``UnknownName``.
+    """
     from engines.submission_names import NETWORKS
     from workbench.submission_code import COEFFICIENTS
 
@@ -68,10 +71,11 @@ def _linear(file: Path) -> dict[str, dict[str, float]]:
             f"--linear {file} cannot be read ({type(error).__name__}: {error}); write JSON such as "
             '{"gpt2": {"bias": 0.3, "token_coeff": 0.6, "position_coeff": 2.2}}'
         ) from None
-    for name in found:
+    given = {NETWORKS[name].name if name in NETWORKS else name: values for name, values in found.items()}
+    for name in given:
         if name not in known:
             raise UnknownName("model", name, known)
-    return found
+    return given
 
 
 def verify(root: Folder, as_json: AsJson = False) -> int:

@@ -10,6 +10,7 @@ benchmark does not look.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def coefficients(planned: Sequence[Planned]) -> dict[str, dict[str, float]]:
 
     Raises ``InvalidSubmission`` for a network of which nobody knows them, or two runs know different ones.
     """
-    found: dict[str, Mapping[str, float]] = {}
+    found: dict[str, Planned] = {}
     for one in planned:
         if not one.folder.heads:
             continue
@@ -107,15 +108,23 @@ def coefficients(planned: Sequence[Planned]) -> dict[str, dict[str, float]]:
                 f'them with --linear FILE, such as {{"{one.folder.model.name}": {{"bias": 0.3, "token_coeff": 0.6, '
                 '"position_coeff": 2.2}}'
             )
-        other = found.setdefault(one.folder.network, one.linear)
-        if dict(other) != dict(one.linear):
-            raise InvalidSubmission(
-                f"run {one.run.id} rests on other parameters of IOI for {one.folder.network} than another run, and the "
-                "benchmark takes one set a network; submit runs that claim the same heads, or give one with --linear"
-            )
-    named = {name: dict(values) for name, values in found.items()}
-    models = {one.folder.model.name: dict(found[one.folder.network]) for one in planned if one.folder.heads}
+        first = found.setdefault(one.folder.network, one)
+        if dict(first.linear or {}) != dict(one.linear):
+            raise InvalidSubmission(_differ(planned, first, one))
+    named = {name: dict(one.linear or {}) for name, one in found.items()}
+    models = {one.folder.model.name: named[one.folder.network] for one in planned if one.folder.heads}
     return {**named, **models}
+
+
+def _differ(planned: Sequence[Planned], first: Planned, second: Planned) -> str:
+    """Why two runs of one network cannot share a file of parameters, and the command that says which to take."""
+    told = json.dumps({first.folder.model.name: dict(first.linear or {})})
+    runs = " ".join(dict.fromkeys(one.run.id for one in planned))
+    return (
+        f"runs {first.run.id} and {second.run.id} have other linear models of {first.folder.network}, for their heads "
+        "or rows differ, and the benchmark reads one a network; submit them to two folders, or with the first's for "
+        f"both: echo '{told}' > ioi.json && workbench submit {runs} --linear ioi.json --out DIR"
+    )
 
 
 def _planned(run: Run, linear: Mapping[str, Mapping[str, float]]) -> Planned:

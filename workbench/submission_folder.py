@@ -40,7 +40,7 @@ def write(planned: Sequence[Planned], out: Path) -> Verdict:
             fault = verdict.faults[0]
             raise InvalidSubmission(f"what was to be submitted does not pass: {fault.file}: {fault.sentence}")
         with _writing(out):
-            _place(draft, out, cells, coefficients(planned))
+            _place(draft, out, cells, planned)
         return verdict
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -82,7 +82,7 @@ def _beside(folder: Path, cells: Mapping[str, Any], linear: Mapping[str, Any]) -
     disk.replace(folder / MANIFEST, disk.encode({"format": FORMAT, "cells": cells}, indent=1))
 
 
-def _place(draft: Path, out: Path, cells: Mapping[str, Any], linear: Mapping[str, Any]) -> None:
+def _place(draft: Path, out: Path, cells: Mapping[str, Any], planned: Sequence[Planned]) -> None:
     """Rename the draft to its place, or its cells into a folder of ours that is there."""
     if not out.exists() or not any(out.iterdir()):
         draft.rename(out)
@@ -97,11 +97,14 @@ def _place(draft: Path, out: Path, cells: Mapping[str, Any], linear: Mapping[str
                     f"{out} already has the cell {name}, and nothing is overwritten; give a new --out DIR, with all "
                     "runs of a cell in one command"
                 )
-        known = _known(out)
+        known, linear = _known(out), coefficients(planned)
         for name, values in linear.items():
             if known.get(name, values) != values:
+                runs = " ".join(one.run.id for one in planned)
                 raise InvalidSubmission(
-                    f"{out / PARAMETERS} has other parameters of {name}; give a new --out DIR for these runs"
+                    f"{out / PARAMETERS} has another linear model of {name}, for other heads or rows, and the "
+                    "benchmark reads one a network; give a new --out DIR for these runs, or take what is there: "
+                    f"workbench submit {runs} --linear {out / PARAMETERS} --out {out}"
                 )
         _beside(out, {**held, **cells}, {**known, **linear})
         for name in cells:

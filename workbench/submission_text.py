@@ -76,7 +76,7 @@ def _shares(record: Mapping[str, Any]) -> str:
     for name, one in best["method"]["sets"].items():
         others = (report["no_op"], best["full_swap"], report["random_site"])
         sets.append((name, *(_share(each) for each in (one, *(other["sets"][name] for other in others)))))
-    average = "none" if report["average"] is None else f"{report['average']:.3f}"
+    average = "none" if report["average"] is None else language_text.averages(report)
     normal = "-" if report["normalised"] is None else f"{report['normalised']:.3f}"
     lines = [text.columns(rows), text.columns(sets)]
     lines.append(f"best {report['highest']}, normalised {normal}; layer average {average}")

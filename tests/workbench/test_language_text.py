@@ -88,6 +88,9 @@ def test_the_benchmarks_scores_stand_beside_all_controls(normal: float | None) -
     assert wins.startswith("L2.resid_post@last 0.600")
     assert ("normalised 0.625 of the way" if normal else "normalised undefined: the no-op is always right") in words
     assert "layer average none" in words
+    assert "L3.resid_post@last 0.850 [0.750, 0.950] n=80 0.800 0.500 [" in words  # .6 of the .75 that are left
+    averaged = told(mib={**report, "average": 0.5, "full_swap_average": 0.4})
+    assert "layer average 0.500, normalised 0.333; of full swaps at the same sites 0.400" in averaged
     assert "note claims in 2 of 12 layers" in words
 
 

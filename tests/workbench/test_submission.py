@@ -272,6 +272,37 @@ def test_heads_of_ioi_are_one_claim(store: Store, tmp_path: Path, capsys: pytest
     assert "cannot be read" in complaint(capsys)
 
 
+def test_two_linear_models_of_one_network_are_refused_with_the_command_that_takes_one(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells of one network with other heads have other models, and the benchmark reads one: which, is said by hand."""
+    monkeypatch.chdir(tmp_path)
+    runs = []
+    for variable, bias in (("output_token", 0.5), ("output_position", 0.75)):
+        folder = FOLDERS[f"ioi_task_GPT2LMHeadModel_{variable}"]
+        linear = {**PARAMETERS, "bias": bias, "residual": 0.1, "n": 9}
+        runs.append(finished(store, cell_of(folder), [[part(folder)]], ioi={"linear": {"bare": linear}}))
+    assert submit(runs, tmp_path / "both") == 1
+    said = complaint(capsys)
+    assert f"runs {runs[0].id} and {runs[1].id} have other linear models of GPT2LMHeadModel, for their heads" in said
+    echo, _, command = said.partition("for both: ")[2].partition(" && ")
+    assert command == f"workbench submit {runs[0].id} {runs[1].id} --linear ioi.json --out DIR"
+    assert json.loads(echo.removeprefix("echo '").removesuffix("' > ioi.json")) == {"gpt2": {**PARAMETERS, "bias": 0.5}}
+    (tmp_path / "ioi.json").write_text(echo.removeprefix("echo '").removesuffix("' > ioi.json"))
+    assert main(command.split()[1:]) == 0
+    assert json.loads((tmp_path / "DIR" / "ioi_linear_params.json").read_text())["GPT2LMHeadModel"]["bias"] == 0.5
+    capsys.readouterr()
+    assert submit(runs[:1], tmp_path / "one") == 0
+    assert submit(runs[1:], tmp_path / "one") == 1
+    command = complaint(capsys).partition("take what is there: ")[2]
+    assert command.startswith(f"workbench submit {runs[1].id} --linear ")
+    assert main(command.split()[1:]) == 0
+    assert verify(tmp_path / "one").right
+    assert set(verify(tmp_path / "one").cells) == {
+        str(one) for one in FOLDERS.values() if one.network == "GPT2LMHeadModel"
+    }
+
+
 def test_cells_are_added_and_never_overwritten(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
