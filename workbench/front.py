@@ -70,19 +70,30 @@ def cells(strip: Strip, system: ColorSystem, colours: bool) -> list[Cell]:
     for text, style, control in strip:
         if control:
             continue
-        with_pen = "" if style is None else pen(style, system, colours)
-        blank = BLANK if is_ink(with_pen) else (" ", with_pen)
-        if text.isascii():
-            row.extend([blank if character == " " else (character, with_pen) for character in text])
-            continue
-        for start, end, width in split_graphemes(text)[0]:
-            if width:
-                found = text[start:end]
-                row.append(blank if found == " " else (found, with_pen))
-                row.extend([("", with_pen)] * (width - 1))
-            elif row:  # a mark without a character of its own in this segment belongs to the last one
-                row[-1] = (row[-1][0] + text[start:end], row[-1][1])
+        marks, found = spread(text, "" if style is None else pen(style, system, colours))
+        if marks and row:
+            row[-1] = (row[-1][0] + marks, row[-1][1])
+        row.extend(found)
     return row
+
+
+@lru_cache(maxsize=4096)
+def spread(text: str, with_pen: Pen) -> tuple[str, tuple[Cell, ...]]:
+    """A text in one pen as cells, after the marks that belong to the cell before it."""
+    blank = BLANK if is_ink(with_pen) else (" ", with_pen)
+    if text.isascii():
+        return "", tuple([blank if character == " " else (character, with_pen) for character in text])
+    marks, row = "", list[Cell]()
+    for start, end, width in split_graphemes(text)[0]:
+        found = text[start:end]
+        if width:
+            row.append(blank if found == " " else (found, with_pen))
+            row.extend([("", with_pen)] * (width - 1))
+        elif row:
+            row[-1] = (row[-1][0] + found, row[-1][1])
+        else:
+            marks += found
+    return marks, tuple(row)
 
 
 def paint(front: Front, spans: Iterable[Span]) -> str:

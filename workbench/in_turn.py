@@ -25,7 +25,7 @@ else:
 
 ROUNDS = 2
 """How often a message follows a key: once to its binding, once more to what the binding told the place."""
-HOLD = 0.03
+HOLD = 0.05
 """Seconds for which no frame is drawn, at most, while a key is on its way."""
 PATIENCE = 0.25
 """Seconds after which keys go on although the widget that they wait for has gone."""

@@ -4,6 +4,7 @@ The screen must be there in the blink of an eye, and reading a command line prop
 plainly a call of the screen is recognized here.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -112,6 +113,7 @@ def open_screen(address: str | None, *, plain_output: bool = False, flags: Mappi
     wanted = preferences.read(preferences.path()).asked(flags)
     display = wanted.display(os.environ, sys.stdout.encoding)
     prepare(display, os.environ)
+    gc.disable()  # what is imported stays: to look through it for garbage takes 5 % of the start, and then of every key
     from workbench import remembered, screens
     from workbench.app import Wishes, WorkbenchApp
     from workbench.input import ending, own_terminal
@@ -130,6 +132,8 @@ def open_screen(address: str | None, *, plain_output: bool = False, flags: Mappi
     app = WorkbenchApp(Store.default(), display, state=state, memory=memory, wishes=wishes)
     app.notices += notices
     app.keys_of_the_user = partial(keys_and_notices, wanted)
+    gc.freeze()
+    gc.enable()
     with own_terminal(log, sys.stdout.encoding) as app.tty, ending(app.tty, app.remember):
         app.run(mouse=not over_ssh(os.environ) if wanted.mouse == "auto" else wanted.mouse)
     if app.failure is not None:

@@ -17,7 +17,7 @@ ROWS = (sys.executable, "-m", "tests.terminal.rows")
 TUI = (*ROWS, "tui")
 CELLS = (*TUI, "cells")
 FIRST = "cell 1 of"
-CLOCK = re.compile(rb"\x1b\[[\d;]*H[\d:]+(?:\x1b\[\d*C[\d:]+)*\x1b\[1;1H")
+CLOCK = re.compile(rb"\x1b\[1;\d+H(?:\x1b\[1m)?[\d:]+(?:\x1b\[\d*[CG][\d:]+)*(?:\x1b\[m)?")
 
 
 @pytest.fixture

@@ -209,8 +209,9 @@ class Grid(Canvas):
         row = block * frame.pool[0]
         is_here = self.row // frame.pool[0] == block
         label = self.matrix.rows[self.row if is_here else row]
-        gutter = (CURSOR[self.look.glyphs] if is_here else " ") + self.fit(label, frame.gutter - 2) + " "
-        line = [Segment(gutter, DIM)]  # the mark says where the cursor is: another style would send the label again
+        mark = CURSOR[self.look.glyphs] if is_here else " "
+        # the mark says where the cursor is: a label in another style would be sent again
+        line = [Segment(mark, BOLD), Segment(f"{self.fit(label, frame.gutter - 2)} ", DIM)]
         here = self.column // frame.pool[1] if is_here else -1
         for column in range(frame.left, frame.left + frame.shown[1]):
             text, style = self._cell(frame, block, column)
