@@ -140,7 +140,7 @@ def price(spec: Spec, runs: Iterable[Summary], store: Store) -> Price | None:
     """
     found = [run for run in runs if run.state == "done" and run.spec.method == spec.method]
     same = [run for run in found if run.spec.cell == spec.cell]
-    alike = [run for run in same if run.spec.settings == spec.settings]
+    alike = [run for run in same if (run.spec.settings, run.spec.terms) == (spec.settings, spec.terms)]
     near = [run for run in found if (run.spec.cell.task, run.spec.cell.model) == (spec.cell.task, spec.cell.model)]
     wheres = ("with these settings on this cell", "on this cell with other settings", "on this task and model")
     for group, where in zip((alike, same, near), wheres, strict=True):

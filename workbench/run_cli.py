@@ -1,6 +1,8 @@
 """The commands of a run: start it here, detached or queued, go on with it, follow what it says, stop it."""
 
 import json
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -12,7 +14,7 @@ from workbench.detach import start as start_detached
 from workbench.process import interruptible
 from workbench.spec import Cell, Spec, parse_assignments
 from workbench.store import ACTIVE, Run, Store, Summary
-from workbench.terms import Terms
+from workbench.terms import DTYPE, Terms
 from workbench.work import Work
 
 Queue = Annotated[
@@ -25,7 +27,7 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the 
 def mount(app: typer.Typer) -> None:
     """Put the commands beside the others."""
     app.command("run")(run_spec)
-    for command in (resume, log, stop):
+    for command in (resume, log, stop, measure):
         app.command()(command)
 
 
@@ -45,6 +47,9 @@ def run_spec(
     again: Annotated[
         bool, typer.Option("--again", help="Compute a finished run afresh; the old one is moved aside.")
     ] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only tell what a run of a language model would take.")
+    ] = False,
     as_json: AsJson = False,
     folder: StoreFolder = None,
 ) -> int:
@@ -54,13 +59,44 @@ def run_spec(
     Examples:
       workbench run rasp.reverse/compiled/opposite plot_das
       workbench run rasp.sort/compiled/key full_das --set steps=50 --set 'sizes=[1,2]' --seed 3
+      workbench run lm.sva/smollm2/number plot --rows fit=64,test=96 --preview
     """
     where = Cell.parse(cell)
     terms = Terms.asked(where.task, where.model, rows=rows, dtype=dtype)
     spec = Spec.parse(cell, method, settings=parse_assignments(settings or []), seed=seed, terms=terms)
+    if preview:
+        return _preview(open_store(folder), spec, as_json)
     if queue:
         return _queue(open_store(folder), spec, again=again, detach=detach, as_json=as_json)
     return _start(open_store(folder), spec, again=again, detach=detach, as_json=as_json)
+
+
+def _preview(store: Store, spec: Spec, as_json: bool) -> int:
+    from workbench.preview import preview
+
+    found = preview(spec, store.runs().runs, store)
+    put(found.record, "\n".join(found.lines), as_json)
+    return OK
+
+
+def measure(
+    model: Annotated[str, typer.Argument(help="A language model, such as smollm2.")],
+    dtype: Annotated[str, typer.Option("--dtype", envvar=DTYPE, help="Type of its numbers, such as bfloat16.")] = "",
+    as_json: AsJson = False,
+    folder: StoreFolder = None,
+) -> int:
+    """Measure how fast a language model runs on this machine, for the previews of its runs."""
+    from workbench import pace
+    from workbench.measuring import measure as measured
+
+    found = measured(model, dtype, f"{datetime.now(UTC):%Y-%m-%d}")
+    pace.keep(found, open_store(folder))
+    put(
+        asdict(found),
+        f"{model}: {found} of {found.tokens} tokens, {found.low * 1e3:.3g} to {found.high * 1e3:.3g} ms",
+        as_json,
+    )
+    return OK
 
 
 def resume(

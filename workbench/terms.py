@@ -74,6 +74,12 @@ class Terms:
         return (f" --rows {self.counted}" if self.rows else "") + (f" --dtype {self.dtype}" if self.dtype else "")
 
     @property
+    def given(self) -> dict[str, dict[str, str]]:
+        """What is no default as a form takes it: ``terms`` by their options' names; empty for defaults."""
+        typed = {name: text for name, text in (("rows", self.counted), ("dtype", self.dtype)) if text}
+        return {"terms": typed} if typed else {}
+
+    @property
     def record(self) -> dict[str, Any]:
         """What is no default, as JSON-ready data."""
         return ({"rows": dict(self.rows)} if self.rows else {}) | ({"dtype": self.dtype} if self.dtype else {})

@@ -525,6 +525,10 @@ def test_what_a_language_models_cell_needs_is_said_before_anything_starts(
         assert " ".join(hands.app.place.sentences[0].split()).startswith("argmax_iia, cost not known")
         await hands.press("enter")
         assert "! cannot run here: gpt2 is not on this machine" in hands.text
+        assert "time  not measured on this machine: workbench measure gpt2" in hands.text
+        await hands.press("j", "i", "4", "8", "enter")
+        assert "argmax_iia --seed 0 --rows fit=48,calibration=48,test=48" in hands.text
+        assert hands.app.place.view()["terms"] == {"rows": "48"}
         before = len(asked)
         await hands.press("enter")
         assert "not started, ! starts it all the same: gpt2 is not on this machine" in hands.text

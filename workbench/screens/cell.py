@@ -309,7 +309,7 @@ class CellPlace(Place):
         """Go on with the run, or launch it again."""
         run = self.run
         if run and run.state == "done":
-            view = {"changes": run.spec.changes(), "seed": run.spec.seed}
+            view = {"changes": run.spec.changes(), "seed": run.spec.seed, **run.spec.terms.given}
             self.leave_for(f"launch:{self.address}:{run.spec.method}", view)
         elif run:
             control.resume(self, self.folder(run))

@@ -13,14 +13,20 @@ from workbench.keys import Key
 from workbench.needs import Needs
 from workbench.outcome import UNKNOWN, length, price
 from workbench.place import Place, bench, display
+from workbench.preview import time_of
 from workbench.screens import control
 from workbench.spec import Cell, Spec, parse_assignments, parse_literal
 from workbench.store import ACTIVE, Listing, Summary
+from workbench.terms import Terms
 from workbench.widgets.form import Entry, Form
 from workbench.widgets.lines import Lines
 from workbench.widgets.rows import Column, Rows
 
 SEED = Entry("seed", "0", "int", "Seed of the pairs and of the method.")
+ROWS = Entry("rows", "", "str", "Rows of each part, such as 48 or fit=96,test=all; none for the usual ones.")
+DTYPE = Entry("dtype", "", "str", "Type of the model's numbers, such as bfloat16; none for its own.")
+ABOVE = (SEED.name, ROWS.name, DTYPE.name)
+"""What is no setting of the method."""
 
 
 def parts(address: str) -> tuple[str, str]:
@@ -176,7 +182,11 @@ class Settings(Place):
         typed = dict(each.partition("=")[::2] for each in changes) if isinstance(changes, list) else {}
         if seed := self.given.get("seed"):
             typed["seed"] = str(seed)
-        self.query_one(Form).load([SEED, *entries(settings)], typed)
+        terms = self.given.get("terms")
+        if needs.applies(self.cell) and isinstance(terms, dict):
+            typed |= {name: str(text) for name, text in terms.items() if name in ABOVE[1:]}
+        head = [SEED, ROWS, DTYPE] if needs.applies(self.cell) else [SEED]
+        self.query_one(Form).load([*head, *entries(settings)], typed)
         self.query_one(Form).focus()
         self.tell()
         control.warn(self, self.warned)
@@ -205,15 +215,18 @@ class Settings(Place):
     def view(self) -> dict[str, Any]:
         """What differs from the defaults."""
         typed = self.query_one(Form).typed
-        changes = [f"{name}={text}" for name, text in typed.items() if name != SEED.name]
-        return {"changes": changes, "seed": typed.get(SEED.name, SEED.default)}
+        changes = [f"{name}={text}" for name, text in typed.items() if name not in ABOVE]
+        terms = {name: typed[name] for name in ABOVE[1:] if name in typed}
+        return {"changes": changes, "seed": typed.get(SEED.name, SEED.default)} | ({"terms": terms} if terms else {})
 
     def spec(self) -> Spec:
         """The spec as it is typed; raises ``InvalidSetting`` or ``UnknownName``."""
         view = self.view()
         settings = parse_assignments(view["changes"])
         seed = parse_assignments([f"seed={view['seed']}"])["seed"]
-        return Spec.parse(self.cell, self.method, settings=settings, seed=seed)
+        cell = Cell.parse(self.cell)
+        terms = Terms.asked(cell.task, cell.model, **view.get("terms", {}))
+        return Spec.parse(self.cell, self.method, settings=settings, seed=seed, terms=terms)
 
     def equal(self, spec: Spec) -> Summary | None:
         """The run of this spec, if there is one."""
@@ -238,6 +251,8 @@ class Settings(Place):
             f" run   workbench run {spec} --queue",
             f" {equals(run, queueing.turn(self.listing) if self.listing else '')}",
         ]
+        if needs.applies(self.cell):
+            told[3:3] = [f" time  {time_of(spec, cost, bench(self).store)}"]
         told[1:1] = [f" ! cannot run here: {self.obstacle}"] * bool(self.obstacle)
         told += [f" ! {self.warning}"] * bool(self.warning)
         if card.must_be_told and not spec.settings.get("sites"):

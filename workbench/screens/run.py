@@ -168,7 +168,8 @@ class RunPlace(Place):
         """Launch a run like this one."""
         if self.followed:
             spec = self.followed.run.spec
-            self.leave_for(f"launch:{self.cell}:{spec.method}", {"changes": spec.changes(), "seed": spec.seed})
+            given = {"changes": spec.changes(), "seed": spec.seed, **spec.terms.given}
+            self.leave_for(f"launch:{self.cell}:{spec.method}", given)
 
     def action_compare(self) -> None:
         """Hold the run against the compiled truth."""

@@ -1,0 +1,93 @@
+"""What a run of a language model would take: told from finished runs and from a measured pace, and else unknown."""
+
+from pathlib import Path
+
+import pytest
+
+from engines.errors import InvalidSetting
+from tests.families import family
+from workbench import pace, preview, process
+from workbench.measuring import REPEATS, timed
+from workbench.outcome import Price
+from workbench.pace import Pace
+from workbench.spec import Spec
+from workbench.store import Store
+from workbench.terms import DEVICE, DTYPE, Terms
+
+CELL = "lm.sva/smollm2/number"
+FOUND = Pace("smollm2", "cpu", "float32", process.HOST, "2026-03-01", 0.002, 0.001, 0.004, 16, 20, 30, 3)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    for name in (DEVICE, DTYPE, "CAUSAL_WORKBENCH_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CAUSAL_WORKBENCH_HOME", str(tmp_path))
+    monkeypatch.setattr("engines.zoo.room", lambda _: 4_000_000_000)
+    return Store(tmp_path / "runs")
+
+
+@pytest.fixture
+def finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    price = Price(50.0, 30_000.0, 2, "on this cell with other settings")
+    monkeypatch.setattr(preview, "price", lambda *_: price)
+
+
+def test_where_nothing_is_known_it_is_said_with_what_would_tell(store: Store) -> None:
+    found = preview.preview(Spec.parse(CELL, "plot"), (), store)
+    assert found.lines == (
+        "layers  not known: no run of plot on this task and model is finished yet",
+        "memory  1.08 GB needed on cpu in float32, 4.00 GB there",
+        "time    not known: nothing is measured on this machine yet: workbench measure smollm2",
+    )
+    pace.keep(FOUND, store)
+    found = preview.preview(Spec.parse(CELL, "plot"), (), store)
+    assert found.time.startswith("not known without layers; for prompts of 20 tokens it is 2 ms a layer, measured on")
+    half = preview.preview(Spec.parse(CELL, "plot", terms=Terms(dtype="bfloat16")), (), store)
+    assert half.memory.endswith("on cpu in bfloat16, 4.00 GB there")
+    assert half.time.endswith("measured on this machine yet: workbench measure smollm2 --dtype bfloat16")
+    with pytest.raises(InvalidSetting, match=r"rasp.sort is no task of a language model, and costs little"):
+        preview.preview(Spec.parse("rasp.sort/compiled/key", "plot"), (), store)
+
+
+@pytest.mark.usefixtures("finished")
+def test_time_is_layers_at_the_measured_pace(store: Store) -> None:
+    spec = Spec.parse(CELL, "plot")
+    price = preview.price(spec, (), store)
+    assert preview.time_of(spec, price, store) == "not measured on this machine: workbench measure smollm2"
+    pace.keep(FOUND, store)
+    told = "about 60 s (30 s to 2 min) for prompts of 20 tokens, as of 2026-03-01"
+    assert preview.time_of(spec, price, store) == told
+    assert preview.time_of(spec, None, store) == "not known: no such run yet"
+    assert pace.read("smollm2", "cpu", "float32", store) == FOUND
+    assert pace.read("smollm2", "cuda", "float32", store) is None
+    found = preview.preview(spec, (), store)
+    assert found.seconds == (60.0, 30.0, 120.0)
+    layers, _, time, assumes = found.lines
+    assert layers == (
+        "layers  about 30,000 layer evaluations (median of 2 finished runs on this cell with other settings, which "
+        "took 50 s)"
+    )
+    assert time == (
+        "time    about 60 s (30 s to 2 min) for prompts of 20 tokens: 30,000 layer evaluations x 2 ms a layer, "
+        f"measured on 2026-03-01 on {process.HOST} (cpu, float32) with 16 such prompts"
+    )
+    assert assumes.startswith("assumes that time grows with layers; loading, the filter of rows and scoring on")
+    assert found.record["seconds"] == [60.0, 30.0, 120.0]
+
+
+@pytest.mark.usefixtures("finished")
+@pytest.mark.parametrize("content", ["{", "[]", '{"model": "smollm2"}'])
+def test_a_file_that_holds_no_pace_is_said(content: str, store: Store) -> None:
+    where = pace.keep(FOUND, store)
+    where.write_text(content)
+    found = preview.preview(Spec.parse(CELL, "plot"), (), store)
+    assert found.time.startswith(f"not known: {where} holds no pace (")
+    assert found.time.endswith("measure again: workbench measure smollm2")
+
+
+def test_a_pace_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.measuring.TOKENS", 8)
+    found = timed(family("native"))
+    assert len(found) == REPEATS
+    assert all(0 < one < 1 for one in found)
