@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench import catalog, hypothesis_cli, scrub_jobs, scrub_list, scrub_text, view
+from workbench import catalog, hypothesis_cli, scrub_jobs, scrub_list, scrub_spec, scrub_text, view
 from workbench.command import FAILED, OK, AsJson, Detach, StoreFolder, note, open_store, put
 from workbench.hypothesis_cli import HypothesisFile
 from workbench.scrubs import Scrubs
@@ -136,7 +136,7 @@ def _detached(
 ) -> int:
     """Start a job, or say that an equal one is at work or finished."""
     words = scrub_jobs.words(file)
-    job = scrub_jobs.Job(Run(scrub_jobs.folder(store) / scrub_jobs.ask(words, plan, search=search).id))
+    job = scrub_jobs.Job(Run(scrub_jobs.folder(store) / scrub_spec.ask(words, plan, search=search).id))
     before = job.run.state if job.run.folder.exists() else "new"
     scrub_jobs.start(store, words, plan, name=file.stem, search=search, again=again)
     pid = job.run.status().get("pid")

@@ -8,9 +8,10 @@ from typing import Any
 
 from engines.errors import CorruptRun, InvalidHypothesis, StoreError
 from engines.hypothesis_text import read
-from workbench import scrub_jobs
-from workbench.scrub_jobs import ADVERSARY, SCRUB, Job, JobSpec, JobSummary, words
+from workbench import scrub_jobs, scrub_spec
+from workbench.scrub_jobs import Job, JobSummary, words
 from workbench.scrub_outcome import Outcome
+from workbench.scrub_spec import ADVERSARY, SCRUB, JobSpec
 from workbench.scrubs import Scrubs
 from workbench.store import Store
 
@@ -159,7 +160,7 @@ class Found:
         outcome = self.outcome(store)
         if outcome is None:
             raise StoreError("nothing was scrubbed here; 'workbench ls scrubs' lists what was")
-        return scrub_jobs.ask(str(outcome.record["hypothesis"]), outcome.record["plan"])
+        return scrub_spec.ask(str(outcome.record["hypothesis"]), outcome.record["plan"])
 
     def outcome(self, store: Store) -> Outcome | None:
         """What the scrub says, None while there is none; raises ``CorruptRun``, ``StoreError``."""

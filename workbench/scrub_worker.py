@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench import process
-from workbench.scrub_jobs import ADVERSARY, FORMAT, Job, JobSpec
+from workbench.scrub_jobs import Job
+from workbench.scrub_spec import ADVERSARY, FORMAT, JobSpec
 from workbench.scrubs import Scrubs
 from workbench.store import Run, Store
 from workbench.worker import serve, start_next

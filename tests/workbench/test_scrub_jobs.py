@@ -15,7 +15,7 @@ from engines.errors import CorruptRun, InvalidHypothesis, InvalidSetting, StoreE
 from engines.hypothesis_text import write
 from engines.scrub import Plan
 from tests.workbench.conftest import wait
-from workbench import detach, process, provenance, scrub_jobs, scrub_list
+from workbench import detach, process, provenance, scrub_jobs, scrub_list, scrub_spec
 from workbench.cli import main
 from workbench.scrub_jobs import Job
 from workbench.scrub_outcome import Outcome, share
@@ -74,7 +74,7 @@ def made(store: Store, name: str, **status: Any) -> Job:
     """A job's folder, without a process."""
     job = Job(Run(scrub_jobs.folder(store) / name))
     job.run.folder.mkdir(parents=True)
-    spec = scrub_jobs.ask(EASY, {}, name="easy")
+    spec = scrub_spec.ask(EASY, {}, name="easy")
     (job.run.folder / "spec.json").write_text(json.dumps(spec.record))
     if status:
         signed = {"pid": 1 << 30, "born": "then", "host": process.HOST, "heartbeat": process.now(), **status}
@@ -131,17 +131,17 @@ def test_a_damaged_job_is_named_and_the_others_are_listed(store: Store, harm: st
 
 def test_a_plan_is_that_of_the_engine() -> None:
     known = {each.name: each.default for each in dataclasses.fields(Plan)}
-    assert dict(scrub_jobs.PLAN) == known
+    assert dict(scrub_spec.PLAN) == known
 
 
 def test_a_job_is_named_by_what_its_result_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = scrub_jobs.ask(EASY, {"slices": ["setting"]})
-    assert first.id == scrub_jobs.ask(EASY, {"slices": ("setting",), "seed": 0}, name="easy", again=True).id
-    assert scrub_jobs.ask(EASY, {}, name="hypothesis:easy").name == "easy"
+    first = scrub_spec.ask(EASY, {"slices": ["setting"]})
+    assert first.id == scrub_spec.ask(EASY, {"slices": ("setting",), "seed": 0}, name="easy", again=True).id
+    assert scrub_spec.ask(EASY, {}, name="hypothesis:easy").name == "easy"
     others = [
-        scrub_jobs.ask(EASY, {}),
-        scrub_jobs.ask(EASY + "\n", {"slices": ["setting"]}),
-        scrub_jobs.ask(EASY, {"slices": ["setting"]}, search={}),
+        scrub_spec.ask(EASY, {}),
+        scrub_spec.ask(EASY + "\n", {"slices": ["setting"]}),
+        scrub_spec.ask(EASY, {"slices": ["setting"]}, search={}),
     ]
     assert len({first.id, *(one.id for one in others)}) == 4
     before = first.id
@@ -163,7 +163,7 @@ def test_a_job_is_named_by_what_its_result_depends_on(monkeypatch: pytest.Monkey
 )
 def test_what_no_plan_takes_is_refused(plan: Any, search: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
-        scrub_jobs.ask(EASY, plan, search=search)
+        scrub_spec.ask(EASY, plan, search=search)
 
 
 def test_what_is_no_hypothesis_is_refused_before_anything_starts(store: Store) -> None:

@@ -18,6 +18,7 @@ from workbench.screens.scrub_control import begin, price
 from workbench.screens.scrub_result import EVERYTHING, EXAMPLES, RESULT, Result
 from workbench.scrub_list import Found
 from workbench.scrub_outcome import Outcome
+from workbench.scrub_spec import JobSpec
 from workbench.views.scrub import command
 from workbench.watch import Watch
 from workbench.widgets.lines import Lines
@@ -301,7 +302,7 @@ class ScrubPlace(Place):
         return False
 
 
-def named(spec: scrub_jobs.JobSpec) -> dict[str, Any]:
+def named(spec: JobSpec) -> dict[str, Any]:
     """Name and search of a spec."""
     return {"name": spec.name, "search": spec.search}
 

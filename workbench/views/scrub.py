@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench import provenance, scrub_list, scrub_text, text
-from workbench.scrub_jobs import Job, JobSpec, JobSummary
+from workbench.scrub_jobs import Job, JobSummary
 from workbench.scrub_outcome import Measured, Outcome, doubt, told
+from workbench.scrub_spec import JobSpec
 from workbench.store import Store
 from workbench.view import Entry, Point, Points, Table, View
 
