@@ -53,6 +53,14 @@ def _tokens(function: ast.FunctionDef) -> Iterator[str]:
 
     Raises ``InvalidSubmission`` unless it returns such a list, or a name that it gave to one.
     """
+    taken = function.args
+    given = len(taken.posonlyargs) + len(taken.args)
+    needed = given - len(taken.defaults)
+    if needed > 2 or (given < 2 and taken.vararg is None) or None in taken.kw_defaults:
+        raise InvalidSubmission(
+            f"{POSITIONS} cannot be called with two arguments, the pipeline and the causal model, as the evaluator "
+            f"does; write def {POSITIONS}(pipeline, causal_model)"
+        )
     lists: dict[str, ast.List] = {}
     returned: list[ast.List] = []
     for node in ast.walk(function):

@@ -28,6 +28,7 @@ from engines.errors import InvalidSubmission
 from engines.submission_format import BASE, ORIGINAL, pack
 from engines.submission_names import SUFFIXES
 from engines.submission_pickle import follow
+from workbench.cli import main
 from workbench.submission_check import MANIFEST, README, verify
 from workbench.submission_files import SMALL
 
@@ -386,6 +387,21 @@ CASES: dict[str, tuple[Callable[[Path], Any], str, str]] = {
         "token_position.py",
         "does not return a list of TokenPosition",
     ),
+    "positions of nothing": (
+        beside("token_position.py", POSITIONS.replace("(pipeline, causal_model)", "()") + CLASSES),
+        "token_position.py",
+        "cannot be called with two arguments, the pipeline and the causal model",
+    ),
+    "positions of three": (
+        beside("token_position.py", POSITIONS.replace("causal_model", "causal_model, third") + CLASSES),
+        "token_position.py",
+        "cannot be called with two arguments",
+    ),
+    "positions by name": (
+        beside("token_position.py", POSITIONS.replace("causal_model", "causal_model, *, third") + CLASSES),
+        "token_position.py",
+        "cannot be called with two arguments",
+    ),
     "positions without ids": (
         beside("token_position.py", POSITIONS.replace("'last_token'", "chr(7)") + CLASSES),
         "token_position.py",
@@ -433,6 +449,7 @@ def test_what_is_wrong_is_named_and_never_runs(name: str, root: Path, tmp_path: 
     start = time.monotonic()
     verdict = verify(root)
     assert time.monotonic() - start < 5
+    assert not verdict.right
     found = [(fault.file, fault.sentence) for fault in verdict.faults]
     assert any(file in named and re.search(why, sentence) for named, sentence in found), found
     assert all(text.isprintable() and text.isascii() and len(text) < 500 for each in found for text in each)
@@ -465,6 +482,16 @@ def test_what_was_trained_elsewhere_passes_unless_its_weights_decayed(decay: flo
     assert verdict.right == (decay == 0), verdict.faults
     assert not verdict.remarks
     assert all("train without weight decay" in fault.sentence for fault in verdict.faults)
+
+
+@pytest.mark.parametrize("name", [None, "some indices", "NaN", "stray", "positions of nothing", "empty cell", "pipe"])
+def test_the_exit_code_is_0_only_when_all_is_right(name: str | None, root: Path) -> None:
+    """The benchmark's own verifier always leaves with 0; a remark, such as one about code, is no fault."""
+    (root / "code.py").write_text(POSITIONS + CLASSES)
+    if name is not None:
+        CASES[name][0](root)
+    assert main(["verify", str(root)]) == (0 if name is None else 1)
+    assert main(["verify", str(root), "--json"]) == (0 if name is None else 1)
 
 
 def test_every_fault_of_many_is_listed(root: Path) -> None:
