@@ -4,7 +4,6 @@ Rows are those of the cell's test split with seed 0, looked at block by block un
 the first distinct bases and effects over some of these, so that an answer takes seconds; every number has its n.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +28,7 @@ from workbench.readout import Readout, best, readout
 from workbench.spec import Cell
 from workbench.specimen import SEED, alone
 from workbench.store import Store
+from workbench.terms import Terms, device
 
 BLOCK, ENOUGH = 32, 24
 """Rows that are looked at together, and after how many kept ones no more are."""
@@ -277,7 +277,7 @@ def prepare(cell: Cell, store: Store, told: Callable[[str], None] = lambda _: No
             found = rows.generated(task, split, prompts.GENERATED[split], SEED)
         parts[split], _ = examples(task, split, found.rows, what.protocol.sets)
     parts, _ = sieve.apart(parts)
-    loaded = zoo.load(cell.model, device=os.environ.get(prompts.DEVICE) or "cpu")
+    loaded = zoo.load(cell.model, device=device(), dtype=Terms.asked(cell.task, cell.model).dtype)
     bound = prompted.bind(task, loaded.tokenizer, [one for part in parts.values() for one in part])
     new_tokens = what.protocol.new_tokens.get(cell.model, what.protocol.new_tokens.get("", 0))
     kept: list[Example] = []

@@ -27,7 +27,6 @@ from workbench.rows import Rows
 from workbench.spec import DEFAULT, Cell
 from workbench.store import Store
 from workbench.taught import untaught
-from workbench.terms import DEVICE as DEVICE
 from workbench.terms import LEAST, PARTS, Terms, device
 
 GENERATED = {split: DEFAULT.count("lm.sva", part) or 0 for split, part in PARTS.items()}

@@ -14,6 +14,7 @@ from workbench import prompts
 from workbench.spec import Cell
 from workbench.store import Store
 from workbench.submission_check import load
+from workbench.terms import Terms
 
 
 def asked(cell: Cell) -> Folder:
@@ -33,7 +34,7 @@ def score(cell: Cell, handles: Sequence[Handle], seed: int, store: Store) -> Ste
     """
     torch.set_num_threads(1)
     spare.forget()
-    prepared = yield from _telling(prompts.prepare(cell, seed, store))
+    prepared = yield from _telling(prompts.prepare(cell, seed, store, Terms.asked(cell.task, cell.model)))
     ranks = {str(part.site): part.featurizer.rank for handle in handles for part in handle.parts}
     counted = yield from _telling(prepared.count(handles))
     return {"ranks": ranks, "protocol": prepared.asked.protocol.name, **counted}
