@@ -365,7 +365,7 @@ def test_what_cannot_be_asked_is_a_sentence(
     with pytest.raises(UnknownName, match="variable of sva"):
         opening.inspection(Cell("lm.sva", "llama", "numbers"), home)
     monkeypatch.setattr(sieve, "able", lambda *given: ([], every_row(*given)[1]))
-    monkeypatch.setattr("engines.zoo.load", lambda _name, device: looks.specimen)  # noqa: ARG005
+    monkeypatch.setattr("engines.zoo.load", lambda _name, **_on: looks.specimen)
     monkeypatch.setattr(type(looks.specimen), "tokenizer", looks.specimen.bound.encoder.tokenizer, raising=False)
     with pytest.raises(InsufficientData, match="llama does no test row right on both sides"):
         opened(NUMBER, home)
