@@ -81,7 +81,7 @@ def problem(setup: Setup, model: SmallModel, variable: str, seed: int) -> Proble
     """
     if variable not in setup.variables:
         raise UnknownName(f"variable of {setup.name}", variable, setup.variables)
-    parts = {part: drawn(setup, part, seed) for part in ("fit", "calibration", "test")}
+    fit, calibration, test = (drawn(setup, part, seed) for part in ("fit", "calibration", "test"))
     rows = (variable, *(name for name in setup.variables if name != variable))
     sites, name = setup.sites(model.shape), f"{model.name}/{variable}"
-    return Problem(name, model, setup.task.answer, variable, rows, sites, **parts, seed=seed)
+    return Problem(name, model, setup.task.answer, variable, rows, sites, fit, calibration, test, seed)

@@ -269,7 +269,6 @@ def problem(network: Network, variable: str, seed: int, *, regime: str = VARIABL
     parts = {part: drawn(known, part, seed, *twins, regime=regime) for part in ("fit", "calibration", "test")}
     informed = [name for name in names if bool(parts["fit"].informative(name).any())]
     others = [name for name in informed if name != variable.removesuffix(WRONG)]
-    title, rows = f"{title}/{network.rung}/{variable}", (variable, *others)
-    return Problem(
-        title, model(network), answer_code(known), variable, rows, candidate_sites(network), **parts, seed=seed
-    )
+    title, rows, sites = f"{title}/{network.rung}/{variable}", (variable, *others), candidate_sites(network)
+    asked = parts["fit"], parts["calibration"], parts["test"]
+    return Problem(title, model(network), answer_code(known), variable, rows, sites, *asked, seed)
