@@ -142,7 +142,9 @@ def test_squares_measures_and_marks_by_program(store: Store) -> None:
         assert "full_swap on sort: found 0.000 [0.000, 0.793] n=1" in " ".join(hands.text.split())
         await hands.press("O", "O")
         assert "seconds (o): seconds" in hands.text
-        assert "full_swap on sort: seconds 0.4" in " ".join(hands.text.split())
+        said = " ".join(hands.text.split())
+        assert "full_swap on sort: seconds 0.4" in said
+        assert "forward passes 3" in said  # the last of what the square holds
         await hands.press("enter")
         assert "full_swap on rasp.sort/compiled/rank: MISSED, L1.mlp_out@target rank 31, IIA 1.000" in hands.text
         assert "no op 0.000 [" in hands.text

@@ -12,32 +12,19 @@ from textual.widget import Widget
 from engines.errors import StoreError
 from workbench import reports
 from workbench.keys import Key
-from workbench.outcome import Share, length
+from workbench.outcome import length
 from workbench.place import Line, Place, bench, display
 from workbench.process import now
 from workbench.reports import SAYS, Kept, Report
-from workbench.screens.scores import beside
+from workbench.screens.exam_text import COLUMNS, controls, row, square_lines, told
 from workbench.views.exam import NOTHING, left, stale, words
 from workbench.widgets.board import Board, Section
 from workbench.widgets.flow import Flow
 from workbench.widgets.lines import Lines
-from workbench.widgets.paint import short
-from workbench.widgets.rows import Column, Rows
+from workbench.widgets.rows import Rows
 
 TALL = 30
 """Rows from which squares and marks are seen together."""
-COLUMNS = (
-    Column("program", 16),
-    Column("rung", 11, 3),
-    Column("variable", 16, 1),
-    Column("seed", 4, 5, right=True),
-    Column("mark", 9),
-    Column("IIA", 4, 1, right=True, text=short),
-    Column("95 %", 9, 2, right=True),
-    Column("n", 4, 2, right=True),
-    Column("best claim", 28, 2),
-    Column("run", 6, 4, text=lambda name: name[:6]),
-)
 BOARD, MARKS, WORDS = range(3)
 
 
@@ -80,8 +67,8 @@ class ExamPlace(Place):
         yield says
         yield Board(look)
         yield Rows(COLUMNS, look)
-        yield Flow(look, id="controls")
         yield Lines(look)
+        yield Flow(look, id="more")
 
     def on_mount(self) -> None:
         """Read the reports."""
@@ -98,6 +85,7 @@ class ExamPlace(Place):
         """Show the panes that there is room for."""
         super().on_resize(event)
         self.show_panes()
+        self.tell()  # the sentence takes other lines
 
     @property
     def report(self) -> Report | None:
@@ -176,6 +164,9 @@ class ExamPlace(Place):
         lower = WORDS if self.pane == WORDS else MARKS
         for place, each in enumerate(panes):
             each.display = place == self.pane or (is_tall and place in (BOARD, lower))
+        more = self.query_one("#more", Flow)
+        more.show(())
+        more.give_room()
         self.set_focus(panes[self.pane])
 
     def tell(self) -> None:
@@ -184,20 +175,20 @@ class ExamPlace(Place):
         if report is None or square is None:
             return
         mark = self.mark if self.pane == MARKS else None
-        self.query_one("#controls", Flow).show(_controls(mark) if mark else ())
+        width = self.app.size.width
         if mark is not None:
-            self.complain(_told(mark))
-            return
-        widest = max(map(len, report.methods)) + max(map(len, report.columns)) + 5
-        name = f"{square[0]} on {square[1]}:"  # as wide for all, so that the same numbers stay where they are
-        facts = f"{name:{widest}} {'; '.join(report.about(*square, self.measure))}"
-        first, *rest = wrap(facts, max(20, self.app.size.width - 2))
-        self.inspect(first, " ".join(rest) or None)
+            beside, lines = controls(mark), wrap(told(mark), max(20, width - 2))
+        else:
+            beside, lines = [], square_lines(report, square, self.measure, width)
+        if self.pane == WORDS:
+            lines = lines[:2]  # faults and notes have the room
+        self.query_one("#more", Flow).show([*beside, *lines[:-2]])  # above what the two lines below have room for
+        self.inspect(*lines[-2:])
 
     def fill(self, marks: Sequence[Mapping[str, Any]]) -> None:
         """List marks."""
         self.marks = marks
-        self.query_one(Rows).load([_row(mark) for mark in marks])
+        self.query_one(Rows).load([row(mark) for mark in marks])
 
     def where(self, mark: Mapping[str, Any]) -> str:
         """The run of a mark if it is in the store, else its cell."""
@@ -290,35 +281,3 @@ class ExamPlace(Place):
     def on_board_opened(self) -> None:
         """Open the square."""
         self.action_open()
-
-
-def _row(mark: Mapping[str, Any]) -> list[Any]:
-    """A mark as a row of the list."""
-    iia = mark.get("iia")
-    score = (None, None, None) if iia is None else (iia["value"], f"{short(iia['low'])} {short(iia['high'])}", iia["n"])
-    head = mark["program"], mark["rung"], mark["variable"], mark["seed"], reports.verdict(mark)
-    return [*head, *score, mark.get("site"), mark.get("run")]
-
-
-def _told(mark: Mapping[str, Any]) -> str:
-    """A mark as a sentence: the claim and its score, or why there is none."""
-    name = f"{mark['method']} on rasp.{mark['program']}/{mark['rung']}/{mark['variable']}: {reports.verdict(mark)}"
-    why = [str(mark[key]) for key in ("failure", "failed", "abstained", "uninformative") if mark.get(key)]
-    if why or mark.get("iia") is None:
-        return ", ".join([name, *why])
-    said = "believed" if mark.get("believed") else "not believed"
-    parts = [name, f"{mark['site']} rank {mark['rank']}", f"IIA {Share.of(mark['iia'])}", said]
-    shares = ((one, mark.get(one)) for one in ("precision", "recall", "overlap"))
-    parts += [f"{one} {short(value)}" for one, value in shares if value is not None]
-    return ", ".join(parts)
-
-
-def _controls(mark: Mapping[str, Any]) -> list[str]:
-    """The controls of a mark that has a score."""
-    if mark.get("iia") is None:
-        return []
-    return beside({kind: Share.of(one and one["iia"]) for kind, one in (mark.get("controls") or {}).items()}, _value)
-
-
-def _value(score: Share | None) -> str:
-    return "undefined" if score is None else str(score)

@@ -45,6 +45,11 @@ class Flow(Canvas, can_focus=False):
         self.styles.height = max(1, self._most[1])
         self.display = self._most[1] > 0
 
+    def give_room(self) -> None:
+        """Take no more room than what is shown takes from now on, for it tells of something else."""
+        self._most = (0, 0)
+        self.take_room()
+
     def line(self, y: int, width: int, height: int) -> Line:  # noqa: ARG002 - a canvas's signature
         """A line of them."""
         lines = flowed(self.parts, width)
