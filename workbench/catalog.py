@@ -16,18 +16,18 @@ Two kinds of names are not listed, for there are too many. ``rasp.reverse:fixed`
 """
 
 import ast
-import importlib.util
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from engines import registry, zoo
 from engines.errors import InvalidModel, InvalidProgram, InvalidSetting, UnknownName
 from tracr_bridge.regimes import REGIMES, VARIABLE
 from tracr_bridge.rungs import RUNGS
+from workbench import plug_in
+from workbench.cards import DemoCard, MethodCard, ProgramCard, PromptCard, TaskCard
+from workbench.plug_in import PlugIn
 
 METHODS, PROGRAMS, TASKS = "engines.methods", "tracr_bridge.programs", "engines.tasks"
 LANGUAGE, DEMOS = "engines.language", "engines.appendix"
@@ -49,74 +49,6 @@ RANDOM = re.compile(r"random_(0|[1-9]\d*)_(0|[1-9]\d*)")
 """Names of random programs: the seed, and the program's number."""
 RANDOM_VARIABLES = ("v1", "v2", "v3", "v4")
 """What random programs call their variables; each has the first of these, and only drawing it tells how many."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting of a method: its Python type as text, its default, and what it means.
-
-    ``nested`` holds the settings of the method that this setting configures, empty for a plain value.
-    """
-
-    name: str
-    kind: str
-    default: Any
-    about: str = ""
-    nested: tuple["Setting", ...] = ()
-
-
-@dataclass(frozen=True)
-class MethodCard:
-    """A method as the catalogue shows it."""
-
-    name: str
-    summary: str
-    settings: tuple[Setting, ...]
-    fits_subspaces: bool = False
-    """Whether it fits subspaces inside sites, by training or otherwise; a method that does not selects among sites."""
-
-    @property
-    def must_be_told(self) -> bool:
-        """Whether it works at sites that it is told, and finds none by itself."""
-        return any(each.name == "sites" and not each.default for each in self.settings)
-
-
-@dataclass(frozen=True)
-class ProgramCard:
-    """A RASP program as the catalogue shows it; ``facts`` are its other literal arguments (vocabulary, length)."""
-
-    name: str
-    summary: str
-    variables: tuple[str, ...]
-    facts: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class TaskCard:
-    """A task with networks of its own as the catalogue shows it; ``models`` says what each is."""
-
-    name: str
-    summary: str
-    variables: tuple[str, ...]
-    models: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class PromptCard(TaskCard):
-    """A task for language models; ``mib`` is its name in the benchmark, ``sources`` are where its rows may be from."""
-
-    mib: str
-    sources: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class DemoCard:
-    """A worked case of causal scrubbing as the catalogue shows it; ``file`` is what its file is called."""
-
-    name: str
-    file: str
-    title: str
-    summary: str
 
 
 def method_names() -> tuple[str, ...]:
@@ -201,7 +133,7 @@ def protocol(task: str) -> str:
     return "" if found is None else found["protocol"] or PAPER
 
 
-def _prompted(task: str) -> tuple[str, "PromptCard"]:
+def _prompted(task: str) -> tuple[str, PromptCard]:
     """Where a task's rows are from, and its card."""
     found = PROMPTED.fullmatch(task)
     plain, protocol = task.partition(":")[0], found["protocol"] if found else None
@@ -237,16 +169,15 @@ def asked(task: str) -> tuple[str, str]:
 
 def method(name: str) -> MethodCard:
     """The card of a method; raises ``UnknownName``, or ``InvalidModel`` when its file cannot be read as a method."""
-    file = _file(METHODS, name, "method")
-    tree = _parse(file)
-    constant = _constant(tree, "METHOD")
+    file = plug_in.find(METHODS, name, "method")
+    constant = file.constant("METHOD")
     if not isinstance(constant, ast.Name):
         raise InvalidModel(
             f"{file} has no METHOD; write 'METHOD = YourClass' after the frozen dataclass of its settings"
         )
-    owner = _class(tree, constant.id, file)
-    summary = _sentence(owner) or _sentence(tree)
-    return MethodCard(name, summary, _settings(owner, tree, file), _flag(owner, "fits_subspaces"))
+    owner = file.owner(constant.id)
+    summary = plug_in.sentence(owner) or plug_in.sentence(file.tree)
+    return MethodCard(name, summary, file.settings(constant.id), plug_in.is_flagged(owner, "fits_subspaces"))
 
 
 def program(name: str) -> ProgramCard:
@@ -254,22 +185,21 @@ def program(name: str) -> ProgramCard:
     if drawn := RANDOM.fullmatch(name):
         summary = f"Program {drawn[2]} of seed {drawn[1]}, drawn at random; it has the first of these variables."
         return ProgramCard(name, summary, RANDOM_VARIABLES, {})
-    file = _file(PROGRAMS, name, "program")
-    tree = _parse(file)
-    constant = _constant(tree, "PROGRAM")
+    file = plug_in.find(PROGRAMS, name, "program")
+    constant = file.constant("PROGRAM")
     if not isinstance(constant, ast.Call):
         raise InvalidProgram(f"{file} has no PROGRAM; write 'PROGRAM = Program(name={name!r}, ...)'")
     facts: dict[str, Any] = {}
     for keyword in constant.keywords:
         if keyword.arg is not None and keyword.arg != "build":
-            facts[keyword.arg] = _literal(keyword.value)
+            facts[keyword.arg] = plug_in.literal(keyword.value)
     names = facts.pop("variables", None)
     if not isinstance(names, tuple) or not names or not all(isinstance(entry, str) for entry in names):
         raise InvalidProgram(f"{file}: variables must be written out, as in 'variables=(\"opposite\",)'")
     if facts.pop("name", name) != name:
         raise InvalidProgram(f"{file}: the program's name must be that of its file; write 'name={name!r}'")
     summary = facts.pop("summary", None)
-    return ProgramCard(name, summary if isinstance(summary, str) else _sentence(tree), names, facts)
+    return ProgramCard(name, summary if isinstance(summary, str) else plug_in.sentence(file.tree), names, facts)
 
 
 def demo_names() -> tuple[str, ...]:
@@ -282,8 +212,8 @@ def demo(name: str) -> DemoCard:
     if name not in demo_names():
         raise UnknownName("demo", name, demo_names())
     stem = name.removeprefix("scrub-").replace("-", "_")
-    file = _file(DEMOS, stem, "demo")
-    constant = _constant(_parse(file), "DEMO")
+    file = plug_in.find(DEMOS, stem, "demo")
+    constant = file.constant("DEMO")
     if not isinstance(constant, ast.Call):
         raise InvalidModel(f"{file} has no DEMO; write 'DEMO = Demo(name={stem!r}, ...)'")
     written = {
@@ -315,13 +245,13 @@ def _own_card(task: str) -> TaskCard:
 
 
 @cache
-def _prompt_cards(package: str) -> Mapping[str, "PromptCard"]:
+def _prompt_cards(package: str) -> Mapping[str, PromptCard]:
     """The card of every file of the package; raises ``InvalidModel``. Read once: a start lists all cells."""
-    return {name: _prompt_card(_file(package, name, "task"), name) for name in registry.names(package)}
+    return {name: _prompt_card(plug_in.find(package, name, "task"), name) for name in registry.names(package)}
 
 
-def _prompt_card(file: Path, name: str) -> "PromptCard":
-    constant = _constant(_parse(file), "TASK")
+def _prompt_card(file: PlugIn, name: str) -> PromptCard:
+    constant = file.constant("TASK")
     if not isinstance(constant, ast.Call):
         raise InvalidModel(f"{file} has no TASK; write 'TASK = Prompted(name={name!r}, ...)'")
     facts = _facts(file, name, constant)
@@ -333,17 +263,17 @@ def _prompt_card(file: Path, name: str) -> "PromptCard":
 
 def task_card(name: str) -> TaskCard:
     """The card of a task with networks of its own; raises ``UnknownName`` or ``InvalidModel``."""
-    file = _file(TASKS, name, "task")
-    constant = _constant(_parse(file), "TASK")
+    file = plug_in.find(TASKS, name, "task")
+    constant = file.constant("TASK")
     if not isinstance(constant, ast.Call):
         raise InvalidModel(f"{file} has no TASK; write 'TASK = Setup(name={name!r}, ...)'")
     facts = _facts(file, name, constant)
     return TaskCard(name, facts["summary"], facts["variables"], facts["models"])
 
 
-def _facts(file: Path, name: str, constant: ast.Call) -> dict[str, Any]:
+def _facts(file: PlugIn, name: str, constant: ast.Call) -> dict[str, Any]:
     """The literal arguments of a task, those that are listed checked."""
-    facts = {keyword.arg: _literal(keyword.value) for keyword in constant.keywords if keyword.arg is not None}
+    facts = {keyword.arg: plug_in.literal(keyword.value) for keyword in constant.keywords if keyword.arg is not None}
     if facts.get("name") != name:
         raise InvalidModel(f"{file}: the task's name must be that of its file; write 'name={name!r}'")
     for key, kind, example in (
@@ -354,122 +284,3 @@ def _facts(file: Path, name: str, constant: ast.Call) -> dict[str, Any]:
         if not isinstance(facts.get(key), kind) or not facts[key]:
             raise InvalidModel(f"{file}: {key} must be written out, as in {example!r}")
     return facts
-
-
-def _file(package: str, name: str, kind: str) -> Path:
-    known = registry.names(package)
-    if name not in known:
-        raise UnknownName(kind, name, known)
-    spec = importlib.util.find_spec(package)
-    folders = [] if spec is None else spec.submodule_search_locations or []
-    return next(file for folder in folders if (file := Path(folder) / f"{name}.py").exists())
-
-
-@cache
-def _parse(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"), str(file))
-
-
-def _constant(tree: ast.Module, name: str) -> ast.expr | None:
-    for node in tree.body:
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            return node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-    return None
-
-
-def _class(tree: ast.Module, name: str, file: Path) -> ast.ClassDef:
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return node
-    raise InvalidModel(f"{file} has no class {name!r} at its top level; METHOD names a dataclass of the same file")
-
-
-def _settings(owner: ast.ClassDef, tree: ast.Module, file: Path) -> tuple[Setting, ...]:
-    found = []
-    for node, following in zip(owner.body, [*owner.body[1:], None], strict=True):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and not node.target.id.startswith("_"):
-            kind = ast.unparse(node.annotation)
-            if "ClassVar" in kind:
-                continue
-            nested = _nested(node, tree, file)
-            default = {} if nested else _default(node, owner, file)
-            found.append(Setting(node.target.id, kind, default, _remark(following), nested))
-    return tuple(found)
-
-
-def _flag(owner: ast.ClassDef, name: str) -> bool:
-    """Whether a class says ``name: ClassVar[bool] = True``."""
-    return any(
-        isinstance(node, ast.AnnAssign) and ast.unparse(node) == f"{name}: ClassVar[bool] = True" for node in owner.body
-    )
-
-
-def _nested(node: ast.AnnAssign, tree: ast.Module, file: Path) -> tuple[Setting, ...]:
-    """The settings of the method class that annotates ``node``, with the defaults that its call overrides."""
-    if not isinstance(node.annotation, ast.Name):
-        return ()
-    name = node.annotation.id
-    home = _home(tree, name)
-    if home is None and not any(isinstance(other, ast.ClassDef) and other.name == name for other in tree.body):
-        return ()
-    where = file if home is None else home
-    own = _settings(_class(_parse(where), name, where), _parse(where), where)
-    given = {each.arg: _literal(each.value) for call in _calls(node.value, name) for each in call.keywords}
-    return tuple(replace(each, default=given.get(each.name, each.default)) for each in own)
-
-
-def _calls(value: ast.expr | None, name: str) -> Iterator[ast.Call]:
-    """Every call of ``name`` in a default: ``Das(steps=3)`` alone, or in ``field(default_factory=lambda: ...)``."""
-    if value is not None:
-        for node in ast.walk(value):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
-                yield node
-
-
-def _home(tree: ast.Module, name: str) -> Path | None:
-    """The file of the method module from which ``name`` is imported."""
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(METHODS + "."):
-            for alias in node.names:
-                if (alias.asname or alias.name) == name:
-                    return _file(METHODS, node.module.removeprefix(METHODS + "."), "method")
-    return None
-
-
-def _default(node: ast.AnnAssign, owner: ast.ClassDef, file: Path) -> Any:
-    try:
-        return ast.literal_eval(node.value) if node.value is not None else _refuse(node, owner, file)
-    except ValueError:
-        return _refuse(node, owner, file)
-
-
-def _refuse(node: ast.AnnAssign, owner: ast.ClassDef, file: Path) -> Any:
-    raise InvalidModel(
-        f"{file}: setting '{ast.unparse(node.target)}' of {owner.name} needs a literal default, "
-        f"so that it can be listed without running the file; write '{ast.unparse(node.target)}: int = 3'"
-    )
-
-
-def _literal(value: ast.expr) -> Any:
-    """A literal's value, or the source text of anything else."""
-    try:
-        return ast.literal_eval(value)
-    except ValueError:
-        return ast.unparse(value)
-
-
-def _remark(node: ast.stmt | None) -> str:
-    """The string written under a field, on one line."""
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-        return " ".join(node.value.value.split())
-    return ""
-
-
-def _sentence(node: ast.Module | ast.ClassDef) -> str:
-    """The first sentence of a docstring."""
-    paragraph = (ast.get_docstring(node) or "").split("\n\n")[0]
-    head, mark, _ = " ".join(paragraph.split()).partition(". ")
-    return (head + mark).strip()

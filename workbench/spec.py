@@ -17,6 +17,7 @@ from typing import Any
 
 from engines.errors import CorruptRun, InvalidSetting, UnknownName
 from workbench import catalog
+from workbench.cards import Setting
 from workbench.kind import coerce
 from workbench.terms import Terms
 
@@ -146,7 +147,7 @@ class Spec:
             raise CorruptRun(f"no spec: {error}; a spec has cell, method, settings and seed") from None
 
 
-def complete(known: tuple[catalog.Setting, ...], given: Mapping[str, Any], owner: str) -> dict[str, Any]:
+def complete(known: tuple[Setting, ...], given: Mapping[str, Any], owner: str) -> dict[str, Any]:
     """Every setting of ``owner``: the given ones checked, the others at their defaults.
 
     Raises ``InvalidSetting`` for a name that ``owner`` does not have and for a value that its type does not allow.

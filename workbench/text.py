@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workbench import language_text
-from workbench.catalog import MethodCard, ProgramCard, Setting, TaskCard
+from workbench.cards import MethodCard, ProgramCard, Setting, TaskCard
 from workbench.spec import Spec
 from workbench.store import Summary
 

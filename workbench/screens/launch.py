@@ -8,7 +8,7 @@ from textual.widget import Widget
 
 from engines.errors import WorkbenchError
 from workbench import catalog, needs, queueing
-from workbench.catalog import Setting
+from workbench.cards import Setting
 from workbench.keys import Key
 from workbench.needs import Needs
 from workbench.outcome import UNKNOWN, length, price
