@@ -171,7 +171,7 @@ def test_differences_have_an_axis_of_their_own_with_the_controls(store: Store) -
         assert "nothing to draw" in hands.text
         assert hands.app.place.asked() == (CELL, {})
         await hands.press("j", "v")
-        assert "random site (e768)" in hands.text
+        assert "controls of e768" in hands.text
 
     act(store, CELL, script, run=DAS)
 
@@ -592,7 +592,7 @@ def test_every_score_of_the_bench_has_its_n_and_its_interval_at_80_columns(store
     async def cell(hands: Hands) -> None:
         assert "no op 0.000 [0.000, 0.082] n=64  full swap 1.000 [0.918, 1.000] n=64" in hands.text
         assert "random site 0.152 [0.074, 0.288] n=64" in hands.text
-        assert "plot_das  IIA 1.000 [0.918, 1.000] n=64" in hands.text
+        assert "plot_das      seed 0   IIA 1.000 [0.918, 1.000] n=64" in hands.text
 
     async def jobs(hands: Hands) -> None:
         await hands.press("G")

@@ -59,9 +59,6 @@ PLACES = {
 """Every kind of place, and keys that move in it."""
 BYTES, SECONDS = 200, 0.006
 """Of a key, bytes at the mean and the median, CPU at the median: a cursor, what is under it, and lines that follow."""
-MORE = {"jobs": 500, "compare": 400, "cell": 300}
-"""Where more follows a key than a budget for one cursor has: the last words of another run; a cursor on each of three
-maps, and why two of them differ there; the controls of another run beside its row."""
 PAGE, OPEN = 4_000, 12_000
 """Bytes of a page, and of a screen that is new."""
 ROUNDS = 4
@@ -146,20 +143,20 @@ def test_every_screen_costs_little(home: Path) -> None:  # noqa: ARG001
             before = len(terminal.raw)
             terminal.type("\r").shows(f"workbench  {address[:20]}").drain()
             opened = len(terminal.raw) - before
-            most, size, cost = MORE.get(name, BYTES), float("inf"), float("inf")
+            size, cost = float("inf"), float("inf")
             answers: list[Answer] = []
             for _ in range(ROUNDS):
                 answers = press(terminal, keys)
                 size = min(size, max(middle(answers, "bytes"), statistics.mean(one.bytes for one in answers)))
                 cost = min(cost, middle(answers, "cpu"))
-                if size <= most and cost <= SECONDS:
+                if size <= BYTES and cost <= SECONDS:
                     break
             page = max(one.bytes for one in press(terminal, PAGES))
             found.append(
                 f"{name:12} opened {opened:6,} B   a page {page:5,} B   a key {size:4.0f} B"
                 f"  {1000 * cost:4.1f} ms CPU  {1000 * middle(answers, 'wait'):4.0f} ms until it shows"
             )
-            if size > most or cost > SECONDS or page > PAGE or opened > OPEN:
+            if size > BYTES or cost > SECONDS or page > PAGE or opened > OPEN:
                 over.append(found[-1])
             assert "? help" in terminal.text
     tell(*found)

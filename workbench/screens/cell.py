@@ -1,6 +1,7 @@
 """One cell: its runs in a list, their scores on one axis with the controls, and paired differences between them."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from textual import events
@@ -19,15 +20,20 @@ from workbench.spec import Cell
 from workbench.store import Listing, Run, Summary
 from workbench.widgets.chart import Chart
 from workbench.widgets.dots import Dot, Dots
+from workbench.widgets.figure import View
 from workbench.widgets.flow import Flow
 from workbench.widgets.lines import Lines
 from workbench.widgets.rows import Column, Row, Rows
 
 TALL = 30
 """Rows from which list and scores are seen together."""
+NUMBERED, AROUND = 80, 2
+"""Columns from which the axis tells the n of a score as well, and lines of it that are no scores."""
+METHOD = 12
+"""Cells of a method's name."""
 COLUMNS = (
     Column("run", 6, text=lambda name: name[:6]),
-    Column("method", 12),
+    Column("method", METHOD),
     Column("seed", 4, 3, right=True),
     Column("IIA", 5, right=True, text=lambda value: f"{value:.3f}"),
     Column("95 %", 11, 1),
@@ -39,6 +45,17 @@ COLUMNS = (
     Column("when", 10, 6, right=True, text=lambda moment: f"{length(max(0.0, process.now() - moment))} ago"),
     Column("best site", 20, 5),
 )
+
+
+@dataclass(frozen=True)
+class Scores(Dots):
+    """Scores of which the first are the controls of one run, whose statement tells of which."""
+
+    whose: str = ""
+
+    def statement(self, view: View) -> list[str]:
+        """How many there are, and whose controls."""
+        return [*super().statement(view), *([self.whose] if self.whose else [])]
 
 
 class CellPlace(Place):
@@ -185,7 +202,7 @@ class CellPlace(Place):
             self.complain(self.wrong or hidden)
             return
         outcome = self.outcome(run) if run.state == "done" else None
-        controls.show(beside(outcome.controls, _value) if outcome else ())
+        controls.show(beside(outcome.controls, _value) if outcome and not self.are_drawn(outcome) else ())
         if run.id in self.trouble:
             self.complain(self.trouble[run.id])
         else:
@@ -197,6 +214,12 @@ class CellPlace(Place):
         if chart.figure != figure:
             chart.show(figure)
         self.query_one(Lines).load([f" {self.compared(run, other)}" for other in others] or [PINS])
+
+    def are_drawn(self, outcome: Outcome) -> bool:
+        """Whether the axis shows the controls of the run under the cursor, each with its numbers and its n."""
+        width, height = self.query_one(Chart).size
+        is_seen = self.query_one("#scores").display and not self.is_turned
+        return is_seen and width >= NUMBERED and len(outcome.controls) <= height - AROUND
 
     def differences(self, run: Summary, others: list[Summary]) -> Dots:
         """The run's differences to others, or without any to the newest of each method, and to its controls."""
@@ -214,15 +237,15 @@ class CellPlace(Place):
         pinned = [run for run in done if run.id in self.pins]
         shown = [run for run in done if run in pinned or run == here] if pinned else done
         known = [run for run in (here, *done) if run and run.state == "done" and self.outcome(run)]
-        dots = []
+        dots, whose = [], ""
         if known and (outcome := self.outcome(known[0])):
-            controls = outcome.controls.items()
-            dots = [dot(f"{name.replace('_', ' ')} ({known[0].id[:4]})", score) for name, score in controls]
+            whose = f"controls of {known[0].id[:4]}"
+            dots = [dot(name.replace("_", " "), score) for name, score in outcome.controls.items()]
         for run in shown:
             if found := self.outcome(run):
                 flag = "" if found.is_believed else " !"
                 dots.append(dot(f"{run.spec.method} {run.id[:4]} s{run.spec.seed}", found.iia, flag))
-        return Dots(dots)
+        return Scores(dots, whose=whose)
 
     def compared(self, run: Summary, other: Summary) -> str:
         """The difference of two runs, or why there is none."""
@@ -325,12 +348,12 @@ PINS = " p pins runs; the run under the cursor is then compared with each of the
 
 def sentence(run: Summary, outcome: Outcome | None) -> str:
     """One run in words and numbers."""
-    head = f"{run.id} {run.spec.method} seed {run.spec.seed}"
+    head = f"{run.spec.method:{METHOD}}  seed {run.spec.seed}"
     if outcome is None:
         error = f": {text.safe(run.error)}" if run.error else ""
         return f"{head}   {run.state}{error}   last heard of {length(max(0.0, process.now() - run.updated))} ago"
     flag = "" if outcome.is_believed else "  ! not believed"
-    return f"{run.spec.method}  IIA {_value(outcome.iia)}{flag}"
+    return f"{head}   IIA {_value(outcome.iia)}{flag}"
 
 
 def _dot(one: Comparison) -> Dot:

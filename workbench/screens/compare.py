@@ -43,6 +43,7 @@ COLUMNS = (
 )
 LISTED = 8
 """The most runs that are listed without scrolling."""
+NO_ROTATION = "no rotation to compare; claimed here:"
 BAR = 24
 """Cells of a bar that stands for a right angle."""
 
@@ -182,6 +183,8 @@ class ComparePlace(Inspecting):
             self.knows = f"brute force, n {self.truth.n}, {self.truth.regime} regime"
         self.measure()
         self.draw(self.site or self.kept("site", "") or None)
+        for each in self.maps:
+            each.centre()
 
     def measure(self) -> None:
         """Ask for the angles of every run that claims subspaces, once."""
@@ -269,7 +272,7 @@ class ComparePlace(Inspecting):
         if self.focused is self.rows:
             self.tell_run()
         else:
-            lines = self._wrapped(self.why(), 2)
+            lines = self.told(self.why())
             self.more.show(lines[:-2])  # above what the two lines below have room for
             self.inspect(*lines[-2:])
 
@@ -279,9 +282,19 @@ class ComparePlace(Inspecting):
         if site is None:
             return "no such site: this part has no such position"
         if b is None or b.found is None or self.truth is None:
-            return f"{site}: truth {self.knows}"
+            return f"{self.named(site)}truth: {self.knows}"
         told = Told(b.method, Cell.parse(self.cell).variable, b.found, self.truth)
-        return f"{site}: {told.why(site, self.angles.get(b.run, {}).get(site))}"
+        return f"{self.named(site)}{told.why(site, self.angles.get(b.run, {}).get(site))}"
+
+    def named(self, site: str) -> str:
+        """A site's name, with room for the longest, so that what follows it stays where it is."""
+        return f"{site:{max(map(len, self.layout_of.places)) if self.layout_of else 0}}  "
+
+    def told(self, sentence: str) -> list[str]:
+        """A sentence by lines: what it says first, and the numbers below, where each has room for one line."""
+        head, _, facts = sentence.partition(": ")
+        room = self.app.size.width - 2
+        return [f"{head}:", facts] if facts and max(len(head) + 1, len(facts)) <= room else self._wrapped(sentence, 2)
 
     def tell_run(self) -> None:
         """Tell about the run under the cursor of the list, with its controls."""
@@ -301,7 +314,7 @@ class ComparePlace(Inspecting):
         if b.run in self.trouble:
             return [title("no principal angles"), *self._wrapped(self.trouble[b.run])]
         found = self.angles.get(b.run, {}).get(site)
-        head = title(f"principal angles in degrees, {b.method} against the truth, at {site}")
+        head = title(f"principal angles in degrees, {b.method} against the truth, here")
         if found is None or found["angles"] is None:
             return [head, *self._wrapped(_no_angles(b, site, found))]
         bar = "#" if self.look.glyphs == "ascii" else "█"
@@ -328,6 +341,7 @@ class ComparePlace(Inspecting):
     def _arrange(self, width: int) -> None:
         super()._arrange(width)
         for place, each in enumerate(self.maps):
+            each.lead(place == self.form)
             if each.parent is not None:
                 each.parent.display = width >= WIDE or place == self.form
 
@@ -435,7 +449,7 @@ def _no_angles(b: Rival, site: str, found: Mapping[str, Any] | None) -> str:
     if found is not None:
         return str(found["note"])
     if b.found is None or site not in b.found.claims:
-        return "nothing is claimed here, so that there is no rotation to compare"
+        return f"{NO_ROTATION} nothing"
     if b.has_rotation:
         return "asking, or no truth is known"
-    return "a full swap: the whole vector is claimed, so that there is no rotation to compare"
+    return f"{NO_ROTATION} the whole vector"

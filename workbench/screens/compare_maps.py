@@ -40,6 +40,33 @@ class Map(Grid):
     class Turned(Said["Map"]):
         """Another map is wanted."""
 
+    leads = True
+    """Whether its keys move the cursor; a map that follows marks the row and the column, and no cell."""
+
+    def lead(self, leads: bool) -> None:
+        """Lead from now on, or follow."""
+        if leads != self.leads:
+            self.leads = leads
+            self.refresh()
+
+    def centre(self) -> None:
+        """Have as many rows above the cursor as below it."""
+        frame = self.frame(*self.size)
+        self._top = self.row // frame.pool[0] - frame.shown[0] // 2
+        self.refresh()
+
+    @property
+    def cursor_style(self) -> Style:
+        """The style of the cell under the cursor: its own where another map leads."""
+        if self.leads:
+            return super().cursor_style
+        frame = self.frame(*self.size)
+        return self._cell(frame, self.row // frame.pool[0], self.column // frame.pool[1])[1]
+
+    def _extent(self, frame: Frame) -> list[str]:
+        """How much is shown: as much as of the map that leads, unless it is pooled."""
+        return super()._extent(frame) if self.leads or frame.pool != (1, 1) else []
+
     def action_turn(self) -> None:
         """Ask for the next map."""
         self.post_message(self.Turned(self))

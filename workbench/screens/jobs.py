@@ -1,4 +1,4 @@
-"""The jobs: runs at work, those that ended badly, the last that are done, and what the one under the cursor says."""
+"""The jobs: runs at work, those that ended badly, the last that are done, and the last words of one of them."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -29,6 +29,9 @@ FEW = 100
 RECENT = 20
 """How many finished runs are listed; a cell lists all of its own."""
 OUTLIVE = " Jobs run on their own: closing this screen, losing ssh or quitting stops none."
+BAD = frozenset({"failed", "stale"})
+"""States of runs of which one wants to know at once what they said."""
+LAST, SILENT = "Its last words (l shows all):", "It has said nothing yet."
 METHOD = 12
 """Cells of a method's name."""
 COLUMNS = (
@@ -205,8 +208,7 @@ class Jobs(Place):
             (self.complain if len(watch.trouble or name) > self.app.size.width - 2 else say)(watch.trouble or name)
         asked = f"{run.spec.method} {run.spec.cell}" if is_scrub(run) else run.spec
         head = [f"{run.id}  {asked}"] + [self.damaged] * bool(self.damaged)
-        words = [*head, *watch.lines[-100:], *log(watch.run), *([watch.trouble] if watch.trouble else [])]
-        self.query_one(Lines).load([f" {line}" for line in words])
+        self.query_one(Lines).load([f" {line}" for line in (*head, *last_words(watch))])
 
     def on_rows_moved(self) -> None:
         """Follow the cursor."""
@@ -314,6 +316,13 @@ def found(run: Any) -> str:
     if not score:
         return ""
     return f"IIA {Share.of(score)}, {'believed' if run.headline.get('believed') is True else '! NOT believed'}   "
+
+
+def last_words(watch: Watch) -> list[str]:
+    """The last line that a run said; of one that ended badly, or cannot be read, the lines that tell why."""
+    if watch.trouble or watch.state in BAD:
+        return [*watch.lines[-100:], *log(watch.run), *([watch.trouble] if watch.trouble else [])]
+    return [LAST, *watch.lines[-1:]] if watch.lines else [SILENT]
 
 
 def row(run: Any, watch: Watch, listing: Listing | None) -> Row:
