@@ -9,7 +9,7 @@ from textual import events
 from textual.widget import Widget
 
 from engines.errors import WorkbenchError
-from engines.hypothesis import DRAWS, SOURCES, Hypothesis
+from engines.hypothesis import Hypothesis
 from workbench import hypothesis_edits as edits
 from workbench import scrub_jobs
 from workbench.hypotheses import Document, Hypotheses, last_scrub
@@ -19,6 +19,8 @@ from workbench.screens import hypothesis_text as words
 from workbench.screens import scrub_control
 from workbench.screens.hypothesis_ask import Ask, Candidates
 from workbench.screens.hypothesis_choices import Choices, Head
+from workbench.screens.hypothesis_fields import FIELDS
+from workbench.screens.hypothesis_findings import Findings
 from workbench.screens.hypothesis_history import History
 from workbench.screens.hypothesis_tree import Tree
 from workbench.screens.inspecting import PANES, WIDE, Column, Inspecting, Pane, Question
@@ -55,13 +57,20 @@ class HypothesisPlace(Inspecting):
             "enter edit",
             7,
         ),
-        Key("p", "paths", "Edit which parts of the graph the node stands for: paths from the output on.", "p paths", 5),
+        Key(
+            "p",
+            "edit('paths')",
+            "Edit which parts of the graph the node stands for: paths from the output on.",
+            "p paths",
+            5,
+            "paths",
+        ),
         Key("a", "add", "Add an input of this node.", "a add", 6),
         Key("D", "delete", "Delete the node with all below it; u brings it back.", "D delete", 5),
-        Key("o", "others", "What the node's other inputs are given.", "o others", 5),
-        Key("O", "groups", "Give some of the other inputs sources of their own."),
-        Key("d", "draw", "How the node's datum is drawn."),
-        Key("V", "via", "Which parts the node's path may run through besides."),
+        Key("o", "edit('others')", "What the node's other inputs are given.", "o others", 5, name="others"),
+        Key("O", "edit('groups')", "Give some of the other inputs sources of their own.", name="groups"),
+        Key("d", "edit('draw')", "How the node's datum is drawn.", name="draw"),
+        Key("V", "edit('via')", "Which parts the node's path may run through besides.", name="via"),
         Key("n", "rename", "Rename the node.", "n name", 2),
         Key("u", "undo(-1)", "Undo the last change.", "u undo", 5),
         Key("U", "undo(1)", "Do again what was undone."),
@@ -84,15 +93,12 @@ class HypothesisPlace(Inspecting):
         self.history = History()
         self.trouble = ""
         self.choices = Choices()
-        self.record: dict[str, Any] | None = None
-        self.plan: dict[str, Any] | None = None
-        self.refusals: dict[str, str] = {}
+        self.findings = Findings()
         self.row = max(0, self.kept("row", 0))
         self.pending: Callable[[], str] | None = None
         """What enter starts, after its cost was shown."""
         self.overwrites = self.spoken = False
         self.answer: Callable[[str], None] = lambda _: None
-        self.drawing: list[str] | None = None
         self._room = 0
         """Columns of the rules when they were seen last."""
 
@@ -234,7 +240,7 @@ class HypothesisPlace(Inspecting):
         """Show the document, and ask what is to be known of it."""
         assert self.document is not None
         self.pending, self.overwrites, self.spoken = None, False, False
-        self.record, self.plan, self.drawing, self.refusals = None, None, None, {}
+        self.findings = Findings()
         self.outline.load(self.document.hypothesis, here)
         self._turn(False)
         self.tell()
@@ -291,19 +297,17 @@ class HypothesisPlace(Inspecting):
 
     def learn(self, record: dict[str, Any]) -> None:
         """Learn which rules are kept."""
-        self.record = record
-        self.refusals.pop("check", None)
+        self.findings = self.findings.learned(record)
         self.tell()
 
     def measured(self, record: dict[str, Any]) -> None:
         """Learn what a scrub would cost."""
-        self.plan = record
-        self.refusals.pop("plan", None)
+        self.findings = self.findings.measured(record)
         self.tell()
 
     def refused(self, kind: str, error: WorkbenchError) -> None:
         """A hypothesis that is not admissible has no plan; what else has no answer is said."""
-        self.refusals[kind] = str(error)
+        self.findings = self.findings.refused(kind, str(error))
         self.tell()
         if kind == "draw":
             width = max(24, self.drawn.size.width - 1)
@@ -324,40 +328,20 @@ class HypothesisPlace(Inspecting):
             self.sheet.show([])
             return
         hypothesis = document.hypothesis
-        trouble = self.refusals.get("check", "")
-        lines = words.checks(self.record, trouble, width)
-        if self.record is not None and not self.record["admissible"]:
-            lines += ["", "plan  none before every rule is kept"]
-        else:
-            lines += ["", *words.planned(self.plan, self.refusals.get("plan", "") or trouble, width)]
-        lines += words.bits(self.record, self.look.glyphs, width)
-        lines += ["", *(part for one in self._last(hypothesis) for part in words.hung(one, width, 6))]
-        lines += words.commented(document)
+        lines = self.findings.lines(self._last(hypothesis), self.look.glyphs, width) + words.commented(document)
         self.checks.show(lines)
         self._share(len(lines))
-        known = {one["name"]: one for one in (self.record or {}).get("nodes", ())}
-        counts = {name: one["vacuity"]["classes"] for name, one in known.items() if one["vacuity"]}
         self.outline.become("draft, not saved: s" if self.is_draft else "saved")
-        self.outline.learn(words.named(self.record, hypothesis), counts)
-        self.point(known)
+        self.outline.learn(words.named(self.findings.record, hypothesis), self.findings.classes)
+        self.point()
 
-    def point(self, known: Mapping[str, Any] | None = None) -> None:
+    def point(self) -> None:
         """Show the node under the cursor."""
-        node = self.outline.node
-        if known is None:
-            known = {one["name"]: one for one in (self.record or {}).get("nodes", ())}
-        if node is None:
+        if (node := self.outline.node) is None:
             return
-        fact = known.get(node.name)
-        self.sheet.show(words.node(node, fact, self.record, max(24, self.sheet.size.width - 1)))
-        if self.spoken:
-            return
-        self.inspect(words.brief(node, fact), f"{self.cursor_address()}  {self._swap(fact)}")
-
-    def _swap(self, fact: Mapping[str, Any] | None) -> str:
-        if fact is None or fact["before"] is None:
-            return ""
-        return f"swap {fact['before']['row']} -> {fact['after']['row']}"
+        self.sheet.show(self.findings.about(node, max(24, self.sheet.size.width - 1)))
+        if not self.spoken:
+            self.inspect(self.findings.brief(node), f"{self.cursor_address()}  {self.findings.swap(node.name)}")
 
     def _last(self, hypothesis: Hypothesis) -> list[str]:
         """The last scrub of exactly this."""
@@ -379,8 +363,7 @@ class HypothesisPlace(Inspecting):
 
     def action_swap(self, step: int) -> None:
         """Look at the swaps of another reference."""
-        count = (self.record or {}).get("references")
-        if count:
+        if count := self.findings.references:
             self.row = (self.row + step) % count
             self.look_again()
             if self.drawn.display:
@@ -454,61 +437,28 @@ class HypothesisPlace(Inspecting):
         self._turn(False)
         self.answer(event.text)
 
-    def edited(self, about: str, text: str, candidates: Candidates, change: Callable[..., Hypothesis]) -> None:
-        """Ask for a line that changes the node under the cursor."""
-        node = self.outline.node
-        if node is None:
-            self.complain(self.trouble)
-            return
-        self.question(
-            f"{about} of {node.name}",
-            text,
-            candidates,
-            lambda typed: self.apply(partial(_at, change, node.name, typed)),
-        )
-
     def action_open(self) -> None:
         """Start what was asked for, or edit what the node claims."""
         if self.pending is None:
-            self.action_feature()
+            self.action_edit("feature")
         else:
             work, self.pending = self.pending, None
             scrub_control.begin(self, work)
 
-    def action_feature(self) -> None:
-        """Edit what the node claims."""
-        if (node := self.outline.node) is not None and node.parent is None:
+    def action_edit(self, name: str) -> None:
+        """Ask for a line that changes the node under the cursor."""
+        if (node := self.outline.node) is None:
+            self.complain(self.trouble)
+        elif name == "feature" and node.parent is None:
             self.complain(f"the root {node.name} stands for the output and claims nothing; its datum is the reference")
-            return
-        text = ", ".join(node.feature) if node else ""
-        self.edited(
-            "features (commas between; none: any datum)", text, asking.words(self.choices.features), edits.set_feature
-        )
-
-    def action_paths(self) -> None:
-        """Edit the node's paths."""
-        text = "; ".join(self.outline.node.paths) if self.outline.node else ""
-        self.edited("paths (semicolons between)", text, self.choices.paths, edits.set_paths)
-
-    def action_others(self) -> None:
-        """Edit the source of the node's other inputs."""
-        text = str(self.outline.node.other) if self.outline.node else ""
-        self.edited("source of other inputs", text, asking.one(self.choices.sources(SOURCES)), edits.set_other)
-
-    def action_draw(self) -> None:
-        """Edit how the node's datum is drawn."""
-        text = str(self.outline.node.draw) if self.outline.node else ""
-        self.edited("draw", text, asking.one(self.choices.sources(DRAWS)), edits.set_draw)
-
-    def action_groups(self) -> None:
-        """Edit the sources of some of the node's other inputs."""
-        text = edits.groups_text(self.outline.node) if self.outline.node else ""
-        self.edited("groups (PATH; PATH by SOURCE | ..)", text, asking.one(()), edits.set_groups)
-
-    def action_via(self) -> None:
-        """Edit what the node's path may run through."""
-        text = ", ".join(self.outline.node.via) if self.outline.node else ""
-        self.edited("via (commas between)", text, self.choices.parts, edits.set_via)
+        else:
+            field = FIELDS[name]
+            self.question(
+                f"{field.about} of {node.name}",
+                field.now(node),
+                field.candidates(self.choices),
+                lambda typed: self.apply(lambda hypothesis: field.change(hypothesis, node.name, typed)),
+            )
 
     def action_rename(self) -> None:
         """Rename the node."""
@@ -569,28 +519,18 @@ class HypothesisPlace(Inspecting):
         self._propose("adversary", {})
 
     def _propose(self, what: str, search: Mapping[str, Any] | None) -> None:
-        document, plan = self.document, self.plan
+        document, plan = self.document, self.findings.plan
         if self.pending is not None:
             self.pending, self.spoken = None, False
             self.point()
-        elif document is None or (self.record is not None and not self.record["admissible"]):
+        elif document is None or self.findings.is_broken:
             self.complain(f"no {what}: {self.trouble or 'a rule is broken, see !! in the checks'}")
         elif plan is None:
-            self.complain(f"no {what} yet: {self.refusals.get('plan') or 'its cost is still being measured'}")
+            why = self.findings.refusals.get("plan") or "its cost is still being measured"
+            self.complain(f"no {what} yet: {why}")
         else:
-            store, name = self.bench.store, self.title_of
+            store, name = self.bench.store, f"hypothesis:{self.title_of}"
             how = plan["plan"] if search is None else {**plan["plan"], "ablations": False}
-            self.pending = partial(
-                scrub_jobs.start, store, document.text, how, name=f"hypothesis:{name}", search=search
-            )
-            times = self.choices.joins(document.hypothesis) if search is not None else 1
-            said = words.cost(plan) if times == 1 else self._searched(plan, times)
-            self.note(f"{what}: {said}", "enter starts it in a process of its own; r leaves it")
-
-    def _searched(self, plan: Mapping[str, Any], times: int) -> str:
-        return f"up to {times:,} scrubs of {words.cost(plan)}: {words.seconds(plan['seconds'] * times)} in all"
-
-
-def _at(change: Callable[..., Hypothesis], name: str, typed: str, hypothesis: Hypothesis) -> Hypothesis:
-    """A change of one node by what was typed."""
-    return change(hypothesis, name, typed)
+            self.pending = partial(scrub_jobs.start, store, document.text, how, name=name, search=search)
+            times = 1 if search is None else self.choices.joins(document.hypothesis)
+            self.note(f"{what}: {words.cost(plan, times)}", "enter starts it in a process of its own; r leaves it")

@@ -54,11 +54,12 @@ def planned(plan: Record | None, trouble: str, width: int) -> list[str]:
     return [part for line in lines for part in hung(line, width, 6)]
 
 
-def cost(plan: Record) -> str:
-    """The plan in a line."""
+def cost(plan: Record, times: int = 1) -> str:
+    """The plan in a line, and what it takes where it is carried out up to so many times."""
     how = f"exact, {plan['rows']:,} rows" if plan["rows"] is not None else f"{plan['samples']:,} samples"
     sure = "" if plan["error"] is None else f", SE about {plan['error']:.2g}"
-    return f"{copies(plan['copies'])}, {how}{sure}, {seconds(plan['seconds'])}"
+    once = f"{copies(plan['copies'])}, {how}{sure}, {seconds(plan['seconds'])}"
+    return once if times == 1 else f"up to {times:,} scrubs of {once}: {seconds(plan['seconds'] * times)} in all"
 
 
 def copies(count: int) -> str:
