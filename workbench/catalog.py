@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from engines import registry, zoo
+from engines import registry
 from engines.errors import InvalidModel, InvalidProgram, InvalidSetting, UnknownName
 from tracr_bridge.regimes import REGIMES, VARIABLE
 from tracr_bridge.rungs import RUNGS
@@ -92,8 +92,13 @@ def check_model(task: str, model: str) -> None:
     Language models are those of ``engines.zoo``: of its table, or folders of the user's folder of models.
     """
     known = models(task)
-    if model in known or (prompted(task) and zoo.knows(model)):
+    if model in known:
         return
+    if prompted(task):
+        from engines import zoo  # what a screen of compiled programs has no use for
+
+        if zoo.knows(model):
+            return
     raise UnknownName("model", model, known)
 
 

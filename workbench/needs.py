@@ -11,7 +11,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines import zoo
 from engines.errors import WorkbenchError
 from workbench import catalog
 from workbench.spec import Cell
@@ -39,6 +38,8 @@ def applies(cell: str) -> bool:
 
 def look(name: str, store: Store) -> Needs:
     """What a language model's cell needs; what is no such cell, or a folder that holds no model, is an obstacle."""
+    from engines import zoo  # which the screen's first picture has no use for
+
     try:
         cell = Cell.parse(name)
         found = zoo.look(cell.model, device=device(), dtype=os.environ.get(DTYPE, ""))
@@ -58,6 +59,8 @@ def _rows(task: str, store: Store) -> tuple[str, str]:
     home = (Path(os.environ[DATA]) if os.environ.get(DATA) else store.root.parent / "data") / mib
     if all(any((home / f"{split}{suffix}").exists() for suffix in SUFFIXES) for split in SPLITS):
         return f"rows: {home}", ""
+    from engines import zoo
+
     told = f"the benchmark's own rows are not in {home} ({', '.join(SPLITS)} as .jsonl or .parquet)"
     if zoo.Places.here().offline:
         return "rows: the benchmark's own", f"{told}, and the hub is not allowed (HF_HUB_OFFLINE): put them there"

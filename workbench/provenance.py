@@ -4,7 +4,6 @@ Two results are comparable when both agree; pieces of a run are reused only when
 """
 
 import hashlib
-import importlib.metadata
 import importlib.util
 import platform
 from functools import cache
@@ -29,6 +28,8 @@ SOURCES = ("engines", "tracr_bridge")
 @cache
 def versions() -> dict[str, str]:
     """Versions of Python and of every package that can change a number."""
+    import importlib.metadata  # 15 ms, which a screen that only asks a server does not spend
+
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

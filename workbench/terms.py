@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engines import zoo
 from engines.errors import InvalidSetting
 from workbench import catalog
 
@@ -137,7 +136,11 @@ def _count(number: str, text: str, task: str) -> Count:
 
 def precision(model: str, dtype: str) -> str:
     """The type that is asked for, empty for the one that the model has anyhow; raises ``InvalidSetting``."""
-    if dtype and dtype not in zoo.DTYPES:
+    if not dtype:
+        return ""
+    from engines import zoo  # not for who asks for none: the screen is there sooner
+
+    if dtype not in zoo.DTYPES:
         raise InvalidSetting(f"dtype {dtype!r} is not known; models run in {', '.join(zoo.DTYPES)}")
     return "" if dtype == zoo.own_dtype(model) == zoo.DTYPES[0] else dtype
 

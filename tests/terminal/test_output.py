@@ -198,7 +198,7 @@ def test_textuals_private_interface_is_as_known() -> None:
 
 
 def test_without_that_interface_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "textual_version", "9.0.0")
+    monkeypatch.setattr(output, "version", lambda: "9.0.0")
     assert missing() == "Textual is 9.0.0, and diffed output knows 8.2.*"
     monkeypatch.undo()
     monkeypatch.setattr(_compositor, "ChopsUpdate", _compositor.InlineUpdate)

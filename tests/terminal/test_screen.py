@@ -239,7 +239,7 @@ def test_a_defect_ends_it_with_one_sentence_and_a_traceback_in_the_log(own_home:
 
 
 def test_with_another_textual_it_writes_as_textual_does_and_says_so(own_home: Path) -> None:  # noqa: ARG001
-    with Pty(patched("import workbench.output as output; output.textual_version = '9.0.0'")) as terminal:
+    with Pty(patched("import workbench.output as output; output.version = lambda: '9.0.0'")) as terminal:
         terminal.shows("output is Textual's own, which sends much more: Textual is 9.0.0")
         press(terminal, range(2, 4))
 

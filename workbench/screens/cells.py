@@ -53,6 +53,8 @@ class Cells(Place):
         self.damaged = ""
         self.needs: dict[str, Needs | None] = {}
         """What the cells of language models need to run, as far as somebody was there; None while it is looked up."""
+        self.names: tuple[str, ...] = ()
+        """The cells of the catalogue, which is read once."""
         self.cells: list[list[list[str]]] = []
         """The cells by section, row and column."""
 
@@ -95,7 +97,8 @@ class Cells(Place):
 
     def load(self) -> None:
         """Lay out the squares: a section for each task, with the models of its cells."""
-        names = [*catalog.cell_names(), *self.runs]
+        self.names = self.names or catalog.cell_names()
+        names = [*self.names, *self.runs]
         tasks: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
         for name in dict.fromkeys(names):
             task, model, variable = name.split("/", 2)
