@@ -1,6 +1,6 @@
 """Cards: what the catalogue shows of a method and its settings, of a program, a task and a worked case."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,15 @@ class Setting:
     default: Any
     about: str = ""
     nested: tuple["Setting", ...] = ()
+
+
+def flat(settings: Iterable[Setting], prefix: str = "") -> list[tuple[str, Setting]]:
+    """Settings by their dotted names, those of a nested method in place of the one that holds them."""
+    found: list[tuple[str, Setting]] = []
+    for one in settings:
+        name = prefix + one.name
+        found += flat(one.nested, f"{name}.") or [(name, one)]
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """Runs, results and events as lines of plain text: no colour, no boxes, safe to print and to pipe."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from workbench import language_text
-from workbench.cards import MethodCard, ProgramCard, Setting, TaskCard
+from workbench.cards import MethodCard, ProgramCard, TaskCard, flat
 from workbench.spec import Spec
 from workbench.store import Summary
 
@@ -91,24 +91,9 @@ def card(found: ProgramCard | TaskCard, *, cell: str | None = None) -> str:
 
 def method(card: MethodCard) -> str:
     """A method with its settings."""
-    rows = [
-        (f"  {name}", f"{kind}", f"{name}={_value(default)}", about)
-        for name, kind, default, about in _flat(card.settings)
-    ]
+    rows = [(f"  {name}", one.kind, f"{name}={_value(one.default)}", one.about) for name, one in flat(card.settings)]
     head = f"method  {card.name}\n        {card.summary}\nsettings"
     return f"{head}\n{columns(rows)}" if rows else f"{head}: none"
-
-
-def _flat(settings: Iterable[Setting], prefix: str = "") -> list[tuple[str, str, Any, str]]:
-    rows: list[tuple[str, str, Any, str]] = []
-    for setting in settings:
-        name = prefix + setting.name
-        rows += (
-            _flat(setting.nested, name + ".")
-            if setting.nested
-            else [(name, setting.kind, setting.default, setting.about)]
-        )
-    return rows
 
 
 def _value(value: Any) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from engines.errors import InvalidSetting, StoreError
 from tests.screens.hands import CELL, RECORDS, named
-from workbench import exporting, view
+from workbench import exporting, screens, view
 from workbench.cli import main
 from workbench.drawing import TALL, figure_of
 from workbench.spec import Cell
@@ -88,6 +88,33 @@ def test_each_has_text_json_table_and_picture(
     assert main(["show", address, *words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == found.record
     assert len(set(asked)) <= 2
+
+
+@pytest.mark.parametrize("route", [one for one in screens.ROUTES if one.view], ids=lambda one: one.example)
+def test_each_route_has_its_view(route: screens.Route) -> None:
+    assert callable(screens.view(route.example))
+
+
+def test_a_run_to_be_is_the_spec_of_what_is_typed(store: Store) -> None:
+    address = f"launch:{CELL}:plot_das"
+    found = view.build(address, store, {"changes": "steps=50", "seed": "3"})
+    assert found.record["command"] == f"workbench run {CELL} plot_das --set steps=50 --seed 3 --queue"
+    assert found.record["spec"]["settings"]["steps"] == 50
+    assert json.loads(json.dumps(found.record, allow_nan=False)) == found.record
+    assert f"run   {found.record['command']}" in found.text
+    (table,) = found.panels
+    assert isinstance(table, Table)
+    assert [row[1:3] for row in table.rows if row[0] == "steps"] == [("50", "48")]
+    methods = {row["method"]: row for row in view.build(f"launch:{CELL}", store, {}).record}
+    assert (methods["plot"]["done"], methods["das"]["done"]) == (1, 0)
+    assert methods["plot"]["seconds"] > 0
+    for options, sentence in (
+        ({"changes": "stepz=50"}, "Did you mean 'steps'"),
+        ({"changes": "steps='50"}, "write key=value with spaces between"),
+        ({"rows": "48"}, "--rows 48 is for tasks of language models"),
+    ):
+        with pytest.raises(InvalidSetting, match=sentence):
+            view.build(address, store, options)
 
 
 def test_the_site_map_reads_files_and_asks_for_the_truth_alone(store: Store, asked: list[str]) -> None:

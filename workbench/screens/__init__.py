@@ -54,7 +54,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         re.compile(r"launch:[^#/]+/[^#/]+/[^#/:]+:[^#/:]+"),
-        "workbench.screens.launch:Settings",
+        "workbench.screens.settings:Settings",
         "launch:rasp.reverse/compiled/opposite:plot_das",
         "workbench.views.launch:settings",
     ),
@@ -121,6 +121,12 @@ def route(address: str) -> Route:
     if colon and re.fullmatch(r"[^#/]+/[^#/]+/[^#/:]+(#[0-9a-f]+)?", cell):
         like = f"{cell.partition('#')[0]}:L0.head0, or L0.mlp or L0.resid_post@last behind the colon"
         raise InvalidSetting(f"{part!r} is no part of {cell}; write a head, a layer's neurons or a site: {like}")
+    if re.fullmatch("#?[0-9a-f]{3,12}", address):
+        run = address.removeprefix("#")
+        raise InvalidSetting(
+            f"{address!r} names a run at most, which is seen behind its cell: CELL#{run}, such as "
+            f"rasp.reverse/compiled/opposite#{run}; 'workbench show {run}' tells the cell"
+        )
     examples = ", ".join(one.example for one in ROUTES)
     raise InvalidSetting(f"no screen shows {address!r}; these are addresses: {examples}")
 
