@@ -5,7 +5,7 @@ A worker is a process of its own and takes a moment to give a sign of life, so a
 
 from collections.abc import Callable
 
-from engines.errors import StoreError
+from engines.errors import StoreError, WorkbenchError
 from workbench import detach, logout, queueing
 from workbench.place import Place, bench
 from workbench.spec import Spec
@@ -21,23 +21,23 @@ def begin(place: Place, spec: Spec, *, again: bool = False, at_once: bool = Fals
     """Start a detached worker on ``spec``, or queue it while others are at work, then go to its run."""
     store = bench(place).store
 
-    def work() -> Run:
+    def work() -> str:
         run = store.open(spec)
         if run.done and not again:
             raise StoreError(f"run {run.id} is finished; R computes it afresh")
         run = store.afresh(spec)
         _submit(store, run, at_once)
-        return run
+        return address(run, spec)
 
-    _wait(place, spec, work)
+    start(place, work, str(spec))
 
 
 def resume(place: Place, run: Run, *, at_once: bool = False) -> None:
     """Start a detached worker on a run that is not finished, or queue it while others are at work, then go to it."""
 
-    def work() -> Run:
+    def work() -> str:
         _submit(bench(place).store, run, at_once)
-        return run
+        return address(run, spec)
 
     try:
         state, spec = run.state, run.spec
@@ -51,7 +51,7 @@ def resume(place: Place, run: Run, *, at_once: bool = False) -> None:
     elif state == "queued" and not at_once:
         place.complain(f"run {run.id} waits already; ! starts it at once, x takes it out of the queue")
     else:
-        _wait(place, spec, work)
+        start(place, work, str(spec))
 
 
 def _submit(store: Store, run: Run, at_once: bool) -> None:
@@ -112,14 +112,15 @@ def warn(place: Place, heard: Callable[[str], None]) -> None:
     place.run_worker(ask, thread=True, group="warn")
 
 
-def _wait(place: Place, spec: Spec, work: Callable[[], Run]) -> None:
+def start(place: Place, work: Callable[[], str], about: str | None = None) -> None:
+    """Let ``work`` start something in a thread, then go to the address that it returns; ``about`` tells what it is."""
     app = bench(place)
-    place.inspect("starting a worker of its own: it outlives this screen ...", str(spec))
+    place.inspect("starting a worker of its own: it outlives this screen ...", about)
 
-    def began(run: Run) -> None:
+    def began(address: str) -> None:
         app.look()
         if app.place is place:
-            place.leave_for(address(run, spec))
+            place.leave_for(address)
 
     def refused(sentence: str) -> None:
         if place.is_attached:
@@ -127,10 +128,10 @@ def _wait(place: Place, spec: Spec, work: Callable[[], Run]) -> None:
 
     def wait() -> None:
         try:
-            run = work()
-        except (StoreError, OSError) as error:
+            address = work()
+        except (WorkbenchError, OSError) as error:
             app.call_from_thread(refused, str(error))
         else:
-            app.call_from_thread(began, run)
+            app.call_from_thread(began, address)
 
     place.run_worker(wait, thread=True, exclusive=True, group="start")

@@ -8,14 +8,14 @@ from textual import events
 from textual.widget import Widget
 
 from engines.errors import StoreError, WorkbenchError
-from workbench import scrub_jobs, scrub_list, scrub_text
+from workbench import scrub_jobs, scrub_list
 from workbench.keys import Key
 from workbench.place import Place, bench, display
-from workbench.screens import control, scrub_panes
-from workbench.screens.run import log
-from workbench.screens.scores import bar
+from workbench.screens import control
 from workbench.screens.scrub_control import begin, price
+from workbench.screens.scrub_panes import drawn
 from workbench.screens.scrub_result import EVERYTHING, EXAMPLES, RESULT, Result
+from workbench.screens.scrub_story import answer, history, said, state
 from workbench.scrub_list import Found
 from workbench.scrub_outcome import Outcome
 from workbench.scrub_spec import JobSpec
@@ -134,9 +134,9 @@ class ScrubPlace(Place):
                 if self.outcome is not None:
                     self.result.show(self.outcome, self.found.name)
                     if self.is_log:
-                        self.result.show_text(self.said)
+                        self.result.show_text(said(watch))
                 elif watch is not None:
-                    self.story.load(scrub_panes.drawn(self.telling(watch), display(self)))
+                    self.story.load(drawn(self.told(watch), display(self)))
             except (StoreError, OSError) as error:
                 self.refuse(str(error))
                 return
@@ -144,22 +144,10 @@ class ScrubPlace(Place):
         if always or changed or (watch is not None and watch.is_active):
             self.tell()
 
-    def telling(self, watch: Watch) -> list[str]:
-        """A job without a scrub: how it stands and what it said, or what its adversary found; raises ``StoreError``."""
+    def told(self, watch: Watch) -> list[str]:
+        """What a job without a scrub tells; raises ``StoreError``."""
         assert self.found.job is not None
-        if watch.trouble:
-            return [watch.trouble]
-        torn = [f"{watch.torn} torn lines of events.jsonl are left out"] * bool(watch.torn)
-        searched = self.found.job.result().get("adversary") if watch.state == "done" else None
-        if isinstance(searched, Mapping) and not self.is_log:
-            return [*scrub_text.adversary(searched, len(searched["ranked"])).splitlines(), *torn]
-        return [*standing(self.found.job, watch), "", *watch.lines, *torn, *log(watch.run)]
-
-    @property
-    def said(self) -> list[str]:
-        """All that the job said."""
-        watch = self.followed
-        return ["no job kept this: there is no log"] if watch is None else [*watch.lines, *log(watch.run)]
+        return history(self.found.job, watch) if self.is_log else answer(self.found.job, watch)
 
     # What is shown
 
@@ -223,7 +211,7 @@ class ScrubPlace(Place):
         """Show all that the job said, or the result."""
         self.is_log = not self.is_log
         if self.outcome:
-            self.result.show_text(self.said if self.is_log else None)
+            self.result.show_text(said(self.followed) if self.is_log else None)
             self.turn_to(EVERYTHING if self.is_log else RESULT)
         elif self.followed and not self.wrong:
             self.look(always=True)
@@ -305,30 +293,3 @@ class ScrubPlace(Place):
 def named(spec: JobSpec) -> dict[str, Any]:
     """Name and search of a spec."""
     return {"name": spec.name, "search": spec.search}
-
-
-def state(watch: Watch) -> str:
-    """How a job stands, in one line."""
-    parts = [watch.state]
-    if watch.is_active:
-        progress = watch.progress
-        parts += [f"{progress.stage} {bar(progress.share, 5)}".strip()] if progress else []
-        beat = "none" if watch.beat is None else f"{watch.beat:.0f} s ago"
-        parts.append(f"heartbeat {beat}   process {watch.status.get('pid')} on {watch.status.get('host')}")
-    elif watch.state == "stale":
-        parts.append("its process is gone; a scrub has no pieces, R begins it anew")
-    elif watch.state in ("stopped", "failed"):
-        parts.append(f"{watch.status.get('error') or 'on request'}; a scrub has no pieces, R begins it anew")
-    return "   ".join([*parts, f"{watch.count} events"])
-
-
-def standing(job: scrub_jobs.Job, watch: Watch) -> list[str]:
-    """A job that kept no scrub, in a few lines; raises ``CorruptRun``."""
-    spec = job.spec
-    lines = [f"{spec.kind} {job.id}  {spec.name}", f"subject  {spec.hypothesis.subject}", f"state  {watch.state}"]
-    if progress := watch.progress:
-        total = "" if progress.total is None else f" of {progress.total:,}"
-        lines.append(f"stage  {progress.stage}: {progress.done:,}{total}  {bar(progress.share)}")
-    if error := watch.status.get("error"):
-        lines.append(f"error  {error}")
-    return lines
