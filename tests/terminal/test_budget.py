@@ -64,18 +64,23 @@ PAGE, OPEN = 4_000, 12_000
 ROUNDS = 4
 """How often the keys are pressed at most, as long as they cost too much: other work on the machine empties the caches,
 which takes half as much CPU again, and keeps frames from being one, so that the least counts."""
+MOMENT, LONGEST = 0.02, 0.3
+"""Seconds without a byte after which a key is done with, and for which one is waited for that says nothing."""
+HEARD = 0.0005
+"""Seconds of CPU that the program takes at least for a key that it has no use for."""
 PAGES = "\x1b[6~", "\x1b[5~"
 SIZES = ((60, 15), (200, 60))
 """The smallest and a large one; pictures of every screen at 80x24 and 120x40 are in ``tests/golden/screens``."""
 
 
-@pytest.fixture
-def home(own_home: Path) -> Path:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs that are done and one at work, a scrub, a hypothesis, a report card."""
-    shutil.copytree(FIXTURES / "runs", own_home / "runs")
+    own = tmp_path_factory.mktemp("home")
+    shutil.copytree(FIXTURES / "runs", own / "runs")
     for scrub in SCRUBS:
-        shutil.copytree(FIXTURES / "scrubs" / scrub, own_home / "scrubs" / scrub)
-    store = Store(own_home / "runs")
+        shutil.copytree(FIXTURES / "scrubs" / scrub, own / "scrubs" / scrub)
+    store = Store(own / "runs")
     run = store.open(Spec.parse(CELL, "full_swap", seed=1))
     run.report("running", **process.me())
     run.append({"event": "Stage", "name": "sweep", "total": 40, "unit": "sites", "t": process.now()})
@@ -83,7 +88,15 @@ def home(own_home: Path) -> Path:
         Hypotheses.of(store).save(name, Document.read(GAME))
     store.exams.mkdir(parents=True)
     reports.keep(store, card().kept)
-    return own_home
+    (own / "state").mkdir()
+    return own
+
+
+@pytest.fixture(scope="module")
+def started(home: Path) -> Iterator[Pty]:
+    """The command itself, as it was started once for all that is asked of it."""
+    with Pty((*WORKBENCH, "tui", f"{CELL}#{DAS}:sites"), environ={"CAUSAL_WORKBENCH_HOME": str(home)}) as terminal:
+        yield terminal
 
 
 @pytest.fixture
@@ -103,8 +116,24 @@ def tell(*lines: str) -> None:
 
 def rest(terminal: Pty) -> None:
     """Read until nothing has come for a moment."""
-    while terminal.read(0.03):
+    while terminal.read(MOMENT):
         pass
+
+
+def go(terminal: Pty, address: str) -> None:
+    """Go to an address, which is typed before what is measured."""
+    terminal.type(f":{address}").shows(f":{address}_")
+    rest(terminal)
+
+
+def answered(terminal: Pty, spent: float) -> None:
+    """Read until something comes of a key, or the program, which had spent so much CPU before it, rests again."""
+    end, before = time.monotonic() + LONGEST, spent
+    while not terminal.read(0.01) and time.monotonic() < end:
+        now = terminal.cpu()
+        if now > spent + HEARD and now == before:
+            return
+        before = now
 
 
 @dataclass(frozen=True)
@@ -121,7 +150,7 @@ def press(terminal: Pty, keys: Iterable[str]) -> list[Answer]:
     answers = []
     for key in keys:
         sent, spent, at = len(terminal.raw), terminal.cpu(), time.perf_counter()
-        terminal.type(key).read(0.3)
+        answered(terminal.type(key), spent)
         wait = time.perf_counter() - at
         rest(terminal)
         answers.append(Answer(wait, terminal.cpu() - spent, len(terminal.raw) - sent))
@@ -133,13 +162,12 @@ def middle(answers: list[Answer], what: str) -> float:
     return statistics.median(getattr(one, what) for one in answers)
 
 
-def test_every_screen_costs_little(home: Path) -> None:  # noqa: ARG001
+def test_every_screen_costs_little(home: Path) -> None:
     found, over = [], []
-    with Pty((*PLAYED, "cells")) as terminal:
+    with Pty((*PLAYED, "cells"), environ={"CAUSAL_WORKBENCH_HOME": str(home)}) as terminal:
         terminal.shows("cell 1 of").drain()
         for name, (address, keys) in PLACES.items():
-            terminal.type(f":{address}").shows(f":{address}_")
-            rest(terminal)
+            go(terminal, address)
             before = len(terminal.raw)
             terminal.type("\r").shows(f"workbench  {address[:20]}").drain()
             opened = len(terminal.raw) - before
@@ -163,44 +191,42 @@ def test_every_screen_costs_little(home: Path) -> None:  # noqa: ARG001
     assert not over, "\n".join(over)
 
 
-def test_it_starts_small_and_says_nothing_when_nothing_happens(home: Path) -> None:
-    (home / "state").mkdir()
-    with Pty((*WORKBENCH, "tui", f"{CELL}#{DAS}:sites")) as terminal:
-        terminal.shows("truth: off")
-        first = time.perf_counter() - terminal.started
-        terminal.drain()
-        rss = int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{terminal.process.pid}/status").read_text())[0]) / 1024
-        tell(f"sites: first frame {first:.2f} s, {len(terminal.raw):,} B, {terminal.cpu():.2f} s CPU, {rss:.0f} MB")
-        assert len(terminal.raw) < 15_000
-        assert rss < 60
-        assert not re.findall(r"/(?:numpy|torch|scipy|pandas|jaxlib|safetensors)/", terminal.maps())
-        terminal.type(":jobs\r").shows("workbench  jobs").drain()
-        terminal.type("-").shows("truth: off").drain()
-        sent, end = len(terminal.raw), time.monotonic() + 1.5
-        while time.monotonic() < end:
-            terminal.read(0.1)
-        assert CLOCK.sub(b"", terminal.raw[sent:]) == b""
+def test_it_starts_small_and_says_nothing_when_nothing_happens(started: Pty) -> None:
+    started.shows("truth: off")
+    first = time.perf_counter() - started.started
+    started.drain()
+    rss = int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{started.process.pid}/status").read_text())[0]) / 1024
+    tell(f"sites: first frame {first:.2f} s, {len(started.raw):,} B, {started.cpu():.2f} s CPU, {rss:.0f} MB")
+    assert len(started.raw) < 15_000
+    assert rss < 60
+    assert not re.findall(r"/(?:numpy|torch|scipy|pandas|jaxlib|safetensors)/", started.maps())
+    started.type(":jobs\r").shows("workbench  jobs").drain()
+    started.type("-").shows("truth: off").drain()
+    sent, end = len(started.raw), time.monotonic() + 1.5
+    while time.monotonic() < end:
+        started.read(0.1)
+    assert CLOCK.sub(b"", started.raw[sent:]) == b""
 
 
-def test_a_run_at_work_is_followed_with_few_bytes(home: Path) -> None:
+def test_a_run_at_work_is_followed_with_few_bytes(home: Path, started: Pty) -> None:
     run = Store(home / "runs").find(WORK)
-    with Pty((*WORKBENCH, "tui", f"{CELL}#{WORK}")) as terminal:
-        terminal.shows("state  running").drain()
-        sent, start = len(terminal.raw), time.monotonic()
-        for done in range(12):
-            run.append({"event": "Advance", "done": done, "t": process.now()})
-            terminal.read(0.1)
-            rest(terminal)
-        terminal.shows("11 of 40")
-        rate = (len(terminal.raw) - sent) / (time.monotonic() - start)
-        tell(f"a run at work: {rate:.0f} B/s")
-        assert rate < 400
+    go(started, f"{CELL}#{WORK}")
+    started.type("\r").shows("state  running").drain()
+    sent, start = len(started.raw), time.monotonic()
+    for done in range(12):
+        run.append({"event": "Advance", "done": done, "t": process.now()})
+        started.read(0.1)
+        rest(started)
+    started.shows("11 of 40")
+    rate = (len(started.raw) - sent) / (time.monotonic() - start)
+    tell(f"a run at work: {rate:.0f} B/s")
+    assert rate < 400
 
 
-def test_a_key_shows_at_once_although_every_core_is_busy(home: Path, busy: None) -> None:  # noqa: ARG001
-    with Pty((*WORKBENCH, "tui", CELL)) as terminal:
-        terminal.shows("rows 1-").drain()
-        answers = press(terminal, "jk" * 8)
+def test_a_key_shows_at_once_although_every_core_is_busy(started: Pty, busy: None) -> None:  # noqa: ARG001
+    go(started, CELL)
+    started.type("\r").shows("rows 1-").drain()
+    answers = press(started, "jk" * 8)
     wait = middle(answers, "wait")
     tell(f"all cores busy: {1000 * wait:.0f} ms at the median, {1000 * max(one.wait for one in answers):.0f} at most")
     assert wait < 0.05

@@ -48,6 +48,13 @@ def test_without_a_terminal_there_is_no_screen(own_home: Path, arguments: list[s
     assert not own_home.exists()
 
 
+def test_the_first_picture_loads_nothing_that_it_does_not_show() -> None:
+    names = ("start", "app", "input", "screens.cells", "screens.inspecting")
+    script = f"import sys, {', '.join(f'workbench.{name}' for name in names)}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"typer", "workbench.cli", "engines.zoo", "importlib.metadata"}
+
+
 def test_the_users_own_variables_stay_and_the_terminals_are_imposed() -> None:
     environ = {"TEXTUAL_FPS": "10", "NO_COLOR": "", "TEXTUAL_COLOR_SYSTEM": "truecolor"}
     prepare(Display("full", 256), environ)
