@@ -22,7 +22,6 @@ Source: the IOI experiment of PLOT (arXiv 2605.06979); Mueller et al. (2025), "M
 """
 
 import hashlib
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -174,10 +173,18 @@ def _numbers(swept: Sweep, variable: str) -> Float[Tensor, "2"]:
 
 def _aimed(numbers: Float[Tensor, "2"], pairs: Pairs, variable: str) -> Aimed:
     first, second = numbers.tolist()
-    if len(pairs.answer.columns) == 2 or second > 0:
+    otherwise = "there is no error to choose by, and IIA x invariance chooses"
+    if len(pairs.answer.columns) == 2:
+        if second > first:
+            return Aimed(Aim((first, second)))
+        gap = f"lead of the second is {second:.2g} in bases that answer with it and {first:.2g} in the others"
+        return Aimed(
+            None, (f"the network does not tell its two answers apart on {pairs.n} fit pairs ({gap}): {otherwise}",)
+        )
+    if second > 0:
         return Aimed(Aim((first, second)))
     why = f"no candidate moves the answer as {variable!r} does on {pairs.n} fit pairs (the best coefficient is "
-    return Aimed(None, (f"{why}{second:.2g}): there is no error to choose by, and IIA x invariance chooses",))
+    return Aimed(None, (f"{why}{second:.2g}): {otherwise}",))
 
 
 def judged(
@@ -185,27 +192,35 @@ def judged(
     aim: Aim | None,
     outputs: Float[Tensor, "patches pairs answers codes"],
     base: Float[Tensor, "pairs answers codes"],
+    *,
+    pairs: Pairs | None = None,
 ) -> tuple[Quality, ...]:
-    """The qualities of patches on calibration pairs to choose by, with their gains where there is an aim."""
-    pairs, variable = problem.calibration, problem.target
+    """The qualities of patches to choose by, with their gains where there is an aim.
+
+    ``pairs`` are those of calibration unless others are given.
+    """
+    pairs, variable = pairs or problem.calibration, problem.target
     found = qualities(outputs, pairs, variable)
     if aim is None:
         return found
     idle = aim.errors(base, pairs, variable)
     made = aim.errors(outputs, pairs, variable)
-    return tuple(replace(one, gain=_gain(own, idle, pairs, variable)) for one, own in zip(found, made, strict=True))
+    return tuple(replace(one, gain=gain(own, idle, pairs, variable)) for one, own in zip(found, made, strict=True))
 
 
-def _gain(made: Float[Tensor, " pairs"], idle: Float[Tensor, " pairs"], pairs: Pairs, variable: str) -> Score:
-    """The share of the no-op's error that is taken off, with a 95 % interval; sets count alike, and a base once."""
-    family = torch.zeros(pairs.n, dtype=torch.int64) if pairs.family is None else pairs.family
-    some = torch.zeros(pairs.n, dtype=torch.bool).index_fill(0, _labelled(pairs, variable)[0], True)
-    sets = [some & (family == number) for number in range(len(pairs.families))]
-    kept = [among for among in sets if bool(among.any())]
-    nothing = sum(float(idle[among].mean()) for among in kept) / len(kept)
+def gain(made: Float[Tensor, " pairs"], idle: Float[Tensor, " pairs"], pairs: Pairs, variable: str) -> Score:
+    """The share of the no-op's error that is taken off, with a 95 % interval; sets count alike, and a base once.
+
+    A base stands in several sets, and the no-op's error is that of the same pairs: the interval is that of the ratio of
+    two means (linearised) with all pairs of a base together. Sets without informative pairs count as well: what should
+    stay as it is there has an error, too.
+    """
+    index = _labelled(pairs, variable)[0]
+    sets = None if pairs.family is None else pairs.family[index]
+    made, idle, bases = made[index], idle[index], pairs.base_numbers[index]
+    nothing = Error.of(idle, bases, sets).value
     if not nothing > 0:
-        raise InsufficientData(f"doing nothing has no error for {variable!r} on {int(some.sum())} calibration pairs")
-    taken = [Error.of((idle - made)[among] / nothing, pairs.base_numbers[among]) for among in kept]
-    value = sum(one.value for one in taken) / len(taken)
-    half = math.sqrt(sum((one.high - one.value) ** 2 for one in taken)) / len(taken)
-    return Score(value, int(some.sum()), value - half, value + half)
+        raise InsufficientData(f"doing nothing has no error for {variable!r} on {len(index)} pairs")
+    left = Error.of(made, bases, sets).value / nothing
+    spread = Error.of((left * idle - made) / nothing, bases, sets)
+    return Score(1 - left, len(index), 1 - left + spread.low, 1 - left + spread.high)

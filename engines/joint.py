@@ -112,9 +112,8 @@ def calibrate(problem: Problem, candidates: Sequence[Patch], finished: Pieces) -
     found = judged(problem, aimed.aim, tensors["outputs"], tensors["base"])
     order = sorted(range(len(distinct)), key=lambda place: (-found[place].value, *_size(distinct[place])))
     for place in order:
-        iia, gain = found[place].iia, found[place].gain
-        name, told = ("joint iia", iia) if gain is None else ("joint gain", gain)
-        yield Measured(named_parts(distinct[place]), name, told.value, told.n)
+        name, told = found[place].told
+        yield Measured(named_parts(distinct[place]), f"joint {name}", told.value, told.n)
     no_op = judged(problem, aimed.aim, tensors["base"][None], tensors["base"])[0]
     patches, scores = tuple(distinct[place] for place in order), tuple(found[place] for place in order)
     return Calibrated(patches, scores, no_op, aimed.cost + cost_of(tensors), aimed.notes)

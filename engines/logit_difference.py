@@ -36,7 +36,7 @@ from engines.patches import Patch, outputs_of
 from engines.prompted import Bound, pairs_of
 from engines.prompting import Example
 from engines.site import Site
-from engines.squared_error import Errors
+from engines.squared_error import Error, Errors
 from engines.task import Pairs
 
 FORMS = {"bare": "", "spaced": " "}
@@ -61,7 +61,7 @@ class Report:
     method: Mapping[str, Errors]
     no_op: Mapping[str, Errors]
     full_swap: Mapping[str, Errors]
-    floor: Mapping[str, float]
+    floor: Mapping[str, Error]
     random_heads: Mapping[str, Errors] | None = None
     drawn: tuple[tuple[str, ...], ...] = ()
 
@@ -132,7 +132,8 @@ def scoring(
         if random:
             missed = torch.stack([(given[name][form] - targets).square() for name in random])
             found["random"][form] = Errors.of(missed.mean(0), pairs)
-    floor = {form: float(given["no_op"][form].var()) for form in FORMS}
+    idle = {form: given["no_op"][form] for form in FORMS}
+    floor = {form: Error.of((one - one.mean()).square(), pairs.base_numbers) for form, one in idle.items()}
     heads = tuple(str(part.site) for part in claim)
     sets = tuple(tuple(map(str, one)) for one in drawn)
     return Report(

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from engines.answer import Choice
@@ -42,7 +42,7 @@ OFFICIAL = "official"
 
 @dataclass(frozen=True)
 class Unit:
-    """One patch's scores: by counterfactual set, and their mean with a 95 % interval (sets are independent)."""
+    """One patch's scores: by counterfactual set, and their mean with a 95 % interval that counts a base once."""
 
     sets: Mapping[str, Score]
     mean: Score
@@ -52,21 +52,34 @@ class Unit:
         """The scores of a patch that is right on these pairs; intervals count a base once."""
         family = torch.zeros(pairs.n, dtype=torch.int64) if pairs.family is None else pairs.family
         values = torch.tensor([float(one) for one in right], dtype=torch.float64)
-        sets = {}
+        sets, moves = {}, torch.zeros_like(values)
         for number, name in enumerate(pairs.families):
             among = family == number
             distinct = pairs.bases_among(among) if independent else None
             sets[name] = wilson(float(values[among].sum()), int(among.sum()), independent=distinct)
-        return Unit(sets, _mean(list(sets.values())))
+            moves[among] = (values[among] - values[among].mean()) / int(among.sum())
+        return Unit(sets, _mean(list(sets.values()), _widened(moves, family, pairs.base_numbers)))
 
 
-def _mean(scores: Sequence[Score]) -> Score:
-    """The mean of independent scores; its interval has the half widths of theirs added in squares."""
+def _mean(scores: Sequence[Score], wider: float) -> Score:
+    """The mean of scores; its interval has their half widths added in squares, and is so much ``wider``."""
     k = len(scores)
     value = sum(one.value for one in scores) / k
-    low = value - math.sqrt(sum((one.value - one.low) ** 2 for one in scores)) / k
-    high = value + math.sqrt(sum((one.high - one.value) ** 2 for one in scores)) / k
-    return Score(value, sum(one.n for one in scores), low, high)
+    low = value - wider * math.sqrt(sum((one.value - one.low) ** 2 for one in scores)) / k
+    high = value + wider * math.sqrt(sum((one.high - one.value) ** 2 for one in scores)) / k
+    return Score(value, sum(one.n for one in scores), max(low, 0.0), min(high, 1.0))
+
+
+def _widened(moves: Float[Tensor, " pairs"], family: Int[Tensor, " pairs"], bases: Int[Tensor, " pairs"]) -> float:
+    """How many times as wide the interval of a mean over sets is as that of independent sets; never below 1.
+
+    The row of a base is in every set, and what the network gets wrong of it in one it gets wrong in others. ``moves``
+    are by how much each pair moves the sum of the sets' means.
+    """
+    each = torch.zeros(int(family.max()) + 1, int(bases.max()) + 1, dtype=moves.dtype)
+    each.index_put_((family, bases), moves, accumulate=True)
+    apart, together = float(each.square().sum()), float(each.sum(0).square().sum())
+    return max(1.0, math.sqrt(together / apart)) if apart > 0 else 1.0
 
 
 @dataclass(frozen=True)
@@ -98,10 +111,10 @@ class Report:
     random_site: Unit
     claims: tuple[Claimed, ...]
     highest: Site
-    average: float | None
+    average: Score | None
     normalised: float | None
     notes: tuple[str, ...] = ()
-    full_swap_average: float | None = None
+    full_swap_average: Score | None = None
 
 
 @dataclass(frozen=True)
@@ -124,8 +137,7 @@ class Counted:
             for place, site in enumerate(self.sites)
         )
         best = max(claims, key=lambda claim: claim.method.mean.value)
-        by_site = {claim.site: claim.method.mean.value for claim in claims}
-        swapped = {claim.site: claim.full_swap.mean.value for claim in claims}
+        own, swapped = right[1:first], right[first : first + len(self.sites)]
         return Report(
             self.protocol,
             self.variable,
@@ -133,11 +145,24 @@ class Counted:
             Unit.of(right[first + len(self.sites) :].mean(0).tolist(), pairs),  # random sites are not independent
             claims,
             best.site,
-            _average(by_site, self.layers),
+            self._average(own, [claim.method.mean.value for claim in claims]),
             normalised(best.method.mean.value, no_op.mean.value),
             (*_notes(claims, self.layers), *_bare(claims, self.candidates, self.protocol)),
-            _average(swapped, self.layers),
+            self._average(swapped, [claim.full_swap.mean.value for claim in claims]),
         )
+
+    def _average(self, right: Float[Tensor, "sites pairs"], values: Sequence[float]) -> Score | None:
+        """The mean over layers of each one's best position; None unless every layer has one.
+
+        The interval is that of the mean over layers of these positions, as if they had been known.
+        """
+        best: dict[int | None, int] = {}
+        for place, site in enumerate(self.sites):
+            if values[place] > values[best.setdefault(site.layer, place)]:
+                best[site.layer] = place
+        if set(best) != set(range(self.layers)):
+            return None
+        return Unit.of(right[list(best.values())].mean(0).tolist(), self.pairs).mean
 
 
 def normalised(value: float, no_op: float) -> float | None:
@@ -213,14 +238,6 @@ class _Counting:
             pairs = longer(pairs, made[-1])
             made.append(some.after(pairs, patch)[:, 0].argmax(-1))
         return [self.bound.encoder.text(tokens) for tokens in torch.stack(made, 1).tolist()]
-
-
-def _average(values: Mapping[Site, float], layers: int) -> float | None:
-    """The mean over layers of each one's best position; None unless every layer has one."""
-    by_layer: dict[int | None, float] = {}
-    for site, value in values.items():
-        by_layer[site.layer] = max(value, by_layer.get(site.layer, 0.0))
-    return sum(by_layer.values()) / layers if set(by_layer) == set(range(layers)) else None
 
 
 def _notes(claims: Sequence[Claimed], layers: int) -> tuple[str, ...]:

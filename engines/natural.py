@@ -62,8 +62,8 @@ def coefficients(sweep: Sweep) -> dict[str, Float[Tensor, " parts"]]:
     design = -2 * torch.stack([changed[name][told] for name in names], 1).double()
     if int(torch.linalg.matrix_rank(design)) < len(names):
         raise InsufficientData(
-            f"effect_error: {pairs.n} pairs do not change {' and '.join(names)} apart from each other, so that their "
-            "effects have no sizes of their own: give rows of all sets, or choose per_example"
+            f"{pairs.n} pairs do not change {' and '.join(names)} apart from each other, so that their effects have no "
+            "sizes of their own: give rows of all sets; only per_example, where the score is no error, does without"
         )
     effects = natural_effects(sweep)[:, told].double().T
     return dict(zip(names, torch.linalg.lstsq(design, effects).solution, strict=True))
@@ -116,8 +116,8 @@ def typical(sweep: Sweep) -> Float[Tensor, " values"]:
         having = (pairs.base_labels == value) & pairs.answered
         if not bool(having.any()):
             raise InsufficientData(
-                f"effect_error: no base answers {pairs.answer.values[value]!r}, so that the effect of changing to it "
-                "has no size: draw more pairs, or choose per_example"
+                f"no base answers {pairs.answer.values[value]!r}, so that the effect of changing to it has no size: "
+                "draw more pairs; only per_example, where the score is no error, does without"
             )
         leads.append(lead[having].mean())
     return torch.stack(leads)

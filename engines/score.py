@@ -69,6 +69,11 @@ class Quality:
         return "IIA x invariance" if self.gain is None else "share of the no-op's squared error taken off"
 
     @property
+    def told(self) -> tuple[str, Score]:
+        """What is told of a patch while a method works: the name of a score and the score, by which it is chosen."""
+        return ("iia", self.iia) if self.gain is None else ("gain", self.gain)
+
+    @property
     def value(self) -> float:
         """IIA times invariance, or the gain: 1 only for a right patch, 0 for doing nothing."""
         if self.gain is not None:

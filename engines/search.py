@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engines.activations import Activations, capture, kept_columns
-from engines.aim import Aim, aim, judged
+from engines.aim import Aim, Aimed, aim, judged
 from engines.evaluation import full
 from engines.events import Advance, Measured, Notice, Piece, Pieces, Stage, Steps
 from engines.featurize import Featurizer, Mask, Rotation
@@ -71,16 +71,24 @@ class _Ready:
     aim: Aim | None = None
 
 
-def search(problem: Problem, groups: Sequence[Sites], plan: Plan, finished: Pieces) -> Steps[Trials]:
-    """Train ``plan`` at every set of sites; returns all trials, best on calibration first."""
+def search(
+    problem: Problem, groups: Sequence[Sites], plan: Plan, finished: Pieces, *, aimed: Aimed | None = None
+) -> Steps[Trials]:
+    """Train ``plan`` at every set of sites; returns all trials, best on calibration first.
+
+    Their errors are held against the linear model ``aimed``, which other trials of theirs are held against, else
+    against one of their own.
+    """
     distinct = tuple(dict.fromkeys(groups))
-    aimed = yield from aim(problem, [full(problem.model, sites) for sites in distinct], finished)
+    known = aimed is not None
+    if aimed is None:
+        aimed = yield from aim(problem, [full(problem.model, sites) for sites in distinct], finished)
     yield Stage(plan.name, len(distinct), "sites")
     trials: list[Trial] = []
     counts, dead, done = torch.zeros(3, dtype=torch.int64), [], 0
     ready, shared, cost, base = None, Cost(), Cost(), None
     at_once = _bytes(problem, distinct) <= SHARED
-    work = _work(problem, plan, distinct)
+    work = _work(problem, plan, distinct, aimed.aim)
     for group in _by_start_layer(distinct):
         key = f"{plan.name} {work} {digest(map(_named, group))}"
         if key in finished:
@@ -91,7 +99,8 @@ def search(problem: Problem, groups: Sequence[Sites], plan: Plan, finished: Piec
             tensors = yield from _train_layer(problem, group, plan, replace(ready, aim=aimed.aim))
             yield Piece(key, tensors)
         for trial in _trials(problem, group, tensors, aimed.aim):
-            yield Measured(trial.name, "iia", trial.quality.iia.value, trial.quality.iia.n)
+            name, told = trial.quality.told
+            yield Measured(trial.name, name, told.value, told.n)
             trials.append(trial)
         dead += [_named(sites) for place, sites in enumerate(group) if not len(tensors[f"ranks {place}"])]
         counts += tensors["jobs"]
@@ -104,7 +113,8 @@ def search(problem: Problem, groups: Sequence[Sites], plan: Plan, finished: Piec
     for note in notes:
         yield Notice(note)
     no_op = None if base is None else judged(problem, aimed.aim, base[None], base)[0]
-    return Trials(ordered(trials), aimed.cost + shared + cost, (*aimed.notes, *notes), no_op)
+    spent = shared + cost if known else aimed.cost + shared + cost
+    return Trials(ordered(trials), spent, notes if known else (*aimed.notes, *notes), no_op, aimed)
 
 
 def _notes(counts: Tensor, dead: Sequence[str]) -> tuple[str, ...]:
@@ -136,14 +146,14 @@ def _start(sites: Sites) -> int:
     return min(map(start_layer, sites))
 
 
-def _work(problem: Problem, plan: Plan, groups: Sequence[Sites]) -> str:
+def _work(problem: Problem, plan: Plan, groups: Sequence[Sites], aim: Aim | None) -> str:
     """A hash of everything that a patch depends on; it reads all weights and pairs.
 
     All sites are part of it: they are captured together, and rounding may depend on the company.
     """
     parts = [problem.model.name, problem.model.digest(), problem.target, str(problem.seed), plan.settings]
     parts += [part.digest + part.labels_digest for part in (problem.fit, problem.calibration)]
-    parts += ["by error"] * problem.by_error
+    parts += [f"by error {aim}"] * problem.by_error
     return digest([*parts, *map(_named, groups)])
 
 

@@ -157,7 +157,8 @@ def select(problem: Problem, rule: Rule, finished: Pieces) -> Steps[Selection]:
     judge = partial(judged, problem, aimed.aim)
     qualities = dict(zip(looked, judge(calibration.outputs, calibration.base), strict=True))
     for site, found in qualities.items():
-        yield Measured(str(site), "iia", found.iia.value, found.iia.n)
+        name, told = found.told
+        yield Measured(str(site), name, told.value, told.n)
     value, count, epsilon, coupling = _best(couplings, counts, sites, qualities)
     measure = qualities[looked[0]].measure
     notes = [*weighed.notes, *aimed.notes, _described(coupling, epsilon, count, value, measure)]

@@ -22,26 +22,34 @@ class Error:
     n: int
 
     @staticmethod
-    def of(errors: Float[Tensor, " pairs"], bases: Int[Tensor, " pairs"]) -> "Error":
-        """The mean of squared errors; pairs of one base count as one for the interval (cluster-robust, normal).
+    def of(
+        errors: Float[Tensor, " pairs"], bases: Int[Tensor, " pairs"], sets: Int[Tensor, " pairs"] | None = None
+    ) -> "Error":
+        """The mean of squared errors, or of the means of some ``sets``, which count alike.
 
-        Raises ``InsufficientData`` for pairs of a single base.
+        Pairs of one base count as one for the interval, in whatever sets they are (cluster-robust, normal). Raises
+        ``InsufficientData`` for pairs of a single base.
         """
-        n, mean = len(errors), errors.mean()
-        sums = torch.zeros(int(bases.max()) + 1, dtype=errors.dtype).index_add(0, bases, errors - mean)
+        n = len(errors)
         clusters = len(bases.unique())
         if clusters < 2:
             raise InsufficientData(f"an interval needs two distinct bases at least; these {n} pairs have {clusters}")
-        half = Z95 * float((sums.square().sum() * clusters / (clusters - 1)).sqrt()) / n
-        return Error(float(mean), float(mean) - half, float(mean) + half, n)
+        place, sizes = (torch.zeros_like(bases) if sets is None else sets).unique(
+            return_inverse=True, return_counts=True
+        )[1:]
+        means = torch.zeros(len(sizes), dtype=errors.dtype).index_add(0, place, errors) / sizes
+        moves = (errors - means[place]) / (sizes[place] * len(sizes))
+        sums = torch.zeros(int(bases.max()) + 1, dtype=errors.dtype).index_add(0, bases, moves)
+        value, half = float(means.mean()), Z95 * float((sums.square().sum() * clusters / (clusters - 1)).sqrt())
+        return Error(value, value - half, value + half, n)
 
 
 @dataclass(frozen=True)
 class Errors:
-    """The errors of one patch by counterfactual set, and their unweighted mean."""
+    """The errors of one patch by counterfactual set, and their unweighted mean, whose interval counts a base once."""
 
     sets: Mapping[str, Error]
-    mean: float
+    mean: Error
 
     @staticmethod
     def of(squared: Float[Tensor, " pairs"], pairs: Pairs) -> "Errors":
@@ -51,4 +59,4 @@ class Errors:
             name: Error.of(squared[family == number], pairs.base_numbers[family == number])
             for number, name in enumerate(pairs.families)
         }
-        return Errors(sets, sum(one.value for one in sets.values()) / len(sets))
+        return Errors(sets, Error.of(squared, pairs.base_numbers, family))

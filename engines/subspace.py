@@ -27,6 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from engines.activations import Activations
+from engines.aim import Aimed
 from engines.discriminants import discriminants
 from engines.errors import InvalidSetting
 from engines.events import Pieces, Steps
@@ -188,11 +189,18 @@ def train(
 
 
 def train_joint(
-    problem: Problem, groups: Sequence[Sites], training: Training, finished: Pieces, *, supports: Supports = NOWHERE
+    problem: Problem,
+    groups: Sequence[Sites],
+    training: Training,
+    finished: Pieces,
+    *,
+    supports: Supports = NOWHERE,
+    aimed: Aimed | None = None,
 ) -> Steps[Trials]:
     """Train rotations at every set of sites together: one a site, all swapped in the same runs.
 
-    Joint heads: Geiger et al. 2024 rotate one vector; PLOT (arXiv 2605.06979) rotates each head of a set in its own.
+    What they are ``aimed`` at may be what earlier ones were. Joint heads: Geiger et al. 2024 rotate one vector; PLOT
+    (arXiv 2605.06979) rotates each head of a set in its own.
     """
     for site, columns in supports.items():
         if columns.shape[0] != problem.model.shape.width(site):
@@ -202,7 +210,7 @@ def train_joint(
     for sites in groups:
         if not sites or len(set(sites)) != len(sites):
             raise InvalidSetting(f"sites {tuple(map(str, sites))} to train together: give at least one, each once")
-    return (yield from search(problem, groups, Das(training, supports), finished))
+    return (yield from search(problem, groups, Das(training, supports), finished, aimed=aimed))
 
 
 def rotations(
@@ -250,7 +258,7 @@ def refine(problem: Problem, trials: Trials, count: int, training: Training, fin
     leaders = list(dict.fromkeys(trial.sites for trial in trials.trials))[:count]
     if not leaders or trials.trials[0].quality.value == 1.0:
         return trials
-    finer = yield from train_joint(problem, leaders, training, finished)
+    finer = yield from train_joint(problem, leaders, training, finished, aimed=trials.aimed)
     notes = (*trials.notes, f"{len(leaders)} sites refined in {training.steps} steps", *finer.notes)
     together = ordered((*trials.trials, *finer.trials))
-    return Trials(together, trials.cost + finer.cost, notes, trials.no_op)
+    return Trials(together, trials.cost + finer.cost, notes, trials.no_op, trials.aimed)

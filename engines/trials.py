@@ -6,14 +6,16 @@ is right.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from engines.aim import Aimed, judged
 from engines.errors import InsufficientData
 from engines.evaluation import Sweep
 from engines.handle import Handle
 from engines.report import Claims
 from engines.score import Cost, Quality
 from engines.site import Site
+from engines.task import Problem
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,16 @@ class Trial:
 
 @dataclass(frozen=True)
 class Trials:
-    """Every trial, best first, what they cost, and the scores of doing nothing on the same pairs."""
+    """Every trial, best first, what they cost, and the scores of doing nothing on the same pairs.
+
+    ``aimed`` is the linear model that they were chosen by, where the score is an error.
+    """
 
     trials: tuple[Trial, ...]
     cost: Cost
     notes: tuple[str, ...]
     no_op: Quality | None = None
+    aimed: Aimed = field(default_factory=Aimed)
 
 
 def preference(trial: Trial) -> tuple[object, ...]:
@@ -59,10 +65,11 @@ def ordered(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     return tuple(sorted(trials, key=preference))
 
 
-def of_sweep(swept: Sweep, variable: str) -> tuple[Trial, ...]:
-    """The trials of swept parts, best first."""
-    scored = zip(swept.parts, swept.quality(variable), strict=True)
-    return ordered([Trial(Handle(variable, (part,), found.iia.value), found) for part, found in scored])
+def of_sweep(problem: Problem, swept: Sweep, aimed: Aimed) -> Trials:
+    """The trials of parts that were swept on calibration pairs, best first, with doing nothing; at no cost."""
+    scored = zip(swept.parts, judged(problem, aimed.aim, swept.outputs, swept.base), strict=True)
+    found = ordered([Trial(Handle(problem.target, (part,), one.iia.value), one) for part, one in scored])
+    return Trials(found, Cost(), aimed.notes, judged(problem, aimed.aim, swept.base[None], swept.base)[0], aimed)
 
 
 def claims(trials: Trials) -> Claims:

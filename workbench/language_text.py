@@ -106,10 +106,10 @@ def _way(value: float, no_op: float) -> str:
 
 def averages(report: Mapping[str, Any]) -> str:
     """The layer average, its way from the no-op to 1, and what full swaps have."""
-    swapped = report.get("full_swap_average")
-    beside = "" if swapped is None else f"; of full swaps at the same sites {swapped:.3f}"
-    idle = report["no_op"]["mean"]["value"]
-    return f"{report['average']:.3f}, normalised {_way(report['average'], idle)}{beside}"
+    own, swapped = report["average"], report.get("full_swap_average")
+    beside = "" if swapped is None else f"; of full swaps at the same sites {_estimate(swapped)}"
+    value = own["value"] if isinstance(own, Mapping) else own
+    return f"{_estimate(own)}, normalised {_way(value, report['no_op']['mean']['value'])}{beside}"
 
 
 def _ioi(report: Mapping[str, Any]) -> list[Block]:
@@ -125,8 +125,7 @@ def _ioi(report: Mapping[str, Any]) -> list[Block]:
         ]
     ]
     for form, about in FORMS.items():
-        linear, floor = report["linear"][form], report["floor"][form]
-        n = "  ".join(f"{name} {one['n']}" for name, one in report["method"][form]["sets"].items())
+        linear = report["linear"][form]
         model = (
             f"logit difference = {linear['bias']:.3f} {linear['token_coeff']:+.3f} token "
             f"{linear['position_coeff']:+.3f} position, residual {linear['residual']:.3f}, n={linear['n']}"
@@ -134,7 +133,7 @@ def _ioi(report: Mapping[str, Any]) -> list[Block]:
         facts = [
             ("names", about),
             ("linear model", model),
-            ("noise floor", f"{floor:.3f}: the variance of the unpatched difference, n: {n}"),
+            ("noise floor", floor(report, form)),
         ]
         found += [facts, squared_errors(report, form)]
     return found
@@ -150,8 +149,18 @@ def squared_errors(report: Mapping[str, Any], form: str) -> Block:
     rows: list[Sequence[str]] = [("squared error, lower is better", *units)]
     for name in report["method"][form]["sets"]:
         rows.append((name, *(_score(unit["sets"][name]) for unit in units.values())))
-    rows.append(("mean over sets", *(f"{unit['mean']:.3f}" for unit in units.values())))
+    rows.append(("mean over sets", *(_estimate(unit["mean"]) for unit in units.values())))
     return rows
+
+
+def floor(report: Mapping[str, Any], form: str) -> str:
+    """The noise floor of squared errors."""
+    return f"{_estimate(report['floor'][form])}: the variance of the unpatched difference"
+
+
+def _estimate(value: Mapping[str, Any] | float) -> str:
+    """An error with its interval; results of older versions have the number alone."""
+    return _score(value) if isinstance(value, Mapping) else f"{value:.3f} (no interval)"
 
 
 def _score(score: Mapping[str, Any]) -> str:

@@ -94,7 +94,7 @@ def _errors(record: Mapping[str, Any]) -> str:
             ranks,
             text.columns(language_text.squared_errors(report, "bare")),
             f"random heads: {random}",
-            f"noise floor {report['floor']['bare']:.3f}: the variance of the unpatched difference",
+            f"noise floor {language_text.floor(report, 'bare')}",
             f"linear model fitted on {linear['n']} rows: {linear['bias']:.3f} {linear['token_coeff']:+.3f} token "
             f"{linear['position_coeff']:+.3f} position",
         )

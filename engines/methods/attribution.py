@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass, replace
 
+from engines.aim import aim
 from engines.attribution import Attribution, attribute
 from engines.errors import InsufficientData, InvalidSetting
-from engines.evaluation import full, quality, sweep
+from engines.evaluation import full, sweep
 from engines.events import Measured, Notice, Pieces, Steps
 from engines.report import report
 from engines.score import Fit
 from engines.table import Axis, Table
 from engines.task import Problem
-from engines.trials import Trial, Trials, claims, of_sweep
+from engines.trials import Trial, claims, of_sweep
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,17 @@ class AttributionPatching:
         if not chosen:
             raise InsufficientData("base and source differ at none of the sites; name other sites, or draw more pairs")
         parts = full(problem.model, [problem.sites[place] for place in sorted(chosen)])
+        aimed = yield from aim(problem, [(part,) for part in parts], finished)
         swept = yield from sweep(problem.model, problem.calibration, parts, finished)
-        trials = of_sweep(swept, problem.target)
-        for trial in trials:
-            yield Measured(trial.name, "iia", trial.quality.iia.value, trial.quality.iia.n)
-        notes = _notes(found, trials)
+        trials = of_sweep(problem, swept, aimed)
+        for trial in trials.trials:
+            name, told = trial.quality.told
+            yield Measured(trial.name, name, told.value, told.n)
+        notes = _notes(found, trials.trials)
         for note in notes:
             yield Notice(note)
-        no_op = quality(swept.base, problem.calibration, problem.target)
-        claimed = claims(Trials(trials, found.cost + swept.cost, notes, no_op))
+        cost = found.cost + aimed.cost + swept.cost
+        claimed = claims(replace(trials, cost=cost, notes=(*aimed.notes, *notes)))
         axes = (Axis.of("site", found.sites),)
         tensors = {"effects": Table(found.effects, axes), "unheard": Table(found.unheard, axes)}
         return (yield from report(problem, replace(claimed, tensors=tensors), finished))

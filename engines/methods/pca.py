@@ -1,10 +1,11 @@
 """Principal components: swap the leading components of a site, without any training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from engines.aim import aim
 from engines.errors import InsufficientData, InvalidSetting
-from engines.evaluation import quality, sweep
+from engines.evaluation import full, sweep
 from engines.events import Measured, Pieces, Steps
 from engines.featurize import Rotation
 from engines.handle import Part
@@ -12,7 +13,7 @@ from engines.principal import fit_components
 from engines.report import report
 from engines.score import Fit
 from engines.task import Problem
-from engines.trials import Trials, claims, of_sweep
+from engines.trials import claims, of_sweep
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,14 @@ class Pca:
             raise InsufficientData(
                 f"{problem.name}: no candidate site ever varies; name other sites, or draw more pairs"
             )
+        aimed = yield from aim(problem, [(part,) for part in full(problem.model, sites)], finished)
         swept = yield from sweep(problem.model, problem.calibration, parts, finished)
-        trials = of_sweep(swept, problem.target)
-        for trial in trials:
-            yield Measured(trial.name, "iia", trial.quality.iia.value, trial.quality.iia.n)
-        no_op = quality(swept.base, problem.calibration, problem.target)
-        return (yield from report(problem, claims(Trials(trials, cost + swept.cost, (), no_op)), finished))
+        trials = of_sweep(problem, swept, aimed)
+        for trial in trials.trials:
+            name, told = trial.quality.told
+            yield Measured(trial.name, name, told.value, told.n)
+        trials = replace(trials, cost=cost + aimed.cost + swept.cost)
+        return (yield from report(problem, claims(trials), finished))
 
 
 METHOD = Pca

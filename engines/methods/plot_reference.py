@@ -35,6 +35,8 @@ class PlotReference:
         picked = pick(swept, variables, self.layer_epsilons, self.site_epsilons)
         if len(variables) == 1:
             notes.append("one variable only: balanced transport is uniform, and the first layer and site are picked")
+        if problem.by_error:
+            notes.append("picked by raw IIA, as published, although the score is an error of the answer as a number")
         for note in notes:
             yield Notice(note)
         n = int(problem.fit.valid[problem.target].sum())

@@ -143,19 +143,19 @@ def test_errors_of_the_claim_of_nothing_and_of_everything_by_hand(variable: str)
     found = report(model, bound, parts, variable, full(model, (TELLER, DIRECT)))
     spread = {"spaced": float(noise().square().mean()), "bare": 0.0}
     for form, size in (("spaced", 1.0), ("bare", 2.0)):
-        assert found.floor[form] == pytest.approx(spread[form] * 36 / 35, abs=1e-5)
+        assert found.floor[form].value == pytest.approx(spread[form], abs=1e-5)
         for name in ioi.SETS:
             missed = (2 * size * own[1]) ** 2 if name in flips else 0.0  # nothing was interchanged
             too_much = (2 * size * other[1]) ** 2 if name in others else 0.0  # the other variable was, too
             assert found.no_op[form].sets[name].value == pytest.approx(spread[form] + missed, abs=1e-4)
             assert found.full_swap[form].sets[name].value == pytest.approx(spread[form] + too_much, abs=1e-4)
-        assert found.no_op[form].mean == pytest.approx(spread[form] + 2 / 3 * (2 * size * own[1]) ** 2, abs=1e-4)
+        assert found.no_op[form].mean.value == pytest.approx(spread[form] + 2 / 3 * (2 * size * own[1]) ** 2, abs=1e-4)
         assert found.no_op[form].sets["s1_io_flip"].n == 12
     assert found.method == found.full_swap
     assert found.heads == ("L1.head0.z@all", "L0.head1.z@all")
     right = report(model, bound, parts, variable, full(model, own[:1]))
-    assert right.method["spaced"].mean == pytest.approx(spread["spaced"], abs=1e-4)  # nothing is left to win
-    assert right.method["bare"].mean == pytest.approx(0.0, abs=1e-4)
+    assert right.method["spaced"].mean.value == pytest.approx(spread["spaced"], abs=1e-4)  # nothing is left to win
+    assert right.method["bare"].mean.value == pytest.approx(0.0, abs=1e-4)
 
 
 def test_random_heads_are_held_against_the_claims_linear_model() -> None:
@@ -177,7 +177,7 @@ def test_random_heads_are_held_against_the_claims_linear_model() -> None:
         wrong = 0.0 if name == "s1_ioi_flip_s2_ioi_flip" else missed / 2  # one set does nothing, the other is right
         assert error.value == pytest.approx(wrong, abs=1e-3)
         assert (error.n, error.low <= error.value <= error.high) == (12, True)
-    assert found.random_heads["bare"].mean == pytest.approx(missed / 3, abs=1e-3)
+    assert found.random_heads["bare"].mean.value == pytest.approx(missed / 3, abs=1e-3)
 
 
 def test_where_few_other_sets_are_all_of_them_are_taken() -> None:
@@ -210,6 +210,11 @@ def test_an_interval_counts_a_base_once() -> None:
     assert (found.low, found.high) == pytest.approx((4 - 2 * Z95, 4 + 2 * Z95))
     apart = Error.of(errors, torch.arange(4))
     assert apart.high - 4 == pytest.approx(Z95 * (20 * 4 / 3) ** 0.5 / 4)
+    twice = Error.of(errors.repeat(2), torch.arange(4).repeat(2), torch.arange(2).repeat_interleave(4))
+    assert (twice.value, twice.low, twice.n) == (apart.value, pytest.approx(apart.low), 8)  # the same bases in two sets
+    # sets 1, 3, 5 and 7 have the means 3 and 7, whose mean is 5: bases move it by (-2 + 0) / 6, 0 and (2 + 0) / 6
+    sets = Error.of(errors, torch.tensor([0, 1, 2, 0]), torch.tensor([0, 0, 0, 1]))
+    assert (sets.value, sets.high - 5) == (5.0, pytest.approx(Z95 * (2 / 9 * 3 / 2) ** 0.5 / 1))
     with pytest.raises(InsufficientData, match="two distinct bases at least; these 4 pairs have 1"):
         Error.of(errors, torch.zeros(4, dtype=torch.int64))
 

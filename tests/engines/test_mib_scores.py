@@ -10,7 +10,7 @@ import torch
 
 from engines.answer import Choice
 from engines.language import arithmetic, ioi
-from engines.mib import Counted, normalised
+from engines.mib import Counted, Unit, normalised
 from engines.model import pad
 from engines.prompting import doing_nothing, examples
 from engines.site import Site
@@ -54,8 +54,11 @@ def test_sets_then_positions_then_layers() -> None:
     means = [claim.method.mean.value for claim in found.claims]
     assert means == pytest.approx([0.125, 0.5, 0.75, 0.25, 0.75, 0.625])
     assert found.highest == SITES[2]  # of equals the first
-    assert found.average == pytest.approx((0.5 + 0.75 + 0.75) / 3)
-    assert found.full_swap_average == pytest.approx((1.0 + 0.5 + 0.0) / 3)
+    assert found.average is not None
+    assert found.full_swap_average is not None
+    assert found.average.value == pytest.approx((0.5 + 0.75 + 0.75) / 3)
+    assert found.full_swap_average.value == pytest.approx((1.0 + 0.5 + 0.0) / 3)
+    assert (found.average.n, found.average.low < found.average.value < found.average.high) == (sum(SIZES), True)
     assert (found.no_op.mean.value, found.normalised) == (0.25, pytest.approx((0.75 - 0.25) / 0.75))
     assert found.random_site.mean.value == pytest.approx((0.5 + 0.5 + 0) / 3)
     assert [unit.n for unit in found.random_site.sets.values()] == list(SIZES)  # pooled with the interval of one
@@ -90,6 +93,16 @@ def test_a_score_against_a_no_op_that_is_always_right_is_none() -> None:
     assert normalised(0.25, 0.5) == -0.5  # worse than nothing
     rows = torch.tensor([right(2, 8)] * 4, dtype=torch.float64)
     assert counted(SITES[:1]).report(rows).normalised is None
+
+
+def test_the_mean_over_sets_counts_a_base_once() -> None:
+    """Each row is in every set: what is right of it in both tells as much as one set does."""
+    rows, answers = [[number] for number in range(5)], [1.0, 0.0, 1.0, 1.0, 0.0]
+    both = replace(pairs(), bases=pad(rows * 2), family=torch.arange(2).repeat_interleave(5))
+    one = Unit.of(answers * 2, both)
+    assert (one.mean.low, one.mean.high) == pytest.approx((one.sets["few"].low, one.sets["few"].high))
+    apart = Unit.of(answers * 2, replace(both, bases=pairs().bases))
+    assert (apart.mean.high - apart.mean.value) * 2**0.5 == pytest.approx(one.mean.high - one.mean.value)
 
 
 # What doing nothing scores, from causal models alone: the rates that the published result files have
