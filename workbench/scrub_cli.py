@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench import catalog, hypothesis_cli, scrub_jobs, scrub_list, scrub_spec, scrub_text, view
+from workbench import catalog, demo_text, hypothesis_cli, scrub_jobs, scrub_list, scrub_spec, scrub_text, view
 from workbench.command import FAILED, OK, AsJson, Detach, StoreFolder, note, open_store, put
 from workbench.hypothesis_cli import HypothesisFile
 from workbench.scrubs import Scrubs
@@ -243,14 +243,14 @@ def demo(
 
     case = registry.load(catalog.DEMOS, card.file, "DEMO", "demo")
     record = demo_record(name, case, demos.run(case))
-    put(record, scrub_text.demo(record), as_json)
+    put(record, demo_text.demo(record), as_json)
     return OK if record["agrees"] else FAILED
 
 
 def list_demos(as_json: AsJson = False) -> int:
     """Worked cases of causal scrubbing; 'workbench demo NAME' tells one."""
     cards = [asdict(catalog.demo(name)) for name in catalog.demo_names()]
-    put(cards, scrub_text.demos(cards), as_json)
+    put(cards, demo_text.demos(cards), as_json)
     return OK
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.errors import CorruptRun
-from workbench.scrub_text import SHARES, number, percent, sureness
+from workbench.estimate_text import number, percent, sureness
+from workbench.scrub_text import SHARES
 
 Record = Mapping[str, Any]
 APART = 0.05

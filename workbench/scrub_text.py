@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from workbench.estimate_text import number, percent, sureness
 from workbench.text import safe
 
 WIDTH = 80
@@ -11,8 +12,6 @@ SHORTEST = 8
 """A row's label is never cut below this."""
 BAR = 40
 """The longest bar of the histogram."""
-EXACT = 24
-"""The longest fraction that is written; a longer one is only said to be exact."""
 NODES = 16
 """The longest names of nodes, or of a slice, in a row."""
 KEPT = 24
@@ -40,24 +39,6 @@ def report(record: Record) -> str:
         _foot(record),
     ]
     return "\n\n".join(part for part in parts if part)
-
-
-def number(value: Any) -> str:
-    """Four significant digits; words for what is not finite."""
-    return value if isinstance(value, str) else f"{value:.4g}"
-
-
-def percent(value: Any) -> str:
-    """A share as a percentage, as it is: below 0 and above 100 as well."""
-    return value if isinstance(value, str) else f"{100 * value:.1f} %"
-
-
-def sureness(estimate: Record, shown: Any = number) -> str:
-    """The interval of an estimate, or "exact" with its fraction."""
-    if estimate["error"] is not None:
-        return f"[{shown(estimate['low'])}, {shown(estimate['high'])}]"
-    fraction = estimate["exact"]
-    return f"exact, {fraction}" if fraction is not None and "/" in fraction and len(fraction) <= EXACT else "exact"
 
 
 def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
@@ -318,35 +299,3 @@ def _margin(estimate: Record, critical: float) -> str:
 
 def _sentences(warnings: Sequence[str]) -> Iterator[str]:
     return (filled(f"warning: {sentence}") for sentence in warnings)
-
-
-def demos(records: Sequence[Record]) -> str:
-    """Worked cases with what each shows."""
-    width = max(len(record["name"]) for record in records) + 2
-    return "\n".join(filled(f"{record['name']:{width}}{record['summary']}", " " * width) for record in records)
-
-
-def demo(record: Record) -> str:
-    """A worked case: its story, and what was measured beside what was expected."""
-    paragraphs = [filled(" ".join(one.split()), "") for one in record["story"].split("\n\n")]
-    rows = [("experiment", "quantity", "measured", "expected", "")]
-    before = None
-    for row in record["rows"]:
-        told = "" if row["label"] == before else row["label"]
-        before = row["label"]
-        mark = "ok" if row["agrees"] else "WRONG"
-        rows.append((told, label(row["quantity"], 24), _value(row["measured"]), _value(row["expected"]), mark))
-    wrong = sum(not row["agrees"] for row in record["rows"])
-    verdict = f"{wrong} of {len(record['rows'])} disagree" if wrong else f"all {len(record['rows'])} agree"
-    return "\n\n".join([f"{record['name']}: {record['title']}", *paragraphs, table(rows, (0, 1, 4)), verdict])
-
-
-def _value(value: Any) -> str:
-    """A measured or expected value: undefined, a fraction, a number, or an estimate."""
-    if value is None:
-        return "undefined"
-    if isinstance(value, Mapping):
-        if value["error"] is not None:
-            return f"{number(value['value'])} ± {value['error']:.1g}"
-        return number(value["value"]) if value["exact"] is None else value["exact"]
-    return number(value)

@@ -5,8 +5,8 @@ from typing import Any
 
 from workbench import scrub_text
 from workbench.display import Display
+from workbench.estimate_text import number, percent, sureness
 from workbench.scrub_outcome import Measured, Outcome, Part, brief, raw_shown, shown, told
-from workbench.scrub_text import number, percent
 from workbench.widgets.dots import Dot, Dots
 from workbench.widgets.histogram import Histogram
 from workbench.widgets.rows import Column, Row
@@ -61,7 +61,7 @@ def slice_row(part: Part) -> Row:
 
 def interval(estimate: Mapping[str, Any]) -> str:
     """The ends of an interval, or that there is none."""
-    return "exact" if estimate["error"] is None else scrub_text.sureness(estimate, percent).strip("[]")
+    return "exact" if estimate["error"] is None else sureness(estimate, percent).strip("[]")
 
 
 def part_lines(part: Part, outcome: Outcome) -> tuple[str, str | None]:

@@ -6,8 +6,8 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from workbench import scrub_text
 from workbench.display import Display
+from workbench.estimate_text import number
 from workbench.screens import scrub_panes
 from workbench.scrub_outcome import Outcome, Part
 from workbench.views.scrub import stale
@@ -168,5 +168,5 @@ class Result(Horizontal):
             return "   ".join(chart.figure.inspect(chart.row, chart.column)), None
         if self.pane == EXAMPLES and datum is not None and part.examples:
             one = part.examples["most"][datum]
-            return f"row {one['row']}  change {scrub_text.number(one['change'])}  {one['shown']}", None
+            return f"row {one['row']}  change {number(one['change'])}  {one['shown']}", None
         return scrub_panes.part_lines(part, outcome)

@@ -7,6 +7,7 @@ from textual.widget import Widget
 
 from engines.errors import StoreError
 from workbench import process, scrub_list, scrub_text
+from workbench.estimate_text import percent, sureness
 from workbench.keys import Key
 from workbench.outcome import length
 from workbench.place import Place, bench, display
@@ -126,20 +127,20 @@ def row(one: Entry) -> Row:
         share = "undefined" if one.state == "done" and one.kind == "scrub" else None
         numbers = [share, None, None if runs == "-" else runs]
     else:
-        numbers = [scrub_text.percent(one.recovered["value"]), interval(one.recovered), runs]
-    constant = None if one.constant is None else scrub_text.percent(one.constant)
+        numbers = [percent(one.recovered["value"]), interval(one.recovered), runs]
+    constant = None if one.constant is None else percent(one.constant)
     return [*head, *numbers, constant, brief(one.flags) or None, one.state, one.updated]
 
 
 def interval(estimate: Mapping[str, Any]) -> str:
     """The ends of an interval, or that there is none."""
-    return "exact" if estimate["error"] is None else scrub_text.sureness(estimate, scrub_text.percent).strip("[]")
+    return "exact" if estimate["error"] is None else sureness(estimate, percent).strip("[]")
 
 
 def sentence(one: Entry) -> str:
     """One scrub in words and numbers."""
     if one.kind == "scrub" and one.state == "done":
-        constant = "undefined" if one.constant is None else scrub_text.percent(one.constant)
+        constant = "undefined" if one.constant is None else percent(one.constant)
         how = "all runs" if one.exact else f"{one.samples:,} samples"
         return f"recovered {shown(one.recovered)}   n {one.n:,}, {how}   constant answer {constant}"
     follow = ", enter follows it" if one.state in ACTIVE else ""
