@@ -4,6 +4,7 @@ No command has logic of its own: it parses, calls, prints. Whatever needs torch 
 needs it, so that ``--help`` and ``ls`` answer at once.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -58,6 +59,8 @@ app = typer.Typer(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. Errors of the user become one line, others keep their traceback."""
+    if sys.stdout is None:
+        return complain("stdout is closed, so that nothing can be printed; open it, or write >/dev/null", USAGE)
     try:
         code = app(args=arguments, prog_name="workbench", standalone_mode=False) or OK
         sys.stdout.flush()
@@ -68,9 +71,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain("interrupted", INTERRUPTED)
     except WorkbenchError as error:
         return refuse(error)
-    except BrokenPipeError:  # the reader, such as ``head``, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+    except BrokenPipeError:
+        return _had_enough()
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename:  # files say their own sentence
+            raise
+        _let_go()
+        return complain("the disk that stdout goes to is full; free some space there", STORE)
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # Typer ends the process with 1 there
+            return _had_enough()
+        raise
 
 
 def refuse(error: WorkbenchError) -> int:
@@ -81,11 +92,23 @@ def refuse(error: WorkbenchError) -> int:
     return complain(str(error), USAGE if wrong else FAILED)
 
 
+def _had_enough() -> int:
+    """End well: the reader of what is printed, such as ``head``, has seen enough."""
+    _let_go()
+    return OK
+
+
+def _let_go() -> None:
+    """Send what is left for stdout nowhere; else it is tried again when the process ends."""
+    if sys.__stdout__ is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+
+
 def _misused(message: str) -> int:
     if message.startswith("Usage:"):  # a group without a command answers with its help
         print(message, file=sys.stderr)
         return USAGE
-    return complain(f"{message.rstrip('.')}; see 'workbench --help'", USAGE)
+    return complain(f"{message.rstrip('.')}{' See' if message.endswith('?') else '; see'} 'workbench --help'", USAGE)
 
 
 def _say_version(asked: bool) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.errors import StoreError, StoreUnwritable
+from engines.errors import CorruptRun, StoreError, StoreUnwritable
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,20 @@ def writing(path: Path) -> Iterator[None]:
         raise StoreUnwritable(
             f"cannot write {path}: {error.strerror or error}; "
             "free some space there or name another folder with --store DIR; finished runs and pieces are kept"
+        ) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn every refusal of the system to read ``path`` into ``CorruptRun``, but for ``FileNotFoundError``."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise CorruptRun(
+            f"cannot read {path}: {error.strerror or error}; see what it is and who may read it, "
+            "or name another folder with --store DIR"
         ) from error
 
 
@@ -102,7 +116,7 @@ def tail(path: Path, offset: int, most: int | None = None) -> Tail:
     ``most`` bounds the bytes that are read, but for the rest of a line that is longer.
     """
     try:
-        with path.open("rb") as file:
+        with reading(path), path.open("rb") as file:
             file.seek(offset)
             text = file.read() if most is None else file.read(most)
             if most is not None and b"\n" not in text:

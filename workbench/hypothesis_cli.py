@@ -134,6 +134,8 @@ def _written(hypothesis: Any, output: Path | None, as_json: bool) -> int:
         return OK
     if output.is_dir():
         raise InvalidSetting(f"cannot write {output}: it is a folder; name a file, such as {output / 'mine.toml'}")
+    if output.exists() and output.read_bytes() != toml.encode():
+        raise InvalidSetting(f"{output} is there and holds something else, which would be lost; write to another file")
     if not output.parent.is_dir():
         make = f"make it with 'mkdir -p {output.parent}', or write to another file with -o FILE"
         raise InvalidSetting(f"cannot write {output}: there is no folder {output.parent}; {make}")

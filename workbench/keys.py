@@ -140,6 +140,13 @@ def told(keys: Sequence[Key], keymap: Keymap, below: Sequence[Key] = ()) -> tupl
     return tuple(found)
 
 
+def beside(own: Sequence[Key], keys: Sequence[Key]) -> tuple[Key, ...]:
+    """``keys`` without the names that ``own`` keys have, since these go first; one that has none left is left out."""
+    taken = {name for key in own for name in key.keys.split(",")}
+    left = [(key, [name for name in key.keys.split(",") if name not in taken]) for key in keys]
+    return tuple(replace(key, keys=",".join(names)) for key, names in left if names)
+
+
 def _moved(key: Key, keymap: Keymap) -> dict[str, str]:
     """Which key took the place of each that a verb has no more."""
     old, new = key.keys.split(","), keymap.get(key.id, key.keys).split(",")

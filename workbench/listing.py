@@ -174,9 +174,9 @@ class Index:
 
 
 def names(root: Path) -> list[str]:
-    """The names of the runs' folders."""
+    """The names of the runs' folders; raises ``CorruptRun`` where the system refuses."""
     try:
-        with os.scandir(root) as entries:
+        with disk.reading(root), os.scandir(root) as entries:
             return [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
     except FileNotFoundError:
         return []

@@ -29,7 +29,7 @@ from textual.widget import Widget
 
 from workbench.display import Display
 from workbench.kept import Kept
-from workbench.keys import EVERYWHERE, Key, bindings, claimed, declared, helping, line, told
+from workbench.keys import EVERYWHERE, Key, beside, bindings, claimed, declared, helping, line, told
 from workbench.store import Listing
 from workbench.tok import fit
 
@@ -183,7 +183,8 @@ class Place(Screen[None]):
         """The keys of this place and those that work everywhere, as the user has them."""
         keymap = bench(self).keymap
         below = [key for widget in self.query("*") for key in declared(type(widget))] if keymap else []
-        return *told(declared(type(self)), keymap, below), *told(EVERYWHERE, keymap)
+        own = told(declared(type(self)), keymap, below)
+        return *own, *beside(own, told(EVERYWHERE, keymap))
 
     def complain(self, sentence: str) -> None:
         """Tell what is wrong, in the second line, too, if it takes both."""

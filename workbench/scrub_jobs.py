@@ -88,7 +88,7 @@ def folder(store: Store) -> Path:
 def ids(store: Store) -> tuple[str, ...]:
     """Every job, sorted."""
     try:
-        with os.scandir(folder(store)) as entries:
+        with disk.reading(folder(store)), os.scandir(folder(store)) as entries:
             return tuple(sorted(one.name for one in entries if not one.name.startswith(".") and one.is_dir()))
     except FileNotFoundError:
         return ()

@@ -1,5 +1,7 @@
 """The commands that show: the screen, an address of it without the screen, and files of what an address shows."""
 
+import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -86,6 +88,8 @@ def show(
     """
     if plain and as_json:
         raise InvalidSetting("--plain and --json are two forms of one answer; choose one of them")
+    if not address:
+        raise InvalidSetting("the address is empty; write one, such as cells, or a name: 'workbench ls methods'")
     if truth:
         task = Cell.parse(address).task if "/" in address else f"rasp.{address.removeprefix('rasp.')}"
         _show_truth(catalog.asked(task)[0], open_store(folder), as_json)
@@ -96,6 +100,8 @@ def show(
         put(found.record, found.text, as_json)
         for sentence in found.notes:
             note(sentence)
+    elif address.startswith(("/", "./", "../", "~")):
+        raise InvalidSetting(f"there is no folder {address}; give the one that holds an MIB submission's cells")
     elif "/" in address and ":" not in address:
         Cell.parse(address)  # which it is not: it would have an address
     elif "/" in address:
@@ -121,6 +127,10 @@ def _show_named(name: str, store: Store, as_json: bool) -> None:
     elif scrub_cli.kept(name, store):
         scrub_cli.show(name, store, as_json)
     else:
+        near = difflib.get_close_matches(name, (*catalog.method_names(), *catalog.program_names()), 1)
+        if near and not re.fullmatch("[0-9a-f]+", name):
+            lists = "'workbench ls methods', 'workbench ls programs', 'workbench ls tasks', 'workbench ls runs'"
+            raise InvalidSetting(f"nothing is called {name!r}. Did you mean {near[0]!r}? What there is: {lists}")
         show_run(store.find(name), as_json)
 
 

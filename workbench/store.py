@@ -53,7 +53,8 @@ class Run:
     @property
     def spec(self) -> Spec:
         """What was asked; raises ``CorruptRun`` when that cannot be read."""
-        return spec_of(self.folder, disk.read(self.folder / "spec.json"))
+        with disk.reading(self.folder / "spec.json"):
+            return spec_of(self.folder, disk.read(self.folder / "spec.json"))
 
     @property
     def done(self) -> bool:
@@ -80,8 +81,10 @@ class Run:
 
     def status(self) -> dict[str, Any]:
         """The status as it was last written; empty before the first."""
+        file = self.folder / "status.json"
         try:
-            return mapping(disk.read(self.folder / "status.json"), self.folder / "status.json")
+            with disk.reading(file):
+                return mapping(disk.read(file), file)
         except FileNotFoundError:
             return {}
 
@@ -89,7 +92,8 @@ class Run:
         """The result; raises ``StoreError`` when the run is not done, ``CorruptRun`` when it cannot be read."""
         file = self.folder / "result.json"
         try:
-            record = mapping(disk.read(file), file)
+            with disk.reading(file):
+                record = mapping(disk.read(file), file)
         except FileNotFoundError:
             hint = f"it is {self.state}; see 'workbench log {self.id}'"
             raise StoreError(f"run {self.id} has no result yet: {hint}") from None

@@ -10,11 +10,13 @@ import pytest
 from tests.screens.hands import ASCII, CELL, FULL, SIZES, Hands, Played, opened, played
 from tests.screens.test_bench import DAS, PLOT, store
 from tests.screens.test_head import HEAD
+from workbench import screens
 from workbench.app import Wishes, WorkbenchApp
 from workbench.display import Display
 from workbench.jump import LETTERS, letters
 from workbench.keymap import reaches
-from workbench.keys import EVERYWHERE
+from workbench.keys import EVERYWHERE, beside, declared
+from workbench.place import Place
 from workbench.remembered import Memory, load
 from workbench.screens.command import match
 from workbench.store import Store
@@ -355,3 +357,11 @@ def test_a_header_cuts_an_address_at_its_beginning_and_shortens_ids(tmp_path: Pa
 
     assert asyncio.run(main(80)).startswith(" workbench  rasp.reverse/compiled/opposite#e768f5:sites  ")
     assert asyncio.run(main(60)).startswith(" ...verse/compiled/opposite#e768f5:sites cold  ")
+
+
+@pytest.mark.parametrize("place", [screens.find(route.example) for route in screens.ROUTES])
+def test_no_key_of_a_place_has_two_meanings(place: type[Place]) -> None:
+    own = declared(place)
+    told = [name for key in (*own, *beside(own, EVERYWHERE)) for name in key.keys.split(",")]
+    assert sorted(told) == sorted(set(told))
+    assert "ctrl+l" in told, "what another verb has none of stays"

@@ -1,5 +1,7 @@
 """The command line: every message word by word, every ``--json`` readable, every exit code as promised."""
 
+import errno
+import io
 import json
 import os
 import resource
@@ -15,7 +17,7 @@ from engines.events import Event, Stage
 from tests.conftest import Golden
 from tests.workbench.conftest import CELL
 from tests.workbench.test_session import finish
-from workbench import disk, process, provenance, text
+from workbench import cli, disk, process, provenance, text
 from workbench.cli import main
 from workbench.session import Session
 from workbench.spec import Spec
@@ -213,9 +215,45 @@ def test_answers_come_at_once(arguments: list[str]) -> None:
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    command = f"{sys.executable} -m workbench ls cells --all | head -1"
+    command = f"set -o pipefail; {sys.executable} -u -m workbench ls cells | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+class FullDisk(io.StringIO):
+    """A stdout that goes to a full disk."""
+
+    def flush(self) -> None:
+        """Refuse, as the system does."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_closed_or_full_stdout_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "_let_go", lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", FullDisk())
+        assert main(["ls", "methods"]) == 3
+        patch.setattr(sys, "stdout", None)
+        assert main(["ls", "methods"]) == 2
+    full_disk, closed = capsys.readouterr().err.splitlines()
+    assert full_disk == "workbench: the disk that stdout goes to is full; free some space there"
+    assert closed.startswith("workbench: stdout is closed")
+
+
+def test_what_is_shown_by_a_wrong_name_is_told_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:
+    for given, told in (
+        ("counts", "nothing is called 'counts'. Did you mean 'count'?"),
+        ("", "the address is empty"),
+        ("/none", "there is no folder /none"),
+    ):
+        assert main(["show", given]) == 2
+        assert told in capsys.readouterr().err
+    assert main(["export", "3f2a", "a.csv"]) == 2
+    assert "'3f2a' names a run at most, which is seen behind its cell: CELL#3f2a" in capsys.readouterr().err
+    assert main(["ls", "runs", "--store", __file__]) == 3
+    assert "Not a directory" in capsys.readouterr().err
 
 
 def test_an_exam_by_rung_that_is_ended_by_sigterm_says_what_is_kept(

@@ -314,6 +314,8 @@ def test_the_truth_of_a_program_is_written_and_read(
     monkeypatch.setattr(catalog, "PROGRAMS", "tracr_bridge.programs")
     assert main(["hypothesis", "from-truth", "rasp.reverse/rotated", "-o", "true.toml"]) == 0
     assert "wrote true.toml: 10 nodes; try it: workbench scrub true.toml" in capsys.readouterr().err
+    assert main(["hypothesis", "from-truth", "rasp.reverse", "-o", "true.toml"]) == 2
+    assert "true.toml is there and holds something else" in capsys.readouterr().err
     checked = record(capsys, "hypothesis", "check", "true.toml")
     assert (checked["subject"], checked["inconsistencies"]) == ("rasp.reverse/rotated", [])
     false = record(capsys, "hypothesis", "from-truth", "rasp.reverse", "--wrong", "-o", "false.toml")

@@ -177,6 +177,14 @@ def test_a_run_is_found_by_the_beginning_of_its_id(store: Store, run: Run) -> No
             store.find(wrong)
 
 
+def test_what_may_not_be_read_is_a_sentence(run: Run) -> None:
+    for name, read in (("result.json", run.result), ("status.json", run.status), ("spec.json", lambda: run.spec)):
+        (run.folder / name).unlink(missing_ok=True)
+        (run.folder / name).mkdir()
+        with pytest.raises(CorruptRun, match=f"cannot read .*{name}: Is a directory; see what it is"):
+            read()
+
+
 def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert Store(tmp_path / "none").runs().runs == ()
     assert not (tmp_path / "none").exists()

@@ -5,7 +5,7 @@ from typing import Any
 
 from textual.widget import Widget
 
-from workbench.keys import EVERYWHERE, Key, declared, named, told
+from workbench.keys import EVERYWHERE, Key, beside, declared, named, told
 from workbench.place import Place, bench, display
 from workbench.screens import find
 from workbench.widgets.lines import Lines
@@ -39,7 +39,8 @@ class Help(Place):
         if isinstance(below, Place) and below.address == self.of:
             keys = below.told_keys()
         else:
-            keys = (*told(declared(kind), keymap), *told(EVERYWHERE, keymap))
+            own = told(declared(kind), keymap)
+            keys = (*own, *beside(own, told(EVERYWHERE, keymap)))
         lines = [f" {self.of}: {kind.ABOUT}", ""]
         lines += [_line(key) for key in keys if key.owner != "everywhere"]
         lines += ["", " everywhere", *(_line(key) for key in keys if key.owner == "everywhere")]

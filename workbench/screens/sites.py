@@ -101,7 +101,7 @@ class SitesPlace(Inspecting):
             run = self.bench.store.find(self.run_id)
             self.map = site_map.read(run)
         except WorkbenchError as error:
-            self.inspect(str(error))
+            self.complain(str(error))
             return
         scale = self.kept("scale", "")
         self.grid.scale = scale if scale in SCALES else "global"
