@@ -19,8 +19,9 @@ from engines.errors import InvalidHypothesis, WorkbenchError
 from engines.graph import Graph
 from engines.hypothesis import Hypothesis
 from engines.kernels import kernel
+from engines.paths import check_root, onward, paths_of, resolve, via_of
 from engines.rewrite import apply
-from engines.treeify import Treeified, check_root, onward, paths_of, resolve, treeify, via_of
+from engines.treeify import Treeified, treeify
 
 RULES = {
     "tree": "one root, names unique, the tree connected",

@@ -10,7 +10,7 @@ from engines.dataset import Dataset
 from engines.errors import InvalidHypothesis, TooLarge, UnknownName
 from engines.graph import Graph, Node
 from engines.hypothesis import DRAWS, Group, Hypothesis, InterpNode, Source
-from engines.treeify import LIMIT, Apply, Gather, distinct, expand_all, treeify, unfolded
+from engines.treeify import Apply, Gather, distinct, treeify
 
 
 def summed(*parts: float) -> float:
@@ -205,9 +205,9 @@ def deep(layers: int) -> Graph:
     return Graph("deep", tuple(nodes), output=nodes[-1].name)
 
 
-def test_trees_too_large_for_memory_are_refused_before_they_are_built() -> None:
-    assert unfolded(deep(3)) == 8
-    assert len(expand_all(deep(3), "deep").nodes) == 8
-    assert len(list(distinct(treeify(deep(3), expand_all(deep(3), "deep")).root))) == 8
-    with pytest.raises(TooLarge, match=f"deep has 1.05e\\+06 paths from its output, more than {LIMIT:,}"):
-        expand_all(deep(20), "deep")
+def test_a_tree_too_large_for_memory_is_refused_while_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = Hypothesis("deep", (InterpNode("root", ("n2",)), InterpNode("first", ("n2 <- n0",), "root")))
+    assert len(list(distinct(treeify(deep(3), claim).root))) == 4
+    monkeypatch.setattr("engines.treeify.LIMIT", 1)
+    with pytest.raises(TooLarge, match="the treeified graph has more than 1 nodes; claim fewer paths"):
+        treeify(deep(3), claim)
