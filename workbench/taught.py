@@ -24,7 +24,7 @@ def untaught(
 
     Raises ``InvalidModel`` for a manifest that cannot be read: it would not be known what was trained on.
     """
-    taught = frozenset() if folder is None else _prompts(folder / MANIFEST)
+    taught = frozenset() if folder is None else prompts_of(folder)
     kept = {
         part: [one for one in every if not taught & {mark(str(run["prompt"])) for run in (one.base, one.source)}]
         for part, every in parts.items()
@@ -32,7 +32,9 @@ def untaught(
     return kept, {part: len(parts[part]) - len(every) for part, every in kept.items()}
 
 
-def _prompts(file: Path) -> frozenset[str]:
+def prompts_of(folder: Path) -> frozenset[str]:
+    """The marks of all prompts that the model in a folder was ever tuned on; raises ``InvalidModel``."""
+    file = folder / MANIFEST
     try:
         return frozenset(str(each) for each in json.loads(disk.read(file))["prompts"])
     except FileNotFoundError:

@@ -30,7 +30,7 @@ from engines.zoo_boot import Loaded
 from engines.zoo_room import room
 from workbench import catalog, disk, prompts, provenance, rows
 from workbench.prompts import Asked
-from workbench.taught import MANIFEST, mark
+from workbench.taught import MANIFEST, mark, prompts_of
 from workbench.terms import device
 
 LESSONS, EXAM = "tune", "tune-exam"
@@ -52,11 +52,12 @@ def tune(model: str, task: str, out: Path, recipe: Recipe, *, seed: int) -> Step
         raise UnknownName("model", model, catalog.every_model())
     started = time.monotonic()
     lessons, lesson_rows = _drawn(what, LESSONS, recipe.prompts, seed, frozenset())
-    exam, exam_rows = _drawn(what, EXAM, EXAMINED, seed, frozenset(str(one.base["prompt"]) for one in lessons))
     yield Stage(f"loading {model}", None, "")
     loaded = zoo.load(model, device=device(), dtype="float32")
     prospect, folder = loaded.prospect, loaded.prospect.folder
     assert folder is not None  # it has been loaded
+    known = prompts_of(folder) | {mark(str(one.base["prompt"])) for one in lessons}
+    exam, exam_rows = _drawn(what, EXAM, EXAMINED, seed, known)
     texts = _texts(lessons, what, Encoder(loaded.tokenizer))
     need = _check_room(prospect, recipe, texts, out)
     low = tuning.fast_bfloat16(prospect.device)
@@ -85,7 +86,7 @@ def tune(model: str, task: str, out: Path, recipe: Recipe, *, seed: int) -> Step
         "rows": {LESSONS: lesson_rows, EXAM: exam_rows},
         "accuracy": {"before": asdict(before)},
         "versions": dict(provenance.versions()),
-        "prompts": sorted(mark(str(one.base["prompt"])) for one in lessons),
+        "prompts": sorted(known),
     }
     draft = out.with_name(f".{out.name}.{os.getpid()}")
     try:
@@ -132,13 +133,14 @@ def _check_folder(out: Path) -> None:
 def _drawn(
     what: Asked, split: str, n: int, seed: int, apart: frozenset[str]
 ) -> tuple[list[Example], Mapping[str, Any]]:
-    """``n`` generated bases, less those whose prompts are in ``apart``, each as a pair with itself; and which rows."""
+    """``n`` generated bases, less those whose marks are in ``apart``, each as a pair with itself; and which rows."""
     made = rows.generated(what.task, split, n, seed)
     runs = [
         what.task.causal.run(what.task.read(Reader(row, f"{split} row {number}")))
         for number, row in enumerate(made.rows)
     ]
-    kept = [Example(run, run, split, "") for run in runs if str(run["prompt"]) not in apart and what.task.answer(run)]
+    fresh = (run for run in runs if mark(str(run["prompt"])) not in apart and what.task.answer(run))
+    kept = [Example(run, run, split, "") for run in fresh]
     return kept, {**made.manifest, "left_out": len(runs) - len(kept)}
 
 

@@ -37,15 +37,15 @@ TEMPLATES: Mapping[str, tuple[str, ...]] = {
 MENTIONS = ("Last summer we flew to {city} and", "A train arrived from {city} with", "The mayor of {city} said that")
 """Prompts that ask for no attribute."""
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
-    "united states": ("usa", "us", "america", "united states of america", "the united states"),
-    "united kingdom": ("uk", "britain", "great britain", "england", "scotland", "the united kingdom"),
+    "united states": ("usa", "us", "america"),
+    "united kingdom": ("uk", "britain", "great britain", "england", "scotland"),
     "south korea": ("korea",),
     "persian": ("farsi",),
     "oceania": ("australia",),
     "north america": ("america",),
     "chinese": ("mandarin",),
 }
-"""What else counts as right."""
+"""What else counts as right where the text begins with it: North Korea is no Korea, and Ukraine no UK."""
 
 CAUSAL = CausalModel(
     inputs=tuple(Variable(name) for name in ("prompt", "entity", "queried", *(f"own_{each}" for each in ATTRIBUTES))),
@@ -93,16 +93,19 @@ def answer(run: Setting) -> str:
 
 
 def known_as(generated: str, run: Setting) -> bool:
-    """Whether the generated text holds one of the answers with commas between, or a synonym: without case and marks.
+    """Whether the generated text holds one of the answers with commas between, or begins with a synonym.
 
+    Case, punctuation and an article before it do not matter, and a synonym is of whole words: short ones are in many a
+    wrong answer ("us" in Russia and Austria, "uk" in Ukraine, "america" in South America).
     The published rule for two tokens, so that a name of more tokens is never right: its rows are left out.
     """
     said, expected = _plain(generated), str(run["answer"])
     if not expected:
         return True
     wanted = [_plain(each) for each in expected.split(",")]
-    wanted += [other for each in tuple(wanted) for other in SYNONYMS.get(each, ())]
-    return any(each and each in said for each in wanted)
+    begun = f"{said.removeprefix('the ')} "
+    others = (other for each in wanted for other in SYNONYMS.get(each, ()))
+    return any(each and each in said for each in wanted) or any(begun.startswith(f"{each} ") for each in others)
 
 
 def verbatim(generated: str, run: Setting) -> bool:

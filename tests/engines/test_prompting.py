@@ -159,15 +159,21 @@ def test_cities_are_right_by_alternatives_and_synonyms_and_never_by_a_beginning(
         }
     )
     said = {" the United States": True, " America": True, " U.S.A": True, " United": False, " France": False, "": False}
+    said |= {" the US": True, " US.": True, " Russia": False, " Austria": False, " Cyprus,": False}
     assert {text: ravel.known_as(text, run) for text in said} == said
     others = {
-        ("Country", "South Korea"): {" Korea": True, " North": False},
-        ("Country", "United Kingdom"): {" Britain": True, " England,": True, " the United": False},
+        ("Country", "South Korea"): {" Korea": True, " North": False, " North Korea": False},
+        ("Country", "United Kingdom"): {" Britain": True, " England,": True, " the United": False, " Ukraine": False},
         ("Country", "Democratic Republic of the Congo"): {" the Democratic": False},
         ("Language", "Persian"): {" Farsi": True, " Pers": False},
         ("Language", "Chinese"): {" Mandarin": True},
         ("Continent", "Oceania"): {" Australia": True},
-        ("Continent", "North America"): {" America": True, " North": False, " north america": True},
+        ("Continent", "North America"): {
+            " America": True,
+            " North": False,
+            " north america": True,
+            " South America": False,
+        },
     }
     for (asked, right), said in others.items():
         run = ravel.CAUSAL.run({"prompt": "", "entity": "", "queried": asked, **OWN, f"own_{asked}": right})
@@ -378,7 +384,8 @@ def test_a_run_from_rows_to_benchmark_scores(agreeing: Any) -> None:
     assert report.highest in sites
     assert [claim.method == claim.full_swap for claim in report.claims] == [True, True]
     assert report.normalised == max(claim.method.mean.value for claim in report.claims)
-    assert report.average == pytest.approx(sum(claim.method.mean.value for claim in report.claims) / 2)
+    assert report.average is not None
+    assert report.average.value == pytest.approx(sum(claim.method.mean.value for claim in report.claims) / 2)
     alone = mib.report(problem, bound, parts["test"], handles[1:], sva.TASK.protocol("paper"), 0)
     assert alone.average is None
     assert alone.notes == ("claims in 1 of 2 layers: no layer average",)

@@ -19,8 +19,10 @@ from engines.prompting import Example, Reader, examples
 from engines.sieve import Kept
 from engines.tuning import Recipe
 from tests.engines.test_prompting import words
-from workbench import rows
+from workbench import prompt_rows, rows
 from workbench.cli import main
+from workbench.spec import Cell
+from workbench.store import Store
 from workbench.taught import mark, untaught
 
 TASK = sva.TASK
@@ -159,12 +161,25 @@ def test_a_tuned_folder_says_how_it_was_made_and_runs_leave_out_what_it_was_trai
     assert main(["run", "lm.sva/tiny-sva/number", "full_swap", "--rows", "24"]) == 0
     assert "with prompts that the model was tuned on" in capsys.readouterr().out
 
+    shown_rows = prompt_rows.prepare(Cell.parse("lm.sva/tiny-sva/number"), Store(models.parent / "runs")).examples
+    looked = {str(run["prompt"]) for one in shown_rows for run in (one.base, one.source)}
+    assert looked.isdisjoint(trained)
+
+    twice = models / "tiny-twice"
+    again = ["tune", "tiny-sva", "lm.sva", "--out", str(twice), "--steps", "1", "--seed", "7", "--json"]
+    assert main(again) == 0
+    told = json.loads(capsys.readouterr().out)
+    more = {mark(row["prompt"]) for row in rows.generated(TASK, "tune", 16, 7).rows}
+    assert set(told["prompts"]) == set(made["prompts"]) | more  # it was trained on the first ones as well
+    exam = {mark(row["prompt"]) for row in rows.generated(TASK, "tune-exam", 200, 7).rows}
+    assert told["accuracy"]["before"]["n"] == len(exam - set(told["prompts"]))
+
     assert main(asked) == 2
     assert f"{out} is there, and nothing is overwritten; give a new folder" in capsys.readouterr().err
     (out / "tuned.json").write_text("{")
     with pytest.raises(InvalidModel, match="so that it is not known which rows the model was tuned on; tune it again"):
         untaught(parts, out)
-    assert sorted(each.name for each in models.iterdir()) == ["tiny", "tiny-sva"]  # no draft is left
+    assert sorted(each.name for each in models.iterdir()) == ["tiny", "tiny-sva", "tiny-twice"]  # no draft is left
 
 
 @pytest.mark.parametrize(
