@@ -136,14 +136,21 @@ class Price:
 def price(spec: Spec, runs: Iterable[Summary], store: Store) -> Price | None:
     """What a run of ``spec`` may cost, from finished runs of its method, the nearest there are; None without any.
 
-    Nearest are those of the same spec but for the seed, then of the same cell, then of the same task on the same model.
+    Nearest are those of the same spec but for the seed, then of the same cell on the same terms, of the same cell, and
+    of the same task on the same model.
     """
     found = [run for run in runs if run.state == "done" and run.spec.method == spec.method]
     same = [run for run in found if run.spec.cell == spec.cell]
-    alike = [run for run in same if (run.spec.settings, run.spec.terms) == (spec.settings, spec.terms)]
+    agreed = [run for run in same if run.spec.terms == spec.terms]
+    alike = [run for run in agreed if run.spec.settings == spec.settings]
     near = [run for run in found if (run.spec.cell.task, run.spec.cell.model) == (spec.cell.task, spec.cell.model)]
-    wheres = ("with these settings on this cell", "on this cell with other settings", "on this task and model")
-    for group, where in zip((alike, same, near), wheres, strict=True):
+    wheres = (
+        "with these settings on this cell",
+        "on this cell with other settings",
+        "on this cell with other rows, or numbers of another type",
+        "on this task and model",
+    )
+    for group, where in zip((alike, agreed, same, near), wheres, strict=True):
         outcomes = []
         for run in group:
             try:

@@ -1,12 +1,14 @@
 """What a run of a language model would take: told from finished runs and from a measured pace, and else unknown."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from engines.errors import InvalidSetting
 from tests.families import family
-from workbench import pace, preview, process
+from workbench import outcome, pace, preview, process
+from workbench.listing import Summary
 from workbench.measuring import REPEATS, timed
 from workbench.outcome import Price
 from workbench.pace import Pace
@@ -48,6 +50,20 @@ def test_where_nothing_is_known_it_is_said_with_what_would_tell(store: Store) ->
     assert half.time.endswith("measured on this machine yet: workbench measure smollm2 --dtype bfloat16")
     with pytest.raises(InvalidSetting, match=r"rasp.sort is no task of a language model, and costs little"):
         preview.preview(Spec.parse("rasp.sort/compiled/key", "plot"), (), store)
+
+
+def test_what_ran_on_other_terms_is_told_apart(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcome.Outcome, "of", lambda _: SimpleNamespace(seconds=1.0, layers=2.0))
+    ran = Summary("0" * 12, "done", Spec.parse(CELL, "plot"), 0.0, {}, None)
+    for settings, terms, where in (
+        ({}, Terms(), "with these settings on this cell"),
+        ({"draws": 3}, Terms(), "on this cell with other settings"),
+        ({}, Terms({"fit": 8}), "on this cell with other rows, or numbers of another type"),
+        ({}, Terms(dtype="bfloat16"), "on this cell with other rows, or numbers of another type"),
+    ):
+        found = outcome.price(Spec.parse(CELL, "plot", settings=settings, terms=terms), (ran,), store)
+        assert found is not None
+        assert found.where == where
 
 
 @pytest.mark.usefixtures("finished")

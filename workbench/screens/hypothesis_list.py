@@ -136,7 +136,7 @@ class HypothesisList(Place):
         one = self.entry
         if one is None:
             which = f"about {self.rows.needle} " if self.rows.needle else ""
-            self.inspect(f"no hypotheses {which}in {self.folder.root}: a makes one from the truth, A an empty one")
+            self.complain(f"no hypotheses {which}in {self.folder.root}: a makes one from the truth, A an empty one")
         elif one.trouble:
             self.complain(one.trouble)
         elif one.name in self.troubles:
