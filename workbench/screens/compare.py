@@ -1,6 +1,7 @@
 """A run against the compiled truth: both maps and their differences, the runs beside it, and principal angles."""
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from textwrap import wrap
 from typing import Any
 
@@ -81,6 +82,8 @@ class ComparePlace(Inspecting):
         self.form, self.table = self.kept("form", 2) % 3, self.kept("table", 0)
         self.rivals: tuple[Rival, ...] = ()
         self.truth: Truth | None = None
+        self.judged: Judged | None = None
+        """B against the truth; None while that is not known."""
         self.knows = "asking"
         self.angles: dict[str, dict[str, Mapping[str, Any]]] = {}
         self.trouble: dict[str, str] = {}
@@ -152,16 +155,16 @@ class ComparePlace(Inspecting):
         return next((one for one in self.rivals if one.run == (self.against or self.own)), None)
 
     @property
-    def judged(self) -> Judged | None:
-        """B against the truth; None while that is not known."""
-        return judge(self.b.found, self.truth) if self.b and self.b.found and self.truth else None
-
-    @property
     def site(self) -> str | None:
         """The site under the cursor."""
         return self.layout_of.site(self.true.row, self.true.column) if self.layout_of else None
 
     layout_of: Layout | None = None
+
+    @cached_property
+    def variable(self) -> str:
+        """What is looked for; the catalogue is asked once, and not at every key."""
+        return Cell.parse(self.cell).variable
 
     def kind(self, site: str) -> str:
         """A site's verdict, the angles taken into account as far as they are known."""
@@ -178,7 +181,7 @@ class ComparePlace(Inspecting):
         if self.truth is None:
             self.knows = "none is known: this network was trained, not compiled"
         elif not self.truth.whole | self.truth.subspace:
-            self.knows = f"no site carries {Cell.parse(self.cell).variable}, n {self.truth.n} informative pairs"
+            self.knows = f"no site carries {self.variable}, n {self.truth.n} informative pairs"
         else:
             self.knows = f"brute force, n {self.truth.n}, {self.truth.regime} regime"
         self.measure()
@@ -216,6 +219,7 @@ class ComparePlace(Inspecting):
         if b is None or b.found is None:
             self.complain(b.trouble if b else f"run {self.run_id} is none of {self.cell}; see {self.cell}")
             return
+        self.judged = judge(b.found, truth) if truth else None
         true = truth.whole | truth.subspace if truth else frozenset()
         layout = self.layout_of = Layout.of(b.found.sites | true)
         words = {each: "whole" if each in truth.whole else "sub" for each in true} if truth else {}
@@ -229,7 +233,16 @@ class ComparePlace(Inspecting):
             each.move_to(*place)
         self.rows.styles.height = 2 + min(LISTED, len(self.rivals))
         self.fill()
+        self.tell_of_b(b)
         self.tell()
+
+    def tell_of_b(self, b: Rival) -> None:
+        """Tell how the truth is known, and how B stands to it."""
+        judged, here = self.judged, self.angles.get(b.run, {})
+        kinds = [verdict(judged, each, here) for each in judged.verdicts] if judged else []
+        if b.outcome is not None:
+            self.head.show(f" truth: {self.knows}   B: test IIA {_score(b)}")
+            self.count.show(f" {b.method} {b.run[:4]}: {_counts(judged, kinds) if judged else 'not judged'}")
 
     def draw_b(self, layout: Layout, b: Rival, truth: Truth | None) -> None:
         """Show what the run measured, and claims."""
@@ -260,14 +273,9 @@ class ComparePlace(Inspecting):
                 self.rows.cursor = self.rows.shown.index(index)
 
     def tell(self) -> None:
-        """Tell about the comparison, and the site or the run under the cursor."""
-        b, judged = self.b, self.judged
-        if b is None or b.outcome is None:
+        """Tell about the site or the run under the cursor."""
+        if self.b is None or self.b.outcome is None:
             return
-        self.head.show(f" truth: {self.knows}   B: test IIA {_score(b)}")
-        here = self.angles.get(b.run, {})
-        kinds = [verdict(judged, each, here) for each in judged.verdicts] if judged else []
-        self.count.show(f" {b.method} {b.run[:4]}: {_counts(judged, kinds) if judged else 'not judged'}")
         self.sheet.show(self.degrees())
         if self.focused is self.rows:
             self.tell_run()
@@ -283,7 +291,7 @@ class ComparePlace(Inspecting):
             return "no such site: this part has no such position"
         if b is None or b.found is None or self.truth is None:
             return f"{self.named(site)}truth: {self.knows}"
-        told = Told(b.method, Cell.parse(self.cell).variable, b.found, self.truth)
+        told = Told(b.method, self.variable, b.found, self.truth)
         return f"{self.named(site)}{told.why(site, self.angles.get(b.run, {}).get(site))}"
 
     def named(self, site: str) -> str:

@@ -78,6 +78,8 @@ class Jobs(Place):
         self.runs: list[Any] = []
         """``Summary`` of runs, and of scrub jobs, which have the same fields but for a place in the queue."""
         self.watches: dict[str, Watch] = {}
+        self.specs: dict[str, str] = {}
+        """What was asked of the runs on which the cursor was."""
         self.listing: Listing | None = None
         self.unread: set[str] = set()
         """Runs at which a look is due."""
@@ -206,9 +208,14 @@ class Jobs(Place):
                 f"{found(run)}{status(watch, self.listing)}"
             )
             (self.complain if len(watch.trouble or name) > self.app.size.width - 2 else say)(watch.trouble or name)
-        asked = f"{run.spec.method} {run.spec.cell}" if is_scrub(run) else run.spec
-        head = [f"{run.id}  {asked}"] + [self.damaged] * bool(self.damaged)
+        head = [f"{run.id}  {self.spelled(run)}"] + [self.damaged] * bool(self.damaged)
         self.query_one(Lines).load([f" {line}" for line in (*head, *last_words(watch))])
+
+    def spelled(self, run: Any) -> str:
+        """What was asked of a run, in full; the catalogue is asked once for it, and not at every key."""
+        if run.id not in self.specs:
+            self.specs[run.id] = f"{run.spec.method} {run.spec.cell}" if is_scrub(run) else str(run.spec)
+        return self.specs[run.id]
 
     def on_rows_moved(self) -> None:
         """Follow the cursor."""
