@@ -135,4 +135,4 @@ def _busy(listing: Listing) -> str:
 
 
 def _asked(run: Any) -> tuple[str, str, str, str]:
-    return str(run.spec.cell), run.spec.method, str(run.spec.seed), " ".join(run.spec.changes())
+    return str(run.spec.cell), run.spec.method, str(run.spec.seed), run.spec.besides

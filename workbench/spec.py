@@ -120,6 +120,11 @@ class Spec:
         ]
 
     @property
+    def besides(self) -> str:
+        """What is no default, settings and terms, as lists of runs have it."""
+        return f"{' '.join(self.changes())}{self.terms.flags}".strip()
+
+    @property
     def record(self) -> dict[str, Any]:
         """The spec as JSON-ready data."""
         head = {"cell": str(self.cell), "method": self.method, "settings": _plain(self.settings), "seed": self.seed}

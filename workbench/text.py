@@ -57,7 +57,7 @@ def _found(run: Summary) -> tuple[str, str, str, str]:
     score = run.headline.get("iia")
     value = f"{score['value']:.3f}" if isinstance(score, Mapping) else "-"
     believed = "-" if value == "-" else "yes" if run.headline.get("believed") is True else "no"
-    return value, believed, when(run.updated), " ".join(run.spec.changes())
+    return value, believed, when(run.updated), run.spec.besides
 
 
 def damaged(names: Sequence[str]) -> str:

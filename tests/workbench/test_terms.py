@@ -19,6 +19,7 @@ def _nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_default_terms_leave_a_run_its_name() -> None:
     plain = Spec.parse(CELL, "full_swap")
     assert list(plain.record) == ["cell", "method", "settings", "seed"]
+    assert plain.canonical == f'{{"cell":"{CELL}","method":"full_swap","seed":0,"settings":{{}}}}'
     for rows in ("", "fit=96", "fit=96, calibration=64,test=128"):
         terms = Terms.asked(SVA, "smollm2", rows=rows, dtype="float32")  # smollm2 runs in float32 anyhow
         assert terms == Terms()
@@ -43,6 +44,10 @@ def test_other_terms_are_another_run_and_round_trip(rows: str, dtype: str, flags
     spec = Spec.parse(CELL, "full_swap", terms=terms)
     assert spec.id != Spec.parse(CELL, "full_swap").id
     assert Spec.read(str(spec)) == spec
+    trained = Spec.parse(CELL, "das", settings={"sites": ["L0.resid_post@last"], "steps": 7}, terms=terms)
+    assert spec.besides == flags.strip()  # lists of runs tell it from one with default terms
+    assert trained.besides == " ".join((*trained.changes(), flags.strip()))
+    assert "steps=7" in trained.besides
     assert Spec.from_record(json.loads(spec.canonical)) == spec
 
 

@@ -68,6 +68,7 @@ class CellPlace(Place):
     KEYS = (
         Key("enter", "open", "Open the run.", "enter open", 7),
         Key("r", "launch", "Launch a run with the method under the cursor; its cost is shown first.", "r run new", 6),
+        Key("a", "choose", "Launch a run with another method: all are listed, with what a run may cost."),
         Key("R", "again", "Go on with a run that is not finished, or launch a finished one again.", "R again", 4),
         Key(
             "p",
@@ -328,6 +329,10 @@ class CellPlace(Place):
         method = f":{self.run.spec.method}" if self.run else ""
         self.leave_for(f"launch:{self.address}{method}")
 
+    def action_choose(self) -> None:
+        """List the methods that can be run here."""
+        self.leave_for(f"launch:{self.address}")
+
     def action_again(self) -> None:
         """Go on with the run, or launch it again."""
         run = self.run
@@ -348,7 +353,7 @@ PINS = " p pins runs; the run under the cursor is then compared with each of the
 
 def sentence(run: Summary, outcome: Outcome | None) -> str:
     """One run in words and numbers."""
-    head = f"{run.spec.method:{METHOD}}  seed {run.spec.seed}"
+    head = f"{run.spec.method:{METHOD}}  seed {run.spec.seed}{run.spec.terms.flags}"
     if outcome is None:
         error = f": {text.safe(run.error)}" if run.error else ""
         return f"{head}   {run.state}{error}   last heard of {length(max(0.0, process.now() - run.updated))} ago"

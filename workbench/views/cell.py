@@ -63,7 +63,7 @@ def points(runs: list[Summary], store: Store) -> tuple[tuple[Point, ...], list[s
             continue
         if not found:
             found = [point(name.replace("_", " "), score) for name, score in outcome.controls.items()]
-        label = f"{run.spec.method} {run.id[:4]} seed {run.spec.seed}"
+        label = f"{run.spec.method} {run.id[:4]} seed {run.spec.seed}{run.spec.terms.flags}"
         found.append(point(label, outcome.iia, "" if outcome.is_believed else "not believed"))
     return tuple(found), trouble
 
