@@ -197,6 +197,8 @@ def test_a_small_screen_shows_the_axis_when_differences_are_asked_for(store: Sto
         await hands.press("v", "w")
         assert not hands.app.place.view()["differences"]
         assert "  run     method" in hands.text
+        await hands.press("a")
+        assert hands.app.place.address == f"launch:{CELL}"
 
     act(store, CELL, script, "80x24", run=DAS)
 

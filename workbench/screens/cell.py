@@ -69,6 +69,7 @@ class CellPlace(Place):
         Key("enter", "open", "Open the run.", "enter open", 7),
         Key("r", "launch", "Launch a run with the method under the cursor; its cost is shown first.", "r run new", 6),
         Key("a", "choose", "Launch a run with another method: all are listed, with what a run may cost."),
+        Key("a", "choose", "Launch a run with another method: all are listed, with what a run may cost."),
         Key("R", "again", "Go on with a run that is not finished, or launch a finished one again.", "R again", 4),
         Key(
             "p",
@@ -328,6 +329,10 @@ class CellPlace(Place):
         """Launch a run here."""
         method = f":{self.run.spec.method}" if self.run else ""
         self.leave_for(f"launch:{self.address}{method}")
+
+    def action_choose(self) -> None:
+        """List the methods that can be run here."""
+        self.leave_for(f"launch:{self.address}")
 
     def action_choose(self) -> None:
         """List the methods that can be run here."""
