@@ -10,6 +10,7 @@ Record = Mapping[str, Any]
 KEYS = 8
 """Keys that are listed of a query, the others pooled."""
 NO_TRUTH = "no compiled truth for this model"
+NORMED = "not defined: a norm stands between these parts and the stream"
 
 
 def text(tokens: Sequence[str]) -> str:
@@ -74,7 +75,8 @@ def heads(record: Record) -> str:
     ]
     for one in record["heads"]:
         seen = one["attention"]
-        each = (number(seen[name]["value"]) for name in ("entropy", "self", "previous", "first", "size"))
+        names = ("entropy", "self", "previous", "first", "size")
+        each = (number(seen[name] and seen[name]["value"]) for name in names)
         rows.append((one["site"], score(one["direct"]), score(one["estimate"]), *each, rank(one)))
     return _listed(record, rows)
 
@@ -113,6 +115,8 @@ def _seen(name: str, side: Record) -> str:
     if rest := order[KEYS:]:
         rows.append((f"the other {len(rest)}", number(sum(weights[key] for key in rest)), "", "", ""))
     written = side["written"][-1]
+    if written is None:
+        return columns([("prompt", text(tokens)), ("writes", NORMED)]) + "\n" + columns(rows)
     facts = [("prompt", text(tokens)), ("writes at its last token", likely(written["promoted"]))]
     facts += [("  and less of", likely(written["demoted"])), ("direct", number(side["direct"]))]
     return columns([*facts, ("scale of the final norm", number(side["scale"]))]) + "\n" + columns(rows)
@@ -135,7 +139,11 @@ def neuron(record: Record) -> str:
     rows += [(f"quantile {at}", number(value)) for at, value in record["quantiles"].items()]
     rows += [("active", score(record["active"])), ("direct", score(record["direct"]))]
     rows += [("estimate", score(record["estimate"])), ("rank", _ranked(record))]
-    rows += [("promotes", likely(record["writes"]["promoted"])), ("demotes", likely(record["writes"]["demoted"]))]
+    if (written := record["writes"]) is None:
+        rows += [("writes", NORMED)]
+    else:
+        rows += [("promotes", likely(written["promoted"])), ("demotes", likely(written["demoted"]))]
+        rows += [("  by unit of activation, scale of the final norm", number(written["scale"]))]
     parts = [columns(rows), effects(record, "random_neuron"), _differences(record, "random_neuron")]
     parts += [swaps(record["swaps"], "random_neurons"), "top\n" + activations(record["top"])]
     for group in record["groups"]:
@@ -172,7 +180,7 @@ def site(record: Record) -> str:
         found = one["writes"]
         both = ("-", "-") if found is None else (likely(found["promoted"]), likely(found["demoted"]))
         rows.append((one["name"], score(one["mean"]), *both))
-    head = f"{record['site']}  n={record['n']} bases, {len(record['rows'])} {record['kind']}; {NO_TRUTH}"
+    head = f"{record['site']}  n={record['bases']} distinct bases, {len(record['rows'])} {record['kind']}; {NO_TRUTH}"
     parts = [f"{head}\n{columns(rows)}", effects(record, "random_site"), _differences(record, "random_site")]
     others = f"random sites are of {len(record['peers'])} others of its kind"
     parts.append(swaps(record["swaps"], "random_sites"))

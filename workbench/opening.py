@@ -26,12 +26,12 @@ def inspection(
     import torch
 
     if catalog.prompted(cell.task):
-        from workbench import prompt_specimen
+        from workbench import prompt_rows
         from workbench.prompt_inspection import PromptInspection
 
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(os.cpu_count() or 1)
-        return PromptInspection(prompt_specimen.prepare(cell, store or Store.default(), told))
+        return PromptInspection(prompt_rows.prepare(cell, store or Store.default(), told))
     from workbench.inspection import Inspection
     from workbench.specimen import prepare
 

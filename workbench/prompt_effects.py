@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from engines.activations import recorded
+from engines.answer import Cutoff
 from engines.bridge_taps import matrix
 from engines.model import Ask, Batch, Start
 from engines.score import wilson
@@ -125,9 +126,14 @@ def direct(
 
 
 def pulls(specimen: PromptSpecimen, between: Int[Tensor, "rows 2"]) -> Float[Tensor, "rows d_model"]:
-    """``Readout.pulls`` of pairs of labels."""
+    """``Readout.pulls`` of pairs of labels; of cutoffs, those of the options less those of the ones before them."""
+    code = specimen.pairs.answer
     both = torch.tensor(specimen.labelled)[between.clamp(min=0)]
-    return specimen.readout.pulls(both[:, 0], both[:, 1])
+    pull = specimen.readout.pulls(both[:, 0], both[:, 1])
+    if isinstance(code, Cutoff):
+        before = torch.tensor(code.columns)[between.clamp(min=0)]
+        pull = pull - specimen.readout.pulls(before[:, 0], before[:, 1])
+    return pull
 
 
 def scales(specimen: PromptSpecimen) -> Float[Tensor, " inputs"]:
@@ -167,14 +173,14 @@ def estimates(specimen: PromptSpecimen, layers: Sequence[int], component: str) -
     given = recorded(model, few.bases, [Port(first, "resid_pre"), *ports])
     handles = {port: torch.zeros_like(given[port], requires_grad=True) for port in ports}
     edits = {port: (lambda tensor, port=port: tensor + handles[port]) for port in ports}
-    columns, last = torch.tensor(specimen.labelled), few.answers_at.clamp(min=0)
+    columns, last = torch.tensor(few.answer.columns), few.answers_at.clamp(min=0)
     start = Start(first, given[Port(first, "resid_pre")])
     with torch.enable_grad():
         outputs = model.forward(few.bases, edits=edits, start=start, ask=Ask(last, columns)).outputs
         assert outputs is not None
         between = specimen.contrasts(few)
-        both = outputs[:, 0].gather(-1, between.clamp(min=0).to(outputs.device))
-        slopes = torch.autograd.grad((both[:, 0] - both[:, 1]).sum(), list(handles.values()))
+        total = specimen.difference(outputs.cpu(), between).nansum()
+        slopes = torch.autograd.grad(total, list(handles.values()))
     found = {}
     for port, slope in zip(ports, slopes, strict=True):
         values = given[port].float().cpu()

@@ -66,18 +66,25 @@ def listed(specimen: PromptSpecimen, layer: int) -> list[dict[str, Any]]:
 
 
 def _listed(specimen: PromptSpecimen, layer: int, head: int) -> dict[str, Any]:
-    own: Tensor | None = specimen.once(directs, layer)
     guess: dict[int, Tensor] = specimen.once(estimated)
     sizes = torch.cat([guess[each].nanmean(0) for each in range(specimen.model.shape.n_layers)])
     place = layer * specimen.model.shape.n_heads + head
+    return {
+        **described(specimen, layer, head),
+        "estimate": mean(guess[layer][:, head]),
+        "rank": found_effects.rank(sizes.nan_to_num(), place, "first-order estimate of mean ablation, of all heads"),
+    }
+
+
+def described(specimen: PromptSpecimen, layer: int, head: int) -> dict[str, Any]:
+    """One head by what it attends to and adds by itself, which takes no ablation and no gradient."""
+    own: Tensor | None = specimen.once(directs, layer)
     return {
         "head": head,
         "site": f"L{layer}.head{head}",
         "label": None,
         "attention": specimen.once(statistics, layer)[head],
         "direct": None if own is None else mean(own[:, head]),
-        "estimate": mean(guess[layer][:, head]),
-        "rank": found_effects.rank(sizes.nan_to_num(), place, "first-order estimate of mean ablation, of all heads"),
     }
 
 
@@ -114,9 +121,10 @@ def seen(
 ) -> dict[str, Any]:
     """One head on one prompt: its pattern [queries][keys], and what it writes.
 
-    ``written`` tells by query which tokens its output promotes and demotes, ``keys`` the same of the value of each key
-    alone (OV), through the final norm with its scale at the answer; ``direct`` is what it adds to the difference from
-    the last position, and ``by_key`` its parts.
+    ``written`` tells by query which tokens its output promotes and demotes there, through the final norm with its scale
+    at that query (``scales``), ``keys`` the same of the value of each key alone (OV), with its scale at the last token
+    (``scale``); ``direct`` is what it adds to the difference from the last position, and ``by_key`` its parts. Where a
+    norm comes before the stream (``adds`` is false) nothing that a head writes is defined by itself.
     """
     model, shape = specimen.model, specimen.model.shape
     stream = Port(shape.n_layers - 1, "resid_post")
@@ -125,9 +133,10 @@ def seen(
     matrix = out_matrix(specimen, layer, "z").float().cpu().unflatten(0, (shape.n_heads, -1))[head]
     values = read[Port(layer, "v")][0, :, head * shape.n_kv_heads // shape.n_heads].float().cpu() @ matrix
     result = read[Port(layer, "z")][0, :, head].float().cpu() @ matrix
-    scale = float(specimen.readout.scales(read[stream][0, -1]))
+    scales, is_added = specimen.readout.scales(read[stream][0]), bool(specimen.once(adds, layer, "z"))
+    scale, none = float(scales[-1]), [None] * len(result)
     by_key, total = None, None
-    if between is not None and int(between[1]) >= 0 and specimen.once(adds, layer, "z"):
+    if between is not None and int(between[1]) >= 0 and is_added:
         pull = pulls(specimen, between[None])[0]
         by_key = ((pattern[-1, :, None] * values) @ pull / scale).tolist()
         total = float(result[-1] @ pull) / scale
@@ -135,23 +144,25 @@ def seen(
     return {
         "tokens": specimen.text(batch, 0),
         "pattern": pattern.tolist(),
-        "size": result.norm(dim=-1).tolist(),
+        "adds": is_added,
+        "size": result.norm(dim=-1).tolist() if is_added else none,
         "writes": None,
         "answer": None,
         "scale": scale,
+        "scales": scales.tolist(),
         "direct": total,
         "by_key": by_key,
-        "written": _written(specimen, result, scale, most),
-        "keys": _written(specimen, values, scale, most),
+        "written": _written(specimen, result / scales[:, None], most) if is_added else none,
+        "keys": _written(specimen, values / scale, most) if is_added else none,
     }
 
 
 def _written(
-    specimen: PromptSpecimen, vectors: Float[Tensor, "tokens d_model"], scale: float, most: int
+    specimen: PromptSpecimen, vectors: Float[Tensor, "tokens d_model"], most: int
 ) -> list[dict[str, Any] | None]:
-    """The most promoted and demoted tokens of each vector; None of those before the last ``most``."""
+    """The most promoted and demoted tokens of each scaled vector; None of those before the last ``most``."""
     left = max(0, len(vectors) - most)
-    logits = specimen.readout.written(vectors[left:], scale)
+    logits = specimen.readout.written(vectors[left:], 1.0)
     return [*[None] * left, *(specimen.best(each, TOP // 2 + 1) for each in logits)]
 
 
@@ -159,9 +170,9 @@ def statistics(specimen: PromptSpecimen, layer: int) -> list[dict[str, Any]]:
     """For each head of a layer, means over inputs; of what no input has, such as a token twice, None.
 
     Over all tokens as queries: ``entropy`` in bits, weights on the query itself, on the token ``before`` it and on the
-    ``first``, ``size`` the length of what is written; ``duplicate`` is the weight on earlier tokens like the query's
-    and ``induction`` that on the tokens after these, over the queries that have some. ``last to NAME`` is the weight of
-    the last token on a named position.
+    ``first``, ``size`` the length of what is written (None where a norm comes before the stream); ``duplicate`` is the
+    weight on earlier tokens like the query's and ``induction`` that on the tokens after these, over the queries that
+    have some. ``last to NAME`` is the weight of the last token on a named position.
     """
     inputs = specimen.inputs
     batch = inputs.bases
@@ -177,7 +188,7 @@ def statistics(specimen: PromptSpecimen, layer: int) -> list[dict[str, Any]]:
         "self": weights.diagonal(0, 2, 3),
         "previous": torch.nn.functional.pad(weights.diagonal(-1, 2, 3), (1, 0)),
         "first": weights[rows, :, :, batch.padding],
-        "size": size.double(),
+        "size": size.double() if specimen.once(adds, layer, "z") else torch.full_like(size, torch.nan).double(),
     }
     found = {name: _over(each, asking) for name, each in by_query.items()}
     again = _repeats(batch)

@@ -84,6 +84,11 @@ class PromptInspection:
 
     def head(self, layer: int, head: int, example: int = 0, tokens: Any = None) -> dict[str, Any]:
         """A head's record, and what it does on a base and its counterfactual, or on a prompt of the user's own."""
+        seen = self.head_seen(layer, head, example, tokens)
+        return {**seen, **prompt_heads.record(self.specimen, layer, head)}
+
+    def head_seen(self, layer: int, head: int, example: int = 0, tokens: Any = None) -> dict[str, Any]:
+        """Of ``head`` what is known at once: without ablations, swaps and estimates."""
         specimen = self.specimen
         number("layer", layer, specimen.model.shape.n_layers)
         number("head", head, specimen.model.shape.n_heads)
@@ -97,7 +102,7 @@ class PromptInspection:
         return {
             "layer": layer,
             **self._about(),
-            **prompt_heads.record(specimen, layer, head),
+            **prompt_heads.described(specimen, layer, head),
             "example": example if tokens is None else None,
             "directions": None,
             "answers": [],
@@ -111,6 +116,11 @@ class PromptInspection:
 
     def neuron(self, layer: int, index: int, tokens: Any = None) -> dict[str, Any]:
         """A neuron's record, where it is strong, what it writes, and what it is on a prompt of the user's own."""
+        seen = self.neuron_seen(layer, index, tokens)
+        return {**seen, **prompt_neurons.record(self.specimen, layer, index)}
+
+    def neuron_seen(self, layer: int, index: int, tokens: Any = None) -> dict[str, Any]:
+        """Of ``neuron`` what is known at once: without ablations and swaps."""
         specimen = self.specimen
         number("layer", layer, specimen.model.shape.n_layers)
         number("index", index, specimen.model.shape.d_mlp)
@@ -118,7 +128,7 @@ class PromptInspection:
         return {
             "layer": layer,
             **self._about(),
-            **prompt_neurons.record(specimen, layer, index),
+            **prompt_neurons.described(specimen, layer, index),
             "own": None if prompt is None else prompt_neurons.own(specimen, layer, index, prompt),
         }
 
@@ -146,7 +156,7 @@ class PromptInspection:
                 {
                     "dim": name,
                     "label": None,
-                    "mean": prompt_effects.mean(values[:, place].double()),
+                    "mean": prompt_effects.mean(values[specimen.firsts, place].double()),
                     "values": values[:, place].tolist(),
                 }
                 for place, name in enumerate(known.names)
@@ -210,8 +220,10 @@ REQUESTS: Mapping[str, Callable[..., dict[str, Any]]] = {
         PromptInspection.own,
         PromptInspection.heads,
         PromptInspection.head,
+        PromptInspection.head_seen,
         PromptInspection.neurons,
         PromptInspection.neuron,
+        PromptInspection.neuron_seen,
         PromptInspection.residual,
         PromptInspection.site,
         PromptInspection.states,
@@ -219,4 +231,4 @@ REQUESTS: Mapping[str, Callable[..., dict[str, Any]]] = {
         PromptInspection.angles,
     )
 }
-"""Everything that can be asked, by name: the same as of other networks."""
+"""Everything that can be asked, by name: the same as of other networks, and what is known of a part at once."""

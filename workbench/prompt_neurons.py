@@ -62,18 +62,23 @@ def _sizes(specimen: PromptSpecimen, layer: int) -> Float[Tensor, " neurons"]:
     return specimen.once(estimated, layer).nanmean(0).nan_to_num()
 
 
-def record(specimen: PromptSpecimen, layer: int, index: int) -> dict[str, Any]:
-    """One neuron: what its list entry has, where it is strong, what it writes, exact effects and controls.
+def described(specimen: PromptSpecimen, layer: int, index: int) -> dict[str, Any]:
+    """One neuron without exact effects: what its list entry has, where it is strong, what it writes.
 
     ``groups`` are drawn at random from ranges of ranks by an input's largest activation.
     """
+    return {**_listed(specimen, layer, index), **_strong(specimen, layer, index)}
+
+
+def record(specimen: PromptSpecimen, layer: int, index: int) -> dict[str, Any]:
+    """One neuron: what describes it, exact effects and controls."""
     every = (index, *found_effects.others(specimen.model.shape.d_mlp, index))
     mine, *drawn = (_site(layer, each) for each in every)
     done = found_effects.ablated(specimen, mine, drawn, "random_neuron")
     positions = [specimen.unit] if specimen.unit else list(specimen.pairs.base_at)
     parts = {position: [_site(layer, each, position) for each in every] for position in positions}
     swapped = found_effects.swaps(specimen, parts, "random_neurons")
-    return {**_listed(specimen, layer, index), **_strong(specimen, layer, index), **done, "swaps": swapped}
+    return {**described(specimen, layer, index), **done, "swaps": swapped}
 
 
 def _strong(specimen: PromptSpecimen, layer: int, index: int) -> dict[str, Any]:
@@ -105,13 +110,16 @@ def _strong(specimen: PromptSpecimen, layer: int, index: int) -> dict[str, Any]:
 
 
 def _writes(specimen: PromptSpecimen, layer: int, index: int) -> dict[str, Any]:
-    """The tokens that an activation of 1 promotes and demotes, with the norm's mean scale; its mean direct effect."""
+    """The tokens that an activation of 1 promotes and demotes, with the norm's mean scale; its mean direct effect.
+
+    Both are None where a norm comes before the stream: nothing that a neuron writes is defined by itself there.
+    """
+    if not specimen.once(adds, layer, "mlp.post"):
+        return {"writes": None, "direct": None}
     scales: Tensor = specimen.once(found_effects.scales)
     vector = out_matrix(specimen, layer, "mlp.post")[index].float()
-    own = None
-    if specimen.once(adds, layer, "mlp.post"):
-        last = specimen.once(activations, layer)[:, -1, index]
-        own = mean(direct(specimen, last[:, None] * vector.cpu(), scales))
+    last = specimen.once(activations, layer)[:, -1, index]
+    own = mean(direct(specimen, last[:, None] * vector.cpu(), scales))
     scale = float(scales.mean())
     return {"writes": {"scale": scale, **specimen.best(specimen.readout.written(vector, scale))}, "direct": own}
 

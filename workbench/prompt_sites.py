@@ -23,6 +23,9 @@ from workbench.prompt_specimen import PromptSpecimen
 from workbench.specimen import alone
 from workbench.states import STREAM, WINDOW
 
+STATES = ("embed", "resid_pre", "resid_mid", "resid_post")
+"""Components that are the stream itself, and no part that is added to it: those that the lens reads."""
+
 COMPONENTS = 12
 """Principal components that are told of, at most."""
 LENS = 3
@@ -99,7 +102,7 @@ def _at(specimen: PromptSpecimen, site: Site, side: str) -> Float[Tensor, "pairs
 def record(specimen: PromptSpecimen, site: Site) -> dict[str, Any]:
     """A site over all kept pairs: its rows with their means, its effects beside those of others of its kind."""
     known, pairs = basis(specimen, site), specimen.pairs
-    values = known.read(at(specimen, site, "base"))
+    own = known.read(at(specimen, site, "base"))[specimen.firsts]
     peers = [each for each in _peers(specimen, site) if each != site]
     drawn = [peers[place] for place in found_effects.others(len(peers), -1)]
     return {
@@ -109,6 +112,7 @@ def record(specimen: PromptSpecimen, site: Site) -> dict[str, Any]:
         "contrast": specimen.contrast,
         "filtered": specimen.filtered,
         "n": pairs.n,
+        "bases": len(own),
         "shown": specimen.shown,
         "inputs": specimen.few.n,
         "kind": "coordinates" if known.vectors is None else "principal components",
@@ -118,7 +122,7 @@ def record(specimen: PromptSpecimen, site: Site) -> dict[str, Any]:
                 "name": name,
                 "label": None,
                 "asked": False,
-                "mean": effects.mean(values[:, place]),
+                "mean": effects.mean(own[:, place]),
                 "says": None,
                 "writes": _writes(specimen, site, known, place),
             }
@@ -162,7 +166,7 @@ def along(
 ) -> dict[str, Any]:
     """A site's component at every token of one prompt: values [tokens][rows]; the logit lens there and by layer.
 
-    ``top`` are the likeliest tokens of the lens at every token, None where the component is not the stream; ``layers``
+    ``top`` are the likeliest tokens of the lens at every token, None where the component is no stream; ``layers``
     tells the stream after every layer at the token ``place``: length, likeliest tokens, and the difference by the lens.
     """
     known, shape = basis(specimen, site), specimen.model.shape
@@ -170,14 +174,14 @@ def along(
     found = recorded(specimen.model, batch, list(dict.fromkeys([site.port, *stream])))
     states = read(found[site.port], site, torch.arange(batch.tokens.shape[1])[None])[0].float().cpu()
     top = None
-    if site.component in STREAM and site.span is None:
+    if site.component in STATES and site.span is None:
         top = [_likely(specimen, logits) for logits in specimen.readout.lens(states)]
     here = torch.stack([found[port][0, place].float().cpu() for port in stream])
     logits = specimen.readout.lens(here)
     differences = [None] * len(here)
     if between is not None and int(between[1]) >= 0:
-        both = logits[:, torch.tensor(specimen.labelled)[between]]
-        differences = (both[:, 0] - both[:, 1]).tolist()
+        outputs = logits[:, None, list(specimen.pairs.answer.columns)]
+        differences = specimen.difference(outputs, between.expand(len(here), 2)).tolist()
     return {
         "tokens": specimen.text(batch, 0),
         "values": known.read(states).tolist(),

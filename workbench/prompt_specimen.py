@@ -1,10 +1,9 @@
 """A specimen of a language model's cell: rows of its task that the model does rightly, and the way in and out as text.
 
-Rows are those of the cell's test split with seed 0, looked at block by block until enough are kept. Statistics are over
-the first distinct bases and effects over some of these, so that an answer takes seconds; every number has its n.
+Statistics are over the first distinct bases and effects over some of these, so that an answer takes seconds; every
+number has its n. ``workbench.prompt_rows`` finds the rows.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,24 +13,20 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from engines import prompted, sieve, zoo
+from engines.answer import Cutoff
 from engines.bridge_model import BridgeModel
-from engines.errors import InsufficientData, InvalidSetting, UnknownName
+from engines.errors import InvalidSetting
 from engines.model import Ask, Batch, pad
 from engines.prompted import Bound
-from engines.prompting import SPLITS, Example, examples
+from engines.prompting import Example
 from engines.resample import subset
 from engines.sieve import Kept
 from engines.task import Pairs
-from workbench import effects, prompts, rows
+from workbench import effects
 from workbench.readout import Readout, best, readout
 from workbench.spec import Cell
-from workbench.specimen import SEED, alone
-from workbench.store import Store
-from workbench.terms import Terms, device
+from workbench.specimen import alone
 
-BLOCK, ENOUGH = 32, 24
-"""Rows that are looked at together, and after how many kept ones no more are."""
 INPUTS = 24
 """Distinct bases over which statistics are taken."""
 FEW = 16
@@ -69,6 +64,8 @@ class PromptSpecimen:
         """Between which two answers a logit difference is."""
         if self._of_names:
             return "logit of the indirect object less that of the subject"
+        if isinstance(self.pairs.answer, Cutoff):
+            return "rise of logits at the right cutoff less the rise at the counterfactual one"
         return "logit of the right answer less that of the counterfactual one"
 
     @property
@@ -76,6 +73,13 @@ class PromptSpecimen:
         """How many rows were kept, in words."""
         each = ", ".join(f"{name} {one.kept} of {one.of}" for name, one in self.counts.items())
         return f"rows that the model does rightly on both sides, in test rows: {each}"
+
+    @cached_property
+    def firsts(self) -> Int[Tensor, " bases"]:
+        """The pairs at which a base comes for the first time: a mean over bases counts each once."""
+        marked = torch.where(self.pairs.bases.mask, self.pairs.bases.tokens, -1).tolist()
+        seen = {tuple(row): place for place, row in reversed(list(enumerate(marked)))}
+        return torch.tensor(sorted(seen.values()))
 
     @cached_property
     def inputs(self) -> Pairs:
@@ -141,7 +145,8 @@ class PromptSpecimen:
     @cached_property
     def labelled(self) -> tuple[int, ...]:
         """The output columns that labels count: all of the answers', but for the first option where one is a cutoff."""
-        return getattr(self.pairs.answer, "steps", self.pairs.answer).columns
+        code = self.pairs.answer
+        return code.steps.columns if isinstance(code, Cutoff) else code.columns
 
     def answer(self, label: int) -> str | None:
         """An answer's first token by its label."""
@@ -181,8 +186,11 @@ class PromptSpecimen:
     def difference(
         self, outputs: Float[Tensor, "*parts rows answers codes"], between: Int[Tensor, "rows 2"]
     ) -> Float[Tensor, "*parts rows"]:
-        """The logit of the right answer less that of the other; NaN where there is no other."""
-        outputs = outputs[..., -len(self.labelled) :]
+        """The logit of the right answer less that of the other; NaN where there is no other.
+
+        Of cutoffs, whose logits are no measure by themselves, it is the rises from the option before that are compared.
+        """
+        outputs = outputs.diff(dim=-1) if isinstance(self.pairs.answer, Cutoff) else outputs
         both = outputs[..., 0, :].gather(-1, between.clamp(min=0).expand(*outputs.shape[:-3], -1, -1))
         return (both[..., 0] - both[..., 1]).double().masked_fill(between[:, 1] < 0, torch.nan)
 
@@ -219,11 +227,14 @@ class PromptSpecimen:
         run = getattr(self.examples[row], name)
         padding, right = int(batch.padding[row]), self.bound.task.answers(run)
         outputs, code = self.outputs[name][row, 0], self.pairs.answer
-        given = int((outputs.diff() if hasattr(code, "steps") else outputs).argmax())
+        given = int((outputs.diff() if isinstance(code, Cutoff) else outputs).argmax())
         told = self.side(alone(batch, row), {place: int(column[row]) - padding for place, column in at.items()})
         (answer,) = right
         said = None if answer is None else [self.decode([int(str(answer))])]
-        is_right = None if said is None else self.labelled[given] == answer
+        is_right = None
+        if said is not None:
+            label = torch.tensor([[self.labelled.index(int(str(answer)))]])
+            is_right = bool(code.correct(outputs[None, None].cpu(), label))
         return {**told, "answers": said, "given": [self.answer(given)], "right": is_right}
 
     def side(self, one: Batch, at: Mapping[str, int] | None = None) -> dict[str, Any]:
@@ -257,46 +268,3 @@ class PromptSpecimen:
             more = "more" if len(text) > 64 * LONGEST else len(ids)
             raise InvalidSetting(f"the prompt has {more} tokens; {self.model.name} is shown at most {most}: shorten it")
         return pad([ids])
-
-
-def prepare(cell: Cell, store: Store, told: Callable[[str], None] = lambda _: None) -> PromptSpecimen:  # noqa: ARG001
-    """The specimen of a language model's cell; nothing is trained, so that there is nothing to tell of.
-
-    Raises ``UnknownName`` for a variable that the task does not have, ``InsufficientData`` when the model does no row
-    rightly, and what looking for rows and loading the model raise.
-    """
-    what = prompts.asked(cell.task)
-    task = what.task
-    if cell.variable not in task.variables:
-        raise UnknownName(f"variable of {task.name}", cell.variable, task.variables)
-    parts: dict[str, list[Example]] = {}
-    for split in SPLITS:
-        if what.source == "mib":
-            found = rows.published(task, split, prompts.PUBLISHED[split], store)
-        else:
-            found = rows.generated(task, split, prompts.GENERATED[split], SEED)
-        parts[split], _ = examples(task, split, found.rows, what.protocol.sets)
-    parts, _ = sieve.apart(parts)
-    loaded = zoo.load(cell.model, device=device(), dtype=Terms.asked(cell.task, cell.model).dtype)
-    bound = prompted.bind(task, loaded.tokenizer, [one for part in parts.values() for one in part])
-    new_tokens = what.protocol.new_tokens.get(cell.model, what.protocol.new_tokens.get("", 0))
-    kept: list[Example] = []
-    did: Counter[str] = Counter()
-    tried: Counter[str] = Counter()
-    for start in range(0, len(parts["test"]), BLOCK):
-        able, counts = sieve.able(loaded.model, bound, parts["test"][start : start + BLOCK], what.protocol, new_tokens)
-        if task.component == "z":
-            able, _ = sieve.aligned(bound, able)
-        kept += able
-        did.update(one.family for one in able)
-        tried.update({name: one.of for name, one in counts.items()})
-        if len(kept) >= ENOUGH:
-            break
-    counts = {name: Kept(did[name], of) for name, of in tried.items()}
-    if not kept:
-        looked = ", ".join(f"{name} 0 of {one.of}" for name, one in counts.items())
-        raise InsufficientData(
-            f"{task.name}: {cell.model} does no test row right on both sides ({looked}), so that there is nothing to "
-            "look at; choose a model that can do the task"
-        )
-    return PromptSpecimen(cell, loaded.model, bound, kept, prompted.pairs_of(bound, kept), counts)

@@ -18,11 +18,11 @@ ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("truth", {}),
     ("heads", {"layer": 1}),
     *(("examples", {"start": start, "count": 1}) for start in (0, 1)),
-    *(("head", {"layer": 1, "head": 3, "example": example}) for example in (0, 1)),
-    ("head", {"layer": 1, "head": 3, "tokens": [PROMPT]}),
+    *((name, {"layer": 1, "head": 3, "example": example}) for name in ("head", "head_seen") for example in (0, 1)),
+    *((name, {"layer": 1, "head": 3, "tokens": [PROMPT]}) for name in ("head", "head_seen")),
     ("own", {"tokens": [PROMPT]}),
     ("neurons", {"layer": 1}),
-    ("neuron", {"layer": 1, "index": 5}),
+    *((name, {"layer": 1, "index": 5}) for name in ("neuron", "neuron_seen")),
     ("site", {"site": "L0.resid_post@subject"}),
     ("states", {"site": "L0.resid_post@subject", "example": 0}),
 )
@@ -37,6 +37,8 @@ class PlayedPrompts(Played):
         """The record, or the refusal."""
         type(self).asked.append((request, params))
         self.become("warm")
+        if self.held is not None:
+            await self.held.wait()
         if params.get("tokens") == ["z"]:
             raise InvalidSetting(REFUSED)
         return json.loads((RECORDS / "prompts" / named(request, params)).read_text())

@@ -2,17 +2,23 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
 from tests.conftest import Golden
-from tests.screens.hands import ASCII, FULL, RECORDS, SIZES, Played, named, opened
+from tests.screens.hands import ASCII, FULL, RECORDS, SIZES, Hands, Played, named, opened
 from tests.screens.prompted import CELL, PROMPT, REFUSED, prompted
 from workbench.screens.sheet import Sheet
 from workbench.store import Store
 
 __all__ = ["prompted"]
 PLACES = {"head": f"{CELL}:L1.head3", "neurons": f"{CELL}:L1.mlp.neuron5", "residual": f"{CELL}:L0.resid_post@subject"}
+
+
+def _place(hands: Hands) -> Any:
+    """The place that is seen, of whatever class."""
+    return hands.app.place
 
 
 @pytest.fixture
@@ -70,10 +76,80 @@ def test_the_cursor_begins_at_the_answer_and_tells_what_the_head_writes(store: S
             for found in (side["written"][last], side["keys"][most]):
                 assert f'+ "{found["promoted"][0]["token"]}"' in shown
                 assert f'- "{found["demoted"][0]["token"]}"' in shown
-            assert "through the final norm, its scale" in shown
+            assert "through the final norm, which divides by" in shown
             assert "no compiled truth for this model" in effects
             assert "logit difference added" in effects
             assert "duplicate, induction: no input repeats a token" in effects
+
+    asyncio.run(main())
+
+
+def test_effects_follow_what_is_known_at_once(
+    store: Store, prompted: type[Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pattern does not wait for ablations; those of a head that is left are not waited for."""
+    slow = asyncio.Event()
+
+    class Slow(prompted):  # pyright: ignore[reportGeneralTypeIssues] - a class that a fixture makes
+        async def request(self, request: str, **params: object) -> object:
+            if request in ("head", "neuron"):
+                await slow.wait()
+            return await super().request(request, **params)
+
+    monkeypatch.setattr("workbench.screens.inspecting.Client", Slow)
+    monkeypatch.setattr("workbench.screens.head.STAY", 0)
+    monkeypatch.setattr("workbench.screens.neurons.STAY", 0)
+
+    async def main() -> None:
+        async with opened(store, PLACES["head"], settled=False) as hands:
+            await hands.shows("computing, also of some other heads")
+            assert "estimate   computing" in hands.text
+            assert "  + " in hands.text
+            first = _place(hands).effects.lines
+            hands.app.simulate_key("J")
+            await hands.shows(" 2/10 ")
+            await hands.shows("computing, also of some other heads")
+            assert "effects" in _place(hands).unanswered
+            slow.set()
+            await hands.settle()
+            assert "logit difference added" in hands.text
+            assert "computing" not in hands.text
+            assert _place(hands).effects.lines != first
+            assert [given["example"] for name, given in prompted.asked if name == "head"] == [1]
+        slow.clear()
+        async with opened(store, PLACES["neurons"], settled=False) as hands:
+            await hands.shows("computing, also of some other neurons")
+            hands.app.simulate_key("J")
+            await hands.pilot.pause(0.1)
+            slow.set()
+            await hands.settle()
+            assert "computing" not in hands.text
+            assert _place(hands).example == 1  # where the user was
+
+    asyncio.run(main())
+
+
+def test_a_neurons_late_answer_is_never_shown_in_another_layer(store: Store, prompted: type[Played]) -> None:
+    """Nor for another neuron of the layer: what is left is not waited for."""
+
+    async def main() -> None:
+        async with opened(store, PLACES["neurons"]) as hands:
+            place = _place(hands)
+            place.known.clear()
+            prompted.held = asyncio.Event()
+            place.prompted()
+            await hands.pilot.pause(0.1)
+            hands.app.simulate_key("left_curly_bracket")
+            await hands.pilot.pause(0.1)
+            assert set(place.unanswered) == {"layer"}
+            assert (place.at_layer, place.known, place.record) == (0, {}, None)
+            hands.app.simulate_key("right_curly_bracket")
+            await hands.pilot.pause(0.2)
+            place.index = 5
+            prompted.held.set()
+            prompted.held = None
+            await hands.settle()
+            assert place.record["layer"] == place.at_layer == 1
 
     asyncio.run(main())
 

@@ -4,6 +4,7 @@ The network is tiny and random, of a family with grouped queries and a gated MLP
 replaced by one that keeps all rows. Its prompts are of several lengths, so that batches are padded.
 """
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,24 @@ from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from engines import sieve
+from engines import sieve, zoo
 from engines.errors import InsufficientData, InvalidSetting, UnknownName, UnsupportedSite, WorkbenchError
-from engines.language import ioi, sva
+from engines.language import greater_than, ioi, sva
 from engines.model import Ask, Batch
 from engines.site import Port
 from tests.families import HUGGING, family, mixed
 from tests.workbench.test_mib_cells import WORD, every_row
-from workbench import inspect_text, opening, prompt_heads, prompt_specimen, prompts, rows
+from workbench import effects, inspect_text, opening, prompt_effects, prompt_heads, prompt_specimen, prompts, rows
 from workbench.inspect_cli import PLACES
 from workbench.prompt_inspection import REQUESTS, PromptInspection
 from workbench.readout import readout
+from workbench.screens import head_text, neuron_text
 from workbench.spec import Cell
 from workbench.specimen import alone
 from workbench.store import Store
 
 NUMBER, NAME = "lm.sva/llama/number", "mib-like.ioi/llama/output_token"
+DECADE, NORMED = "lm.greater_than/llama/decade", "lm.sva/tiny-gemma2/number"
 SIZES = {"train": 9, "validation": 9, "test": 10}
 LAYER, HEAD, NEURON = 1, 3, 5
 
@@ -46,17 +49,20 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Promp
         patch.setattr(prompt_specimen, "INPUTS", 6)
         patch.setattr(prompt_specimen, "FEW", 5)
         patch.setattr(sieve, "able", every_row)
+        patch.setattr(zoo, "load", functools.cache(zoo.load))
         save(folder)
         home = Store(folder.parent / "store")
-        yield {cell: opened(cell, home) for cell in (NUMBER, NAME)}
+        save(folder.parent / "tiny-gemma2", "gemma2")
+        yield {cell: opened(cell, home) for cell in (NUMBER, NAME, DECADE, NORMED)}
 
 
-def save(folder: Path) -> None:
-    """A tiny network with a tokenizer that knows the words of both tasks, and one half of a letter."""
-    config, kind = HUGGING["llama"]
-    texts = [one["prompt"] for task in (sva.TASK, ioi.TASK) for split in SIZES for one in made(task, split)]
+def save(folder: Path, name: str = "llama") -> None:
+    """A tiny network with a tokenizer that knows the words of all tasks, and one half of a letter."""
+    config, kind = HUGGING[name]
+    tasks = sva.TASK, ioi.TASK, greater_than.TASK
+    texts = [one["prompt"] for task in tasks for split in SIZES for one in made(task, split)]
     words = {word for text in texts for word in WORD.findall(text)} | {f" {name}" for name in ioi.NAMES}
-    words |= {*sva.VERBS, *(f" {noun}" for pair in sva.NOUNS for noun in pair), *ioi.NAMES}
+    words |= {*greater_than.DIGITS, *sva.VERBS, *(f" {noun}" for pair in sva.NOUNS for noun in pair), *ioi.NAMES}
     known = ["[U]", " ", "\x1b[31m", *sorted(words - {" "})]
     torch.manual_seed(0)
     sizes = {"vocab_size": len(known), "max_position_embeddings": 64}
@@ -116,7 +122,7 @@ def test_prompts_are_of_several_lengths_and_all_rows_are_counted(looked: dict[st
     assert record["filtered"] == "rows that the model does rightly on both sides, in test rows: other_number 10 of 10"
     assert (record["heads"], record["key_value_heads"], record["gated"]) == (4, 2, True)
     assert looked[NAME].ask("overview", {})["contrast"] == "logit of the indirect object less that of the subject"
-    assert set(REQUESTS) == set(PLACES)
+    assert set(REQUESTS) - set(PLACES) == {"head_seen", "neuron_seen"}
 
 
 @pytest.mark.parametrize("cell", [NUMBER, NAME])
@@ -165,6 +171,80 @@ def test_a_pattern_makes_what_its_head_writes_and_all_parts_add_up_to_the_answer
     rest = [read[Port(None, "embed")], *(read[Port(layer, "mlp_out")] for layer in layers)]
     total += sum(float(one[0, -1] @ pull) / scale for one in rest)
     assert total == pytest.approx(less(outputs, between), abs=1e-5)
+
+
+def test_what_is_written_is_read_with_the_norms_scale_at_its_own_token(looked: dict[str, PromptInspection]) -> None:
+    """Its scale at the answer would be another: the value of a key is read with that one, as if attended to there."""
+    specimen = looked[NUMBER].specimen
+    batch, last = alone(specimen.pairs.bases, 0), Port(1, "resid_post")
+    side = looked[NUMBER].ask("head", {"layer": LAYER, "head": HEAD})["base"]
+    result, v = Port(LAYER, "result"), Port(LAYER, "v")
+    read = ran(looked[NUMBER], batch, last, result, v)[1]
+    out = specimen.model.bridge.blocks[LAYER].attn.o.original_component.weight
+    values = read[v][0, :, HEAD // 2] @ out.T.reshape(4, -1, out.shape[0])[HEAD]
+    gain = specimen.readout.gain * specimen.readout.weight
+    scales = read[last][0].square().mean(-1).sqrt()
+    assert float(scales[0]) != pytest.approx(float(scales[-1]), rel=0.02)
+    for query, vector in enumerate(read[result][0, :, HEAD]):
+        promoted = (gain @ vector / scales[query]).topk(3).values.tolist()
+        assert [one["value"] for one in side["written"][query]["promoted"][:3]] == pytest.approx(promoted, rel=1e-3)
+        demoted = (gain @ values[query] / scales[-1]).neg().topk(3).values.neg().tolist()
+        assert [one["value"] for one in side["keys"][query]["demoted"][:3]] == pytest.approx(demoted, rel=1e-3)
+
+
+def test_what_a_norm_follows_is_not_told_as_written(looked: dict[str, PromptInspection]) -> None:
+    """Gemma-2 norms what heads and neurons write before it is added to the stream."""
+    looks = looked[NORMED]
+    head, neuron = looks.ask("head", {"layer": 0, "head": 1}), looks.ask("neuron", {"layer": 0, "index": 1})
+    side = head["base"]
+    assert not side["adds"]
+    assert [set(side[name]) for name in ("written", "keys", "size")] == [{None}] * 3
+    assert [side["direct"], side["by_key"], head["direct"], head["attention"]["size"]] == [None] * 4
+    assert [neuron["writes"], neuron["direct"]] == [None, None]
+    assert head["ablations"]["mean"]["difference"]["n"] > 0
+    for request, record in (("head", head), ("neuron", neuron), ("heads", looks.ask("heads", {"layer": 0}))):
+        told = inspect_text.text(request, record)
+        assert request == "heads" or "not defined: a norm stands between these parts and the stream" in told
+    assert any("not defined: a norm" in line for line in head_text.about(head))
+    assert any("not defined: a norm" in line for line in neuron_text.about(neuron, ""))
+
+
+def test_of_cutoffs_the_rises_are_compared(looked: dict[str, PromptInspection]) -> None:
+    """The logit of an allowed digit says nothing of where the cutoff is."""
+    looks = looked[DECADE]
+    specimen, code = looks.specimen, looks.specimen.pairs.answer
+    assert looks.ask("overview", {})["contrast"].startswith("rise of logits at the right cutoff less")
+    for row in (0, 1, 2):
+        (one,) = looks.ask("examples", {"start": row, "count": 1})["examples"]
+        batch, (right, other) = alone(specimen.pairs.bases, row), specimen.between[row].tolist()
+        ask = Ask(torch.tensor([[batch.tokens.shape[1] - 1]]), torch.tensor(code.columns))
+        ports = [Port(layer, name) for layer in (0, 1) for name in ("result", "mlp_out")]
+        with torch.no_grad():
+            run = specimen.model.forward(batch, reads=[Port(None, "embed"), Port(1, "resid_post"), *ports], ask=ask)
+        assert run.outputs is not None
+        logits = run.outputs[0, 0]
+        expected = float(logits[right + 1] - logits[right] - (logits[other + 1] - logits[other]))
+        assert one["difference"] == near(expected)
+        assert one["between"] == [str(right + 1), str(other + 1)]
+        after = logits.softmax(0)[right + 1 :].sum() > 0.5
+        assert one["base"]["right"] == (bool(after) and int(logits.diff().argmax()) == right)
+        pull = prompt_effects.pulls(specimen, specimen.between[row : row + 1])[0]
+        parts = [run.reads[port][0, -1].reshape(-1, len(pull)).sum(0) for port in (Port(None, "embed"), *ports)]
+        scale = run.reads[Port(1, "resid_post")][0, -1].square().mean().sqrt()
+        assert float(torch.stack(parts).sum(0) @ pull / scale) == pytest.approx(expected, abs=1e-4)
+        lens = looks.ask("states", {"site": "L1.resid_post@last", "example": row})["base"]["layers"][-1]
+        assert lens["difference"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_is_known_at_once_is_of_the_whole_record(looked: dict[str, PromptInspection]) -> None:
+    looks, late = looked[NUMBER], {"ablations", "controls", "swaps"}
+    for request, where, more in (
+        ("head", {"layer": 1, "head": 2, "example": 1}, {"estimate", "rank"}),
+        ("neuron", {"layer": 1, "index": 3}, set()),
+    ):
+        seen, whole = looks.ask(f"{request}_seen", where), looks.ask(request, where)
+        assert set(whole) - set(seen) == late | more
+        assert {name: whole[name] for name in seen} == seen
 
 
 def test_statistics_are_means_over_prompts_one_by_one(looked: dict[str, PromptInspection]) -> None:
@@ -280,7 +360,8 @@ def test_the_lens_of_the_last_layer_is_the_models_answer(looked: dict[str, Promp
     assert looks.ask("states", {"site": "L1.resid_post@last", "example": 3})["base"]["layers"][-1]["difference"] == (
         pytest.approx(one["difference"], abs=1e-5)
     )
-    assert looks.ask("states", {"site": "L1.mlp.post@last"})["base"]["top"] is None
+    for part in ("mlp.post", "attn_out"):  # what is added to the stream is none
+        assert looks.ask("states", {"site": f"L1.{part}@last"})["base"]["top"] is None
 
 
 @pytest.mark.parametrize("name", ["gpt2", "gemma2"])
@@ -319,6 +400,21 @@ def test_a_site_is_told_in_principal_components_and_a_span_in_coordinates(looked
     assert [one["dim"] for one in looks.ask("residual", {"layer": 0, "position": "last"})["dims"]] == [
         one["name"] for one in record["rows"]
     ]
+
+
+def test_a_mean_over_bases_counts_each_once(looked: dict[str, PromptInspection]) -> None:
+    """A row of the task has a counterfactual of each kind, beside the same base."""
+    looks = looked[NAME]
+    record, residual = (
+        looks.ask("site", {"site": "L0.resid_post@last"}),
+        looks.ask("residual", {"layer": 0, "position": "last"}),
+    )
+    values = looks.ask("states", {"site": "L0.resid_post@last"})["examples"]["base"]
+    first = {looks.specimen.examples[row].base["prompt"]: row for row in reversed(range(looks.specimen.pairs.n))}
+    assert record["bases"] == len(first) < looks.specimen.pairs.n == len(values)
+    expected = effects.mean(torch.tensor([values[row][0] for row in first.values()]))
+    for one in (record["rows"][0]["mean"], residual["dims"][0]["mean"]):
+        assert one == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
 def test_an_own_prompt_is_the_text_as_it_was_typed(looked: dict[str, PromptInspection]) -> None:
@@ -382,7 +478,7 @@ def test_every_answer_has_a_form_as_text(looked: dict[str, PromptInspection]) ->
         "site": {"site": "embed@last"},
         "states": {"site": "L0.attn_out@last"},
     }
-    for request in set(REQUESTS) - {"angles"}:
+    for request in set(PLACES) - {"angles"}:
         told = inspect_text.text(request, looked[NUMBER].ask(request, where.get(request, {})))
         assert told
         assert "\x1b" not in told

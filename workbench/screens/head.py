@@ -7,23 +7,20 @@ from typing import Any
 
 from textual.widget import Widget
 
-from workbench import ranking
 from workbench.keys import Key
 from workbench.place import Line
 from workbench.screens import prompt_text
-from workbench.screens.effect_text import Record, largest, number
-from workbench.screens.head_text import about, minus, right, words, written
-from workbench.screens.inspecting import AGAIN, OWN, PANES, REST, Bottom, Column, Inspecting, Pane, Question, Top
+from workbench.screens.effect_text import Record
+from workbench.screens.head_text import about, attended, minus, right, strip, words, writes
+from workbench.screens.inspecting import AGAIN, OWN, PANES, REST, STAY, Bottom, Column, Inspecting, Pane, Question, Top
 from workbench.screens.sheet import Sheet, title
 from workbench.widgets.grid import Grid
 from workbench.widgets.matrix import Matrix
-from workbench.widgets.paint import GLYPHS, exact, glyph, short
+from workbench.widgets.paint import exact
 
 ADDRESS = re.compile(r"L(\d+)\.head(\d+)")
 SIDES = ("base", "source", "difference")
 NAMES = {"base": "base", "source": "counterfactual", "difference": "base minus counterfactual"}
-BAR = 16
-"""Cells of the longest bar."""
 
 
 class HeadPlace(Inspecting):
@@ -88,8 +85,8 @@ class HeadPlace(Inspecting):
         """Ask for everything."""
         self.inspect("asking the model server; the first answer waits until the network is loaded")
         self.ask("overview", Question("overview", {}, self.know))
-        self.look_at_layer()
         self.prompted()
+        self.look_at_layer()
 
     def know(self, record: Record) -> None:
         """Learn how many layers, heads and examples there are, and whether queries see later keys."""
@@ -111,7 +108,9 @@ class HeadPlace(Inspecting):
         else:
             params["tokens"] = self.tokens
             pair = Question("own", {"tokens": self.tokens}, self.show_own, REST)
-        self.ask("head", Question("head", params, self.show_head, REST))
+        self.drop("effects")
+        request, take = ("head_seen", self.show_seen) if self.is_language else ("head", self.show_head)
+        self.ask("head", Question(request, params, take, REST))
         self.ask("pair", pair)
 
     def action_example(self, step: int) -> None:
@@ -148,11 +147,11 @@ class HeadPlace(Inspecting):
         is_other, self.at_layer, self.at_head = layer != self.at_layer, layer, head
         self.address = f"{self.cell}:L{layer}.head{head}"
         self.show_header(self.bench.facts)
+        self.prompted()
         if is_other:
             self.look_at_layer()
         elif self.strip_record is not None:
             self.show_strip(self.strip_record)
-        self.prompted()
 
     def action_side(self) -> None:
         """Show the other side of the example."""
@@ -170,15 +169,9 @@ class HeadPlace(Inspecting):
     # Showing
 
     def show_strip(self, record: Record) -> None:
-        """Each head of the layer with the size of its effect, as a glyph and a number."""
+        """Each head of the layer with its effect, as a glyph and a number."""
         self.strip_record = record
-        sizes = [abs(ranking.effect(one)["value"]) for one in record["heads"]]
-        most, parts = max(sizes, default=0.0), []
-        for one, size in zip(record["heads"], sizes, strict=True):
-            sign = glyph(size / most, self.look.glyphs) if most else GLYPHS[self.look.glyphs][0]
-            name = f"h{one['head']} {sign} {short(size)}"
-            parts.append(f"[{name}]" if one["head"] == self.at_head else f" {name} ")
-        self.strip.show(f" L{self.at_layer}  {''.join(parts)}  {ranking.meaning(record)}")
+        self.strip.show(strip(record, self.at_head, self.app.size.width, self.look.glyphs))
 
     def show_pair(self, record: Record) -> None:
         """The example's texts and answers."""
@@ -211,6 +204,13 @@ class HeadPlace(Inspecting):
             "J/K: back to examples"
         )
         self.other.show("")
+
+    def show_seen(self, record: Record) -> None:
+        """What is known at once; its effects are asked for where it is looked at for a while."""
+        self.show_head(record)
+        params: dict[str, Any] = {"layer": self.at_layer, "head": self.at_head}
+        own = {"example": self.example} if self.tokens is None else {"tokens": self.tokens}
+        self.ask("effects", Question("head", {**params, **own}, self.show_head, STAY))
 
     def show_head(self, record: Record) -> None:
         """Everything about the head."""
@@ -265,7 +265,7 @@ class HeadPlace(Inspecting):
         across, down = (1 + sum(one > value for one in each if one) for each in (matrix.row(query), matrix.column(key)))
         count = len(tokens)
         self.inspect(
-            f'query {query} "{tokens[query]}"  key {key} "{tokens[key]}"  weight {exact(value)}  '
+            f'query {query} "{tokens[query]}"  key {key} "{tokens[key]}"  weight {exact(value)}   '
             f"rank {across} of {count} in row, {down} of {count} in column   {NAMES[self.side]}"
         )
 
@@ -275,21 +275,16 @@ class HeadPlace(Inspecting):
         weights.sort(key=lambda each: (-abs(each[0]), each[1]))
         bar = "#" if self.look.glyphs == "ascii" else "█"
         lines = [title(f'attends to, from "{tokens[query]}" (query {query}), {NAMES[self.side]}')]
+        none = ["  none: the two inputs differ in length"] * (not weights)
         if "keys" in side:
-            lines += prompt_text.attended(weights, tokens, self._named(), bar)
+            lines += [*prompt_text.attended(weights, tokens, self._named(), bar), *none]
             if self.side != "difference" and self.record is not None:
                 lines += prompt_text.head_row(side, self.record, query, self.grid.column)
-            return lines + ["  none: the two inputs differ in length"] * (not weights)
-        lines += [
-            f"  {short(weight):>5} {key:>3} {tokens[key]:8} {bar * round(BAR * abs(weight))}" for weight, key in weights
-        ]
-        if self.side == "difference" or self.record is None:
-            return lines + ["  none: the two inputs differ in length"] * (not weights)
-        lines += ["", title(f"writes there, of size {number(side['size'][query])}")]
-        named = self.record["directions"]
-        lines += ["  no labels known"] if named is None else written(named, side["writes"][query])
-        lines.append(title("adds to the answer's logits there"))
-        return lines + largest(map(str, self.record["answers"]), side["answer"][query])
+            return lines
+        lines += [*attended(weights, tokens, bar), *none]
+        if self.side != "difference" and self.record is not None:
+            lines += writes(self.record, side, query)
+        return lines
 
     def _named(self) -> Mapping[str, int]:
         """The named positions of the prompt that is shown."""

@@ -3,14 +3,56 @@
 from collections.abc import Sequence
 from typing import Any
 
+from workbench import ranking
+from workbench.display import Glyphs
 from workbench.screens import prompt_text
-from workbench.screens.effect_text import Record, effects, largest, row, swaps
+from workbench.screens.effect_text import Record, effects, largest, number, row, swaps
 from workbench.screens.sheet import title
+from workbench.widgets.paint import GLYPHS, glyph, short
+
+BAR = 16
+"""Cells of the longest bar."""
 
 
 def written(named: Sequence[Record], values: Sequence[float]) -> list[str]:
     """The named directions that are written most."""
     return largest((each["name"] for each in named), values)
+
+
+def strip(record: Record, here: int, width: int, glyphs: Glyphs) -> str:
+    """The heads of a layer, each with its effect as a glyph and a number; those around ``here`` if all have no room."""
+    values = [ranking.effect(one)["value"] for one in record["heads"]]
+    most, parts = max(map(abs, values), default=0.0), []
+    for one, value in zip(record["heads"], values, strict=True):
+        sign = glyph(abs(value) / most, glyphs) if most else GLYPHS[glyphs][0]
+        name = f"h{one['head']} {sign} {short(value)}"
+        parts.append(f"[{name}]" if one["head"] == here else f" {name} ")
+    first = f" L{record['layer']} {'est. ' if record.get('language') else ' '}"
+    low, high = 0, len(parts)
+    while len(first) + sum(map(len, parts[low:high])) + 2 * (high - low < len(parts)) > width and high - low > 1:
+        low, high = (low, high - 1) if high - 1 - here > here - low else (low + 1, high)
+    told = first + "<" * (low > 0) + "".join(parts[low:high]) + ">" * (high < len(parts))
+    meaning = f"  {ranking.meaning(record)}"
+    return told + meaning if len(told) + len(meaning) <= width else told
+
+
+def attended(weights: Sequence[tuple[float, int]], tokens: Sequence[str], bar: str) -> list[str]:
+    """The keys that a query attends to, the most first."""
+    bars = (bar * round(BAR * abs(weight)) for weight, _ in weights)
+    each = zip(weights, bars, strict=True)
+    return [f"  {short(weight):>5} {key:>3} {tokens[key]:8} {drawn}" for (weight, key), drawn in each]
+
+
+def writes(record: Record, side: Record, query: int) -> list[str]:
+    """What a head writes at a query, by the compiled names of directions, and what that adds to the answers."""
+    named = record["directions"]
+    return [
+        "",
+        title(f"writes there, of size {number(side['size'][query])}"),
+        *(["  no labels known"] if named is None else written(named, side["writes"][query])),
+        title("adds to the answer's logits there"),
+        *largest(map(str, record["answers"]), side["answer"][query]),
+    ]
 
 
 def minus(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> list[list[float]]:
@@ -32,6 +74,8 @@ def about(record: Record) -> list[str]:
     """Labels, statistics, ablations, swaps."""
     if record.get("language"):
         some = prompt_text.about_head(record)
+        if "ablations" not in record:
+            return [*some, *prompt_text.computing("head"), *prompt_text.note(record)]
         return [
             *some,
             "",

@@ -33,6 +33,8 @@ ASIDE = 59
 """Columns of what stands at the right then: a line of scores fits."""
 REST = 0.06
 """Seconds for which a key that can be held down must rest before it asks."""
+STAY = 0.4
+"""Seconds for which a part must be looked at before what takes seconds is asked of it."""
 
 PANES = Key("w", "pane", "Next pane; on narrow screens one is seen at a time.", "w pane", 6)
 AGAIN = Key("R", "again", "Ask again what has no answer, and start the model server at once; or paint afresh.", "", 1)
@@ -110,6 +112,11 @@ class Inspecting(Place):
         """The cell's name: what the address begins with."""
         return self.address.rpartition(":")[0].partition("#")[0]
 
+    @property
+    def is_language(self) -> bool:
+        """Whether the cell's network is a language model."""
+        return bool(catalog.PROMPTED.fullmatch(self.cell.partition("/")[0]))
+
     def target(self) -> Target:
         """Whom the server is for; raises ``WorkbenchError`` where the address names none."""
         return Cell.parse(self.cell)
@@ -133,6 +140,11 @@ class Inspecting(Place):
         """Ask the server; of two questions of one kind only the later is answered."""
         self.unanswered[kind] = question
         self.run_worker(partial(self._asked, kind, question), group=kind, exclusive=True)
+
+    def drop(self, kind: str) -> None:
+        """Wait for no answer of a kind any more."""
+        self.unanswered.pop(kind, None)
+        self.workers.cancel_group(self, kind)
 
     async def _asked(self, kind: str, question: Question) -> None:
         await asyncio.sleep(question.rest)
@@ -228,10 +240,8 @@ class Inspecting(Place):
 
     def own_prompt(self) -> OwnPrompt:
         """The line in which it is typed."""
-        is_text = catalog.PROMPTED.fullmatch(self.cell.partition("/")[0])
-        return OwnPrompt(
-            self.look, "own prompt, text as it is" if is_text else "own prompt, tokens with spaces between"
-        )
+        how = "own prompt, text as it is" if self.is_language else "own prompt, tokens with spaces between"
+        return OwnPrompt(self.look, how)
 
     def action_own(self) -> None:
         """Type a prompt."""

@@ -2,57 +2,26 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from textwrap import wrap
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from textual.widget import Widget
 
-from workbench import catalog
 from workbench.keys import Key
 from workbench.place import Line
-from workbench.ranking import effect, meaning
+from workbench.ranking import meaning
 from workbench.screens import prompt_text
-from workbench.screens.effect_text import Record, effects, largest, number, row, score, swaps
-from workbench.screens.inspecting import AGAIN, ASIDE, OWN, PANES, REST, Bottom, Inspecting, Pane, Question, Top
-from workbench.screens.inspecting import Column as Beside
+from workbench.screens.effect_text import Record, number, score
+from workbench.screens.inspecting import AGAIN, OWN, PANES, REST, STAY, Bottom, Column, Inspecting, Pane, Question, Top
+from workbench.screens.neuron_text import COLUMNS, ESTIMATED, ORDERS, about, entries, groups
 from workbench.screens.sheet import Sheet, title
 from workbench.widgets.chart import Chart
 from workbench.widgets.histogram import Histogram
 from workbench.widgets.paint import glyph, share_of, short
-from workbench.widgets.rows import Column, Rows
+from workbench.widgets.rows import Rows
 from workbench.widgets.tokens import Tokens
 
 ADDRESS = re.compile(r"L(\d+)\.mlp(?:\.neuron(\d+))?")
-
-
-ORDERS: Mapping[str, Callable[[Record], float]] = {
-    "size of effect": lambda one: -abs(effect(one)["value"]),
-    "max": lambda one: -one["max"],
-    "share active": lambda one: -one["active"]["value"],
-    "number": lambda one: one["neuron"],
-}
-COLUMNS = (
-    Column("id", 5, text=lambda place: f"n{place}"),
-    Column("loss+", 5, right=True, text=number),
-    Column("95 %", 12),
-    Column("max", 4, 1, right=True, text=number),
-    Column("active", 6, 2, right=True, text=lambda share: f"{100 * share:.1f}%"),
-    Column("at", 4, 3),
-    Column("variable", 9, 1),
-)
-
-
-ESTIMATED = (
-    Column("id", 5, text=lambda place: f"n{place}"),
-    Column("est.", 5, right=True, text=lambda value: number(value, 5)),
-    Column("95 %", 14),
-    Column("max", 4, 1, right=True, text=number),
-    Column("mean", 5, 3, right=True, text=lambda value: number(value, 5)),
-    Column("active", 6, 2, right=True, text=lambda share: f"{100 * share:.1f}%"),
-    Column("at", 6, 1),
-)
-"""Of a language model, where no neuron has a variable and effects are estimates."""
 
 
 class NeuronsPlace(Inspecting):
@@ -88,13 +57,13 @@ class NeuronsPlace(Inspecting):
     def body(self) -> Iterable[Widget]:
         """The list; its neuron's activations above its effects."""
         self.about = Line()
-        self.rows = Rows(ESTIMATED if catalog.PROMPTED.fullmatch(self.cell.partition("/")[0]) else COLUMNS, self.look)
+        self.rows = Rows(ESTIMATED if self.is_language else COLUMNS, self.look)
         self.chart = Chart(Histogram([], []), self.look, is_log=True)
         self.strip, self.inputs, self.effects = Tokens(self.look), Sheet(self.look), Sheet(self.look)
         self.chart.styles.height, self.strip.styles.height = 6, 2
         yield Top(self.about)
         yield Pane(self.rows)
-        yield Beside(Pane(self.chart, self.strip, self.inputs), Pane(self.effects), classes="aside")
+        yield Column(Pane(self.chart, self.strip, self.inputs), Pane(self.effects), classes="aside")
         yield Bottom(self.own_prompt())
 
     def view(self) -> dict[str, Any]:
@@ -134,16 +103,17 @@ class NeuronsPlace(Inspecting):
         """Show the layer's neurons in the order that is asked for."""
         self.every = {**record, "neurons": sorted(record["neurons"], key=ORDERS[self.order])}
         neurons = self.every["neurons"]
-        self.rows.load([_entries(one) for one in neurons])
+        self.rows.load([entries(one) for one in neurons])
         numbers = [one["neuron"] for one in neurons]
         asked = self.index
         if asked in numbers:
             self.rows.move_to(numbers.index(asked))
         nothing = neurons[0]["controls"]["no_op"] if neurons and "controls" in neurons[0] else None
         told = f", without ablation right {score(nothing['right'])}" if nothing else ""
-        about = f" L{self.at_layer} neurons by {self.order}"
-        what = f"; est.: {meaning(record)}" if record.get("language") else f", n {record['inputs']} inputs{told}"
-        self.about.show(about + what)
+        if record.get("language"):
+            self.about.show(f" L{self.at_layer}, {self.order}; est.: {meaning(record)}")
+        else:
+            self.about.show(f" L{self.at_layer} neurons by {self.order}, n {record['inputs']} inputs{told}")
         self.follow()
         if asked >= 0 and asked not in numbers:
             self.complain(
@@ -184,13 +154,22 @@ class NeuronsPlace(Inspecting):
         """Ask for the neuron under the cursor, with the user's own prompt if there is one."""
         if self.index < 0:
             return
+        self.drop("neuron")
+        self.drop("effects")
         if known := self.known.get((self.index, tuple(self.tokens or ()))):
             self.show_neuron(known)
             return
-        params: dict[str, Any] = {"layer": self.at_layer, "index": self.index}
-        if self.tokens is not None:
-            params["tokens"] = self.tokens
-        self.ask("neuron", Question("neuron", params, self.learn, REST))
+        request, take = ("neuron_seen", self.show_seen) if self.is_language else ("neuron", self.learn)
+        self.ask("neuron", Question(request, self._params(), take, REST))
+
+    def _params(self) -> dict[str, Any]:
+        own = {} if self.tokens is None else {"tokens": self.tokens}
+        return {"layer": self.at_layer, "index": self.index, **own}
+
+    def show_seen(self, record: Record) -> None:
+        """What is known at once; its effects are asked for where it is looked at for a while."""
+        self.show_neuron(record)
+        self.ask("effects", Question("neuron", self._params(), self.learn, STAY))
 
     def learn(self, record: Record) -> None:
         """Keep a neuron's record."""
@@ -201,11 +180,13 @@ class NeuronsPlace(Inspecting):
 
     def show_neuron(self, record: Record) -> None:
         """Show a neuron's activations and effects."""
-        self.record, self.example = record, 0
+        before, self.record = self.record, record
+        if before is None or any(before[name] != record[name] for name in ("neuron", "own")):
+            self.example = 0
         counts, low, high = (record["histogram"][name] for name in ("counts", "low", "high"))
         edges = [low + (high - low) * place / len(counts) for place in range(len(counts) + 1)]
         self.chart.show(Histogram(counts, edges))
-        self.effects.show(_about(record, self.every["note"] if self.every else ""))
+        self.effects.show(about(record, self.every["note"] if self.every else ""))
         self.draw()
 
     def draw(self) -> None:
@@ -213,7 +194,7 @@ class NeuronsPlace(Inspecting):
         if self.record is None:
             return
         lines: list[str] = []
-        chosen, examples = 0, _groups(self.record)
+        chosen, examples = 0, groups(self.record)
         number_of = 0
         for name, inputs in examples:
             lines.append(title(name))
@@ -252,7 +233,7 @@ class NeuronsPlace(Inspecting):
     def action_example(self, step: int) -> None:
         """Go to another example of the neuron."""
         if self.record is not None:
-            count = sum(len(inputs) for _, inputs in _groups(self.record))
+            count = sum(len(inputs) for _, inputs in groups(self.record))
             self.example = max(0, min(self.example + step, count - 1))
             self.draw()
 
@@ -262,6 +243,8 @@ class NeuronsPlace(Inspecting):
         if self.network and layer == self.at_layer:
             self.inspect(f"no layer {'above' if step > 0 else 'below'} L{layer}")
         elif self.network:
+            self.drop("neuron")  # a late answer would be taken for one of the other layer
+            self.drop("effects")
             self.at_layer, self.index, self.known, self.record = layer, -1, {}, None
             self.address = self.cursor_address()
             self.show_header(self.bench.facts)
@@ -270,51 +253,3 @@ class NeuronsPlace(Inspecting):
     def action_heads(self) -> None:
         """Go to the heads of the layer."""
         self.leave_for(f"{self.cell}:L{self.at_layer}.head0")
-
-
-def _entries(one: Record) -> tuple[Any, ...]:
-    """A neuron's row."""
-    found = effect(one)
-    if "estimate" in one:
-        interval = f"[{number(found['low'], 5)} {number(found['high'], 5)}]"
-        size = one["max"], one["mean"], one["active"]["value"]
-        return one["neuron"], found["value"], interval, *size, one["strongest"].strip() or one["strongest"]
-    interval = f"[{number(found['low'])} {number(found['high'])}]"
-    label = (one["label"] or {}).get("variable")
-    return one["neuron"], found["value"], interval, one["max"], one["active"]["value"], one["strongest"], label
-
-
-def _groups(record: Record) -> list[tuple[str, Sequence[Record]]]:
-    """The inputs at which a neuron is looked at, by why."""
-    own = record["own"]
-    found: list[tuple[str, Sequence[Record]]] = [("own prompt", [own])] if own else []
-    found.append((f"top {len(record['top'])} of {record['inputs']} inputs", record["top"]))
-    for group in record["groups"]:
-        inputs = group["inputs"]
-        found.append((f"quantiles {group['low']:g} to {group['high']:g}, {len(inputs)} of {group['of']}", inputs))
-    nonzero = record["nonzero"]
-    found.append((f"random where not 0, {len(nonzero['inputs'])} of {nonzero['of']}", nonzero["inputs"]))
-    return found
-
-
-def _about(record: Record, note: str) -> list[str]:
-    """What a neuron reads and writes, its activations, and its effects beside their controls."""
-    if record.get("language"):
-        some = [*prompt_text.about_neuron(record), "", *effects(record, "random_neuron"), ""]
-        return [*some, *swaps(record, "random_neurons"), "", *_activations(record), *prompt_text.note(record)]
-    label = record["label"] or {}
-    lines = [title(f"{record['site']} {label.get('variable') or ''}")]
-    if label:
-        lines += ["writes", *largest((one["name"] for one in label["writes"]), [e["weight"] for e in label["writes"]])]
-        lines += [f"reads {', '.join(label['reads']) or '-'}"]
-    if record["answer"] is not None:
-        lines += ["adds to the answer's logits by unit of activation"]
-        lines += largest(map(str, record["answers"]), record["answer"])
-    lines += ["", *effects(record, "random_neuron"), "", *swaps(record, "random_neurons"), ""]
-    return [*lines, *_activations(record), "", *wrap(f"note: {note}", ASIDE - 2)]
-
-
-def _activations(record: Record) -> list[str]:
-    """How large a neuron gets and how often."""
-    quantiles = "  ".join(f"q{at} {number(value)}" for at, value in record["quantiles"].items())
-    return [f"activation max {number(record['max'])}  {quantiles}  n {record['n']}", row("active", record["active"])]

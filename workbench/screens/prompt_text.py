@@ -15,6 +15,9 @@ BAR = 16
 """Cells of the longest bar."""
 
 
+NORMED = "not defined: a norm stands between these parts and the stream"
+LONG = "not computed: only the last tokens of a long prompt are"
+COMPUTING = "computing"
 LEAST = 24
 """Cells of a prompt of which only the end is told, where the answer comes."""
 
@@ -30,10 +33,10 @@ def tokens(found: Sequence[Record], most: int = 4) -> str:
     return "  ".join(f'"{one["token"]}" {number(abs(one["value"]))}' for one in found[:most])
 
 
-def written(found: Record | None) -> list[str]:
-    """What a vector promotes and demotes."""
+def written(found: Record | None, why: str = NORMED) -> list[str]:
+    """What a vector promotes and demotes, or why that is not told."""
     if found is None:
-        return ["  not computed: only the last tokens of a long prompt are"]
+        return [f"  {why}"]
     return [f"  + {tokens(found['promoted'])}", f"  - {tokens(found['demoted'])}"]
 
 
@@ -47,10 +50,13 @@ def pair(record: Record, one: Record, width: int) -> tuple[str, str]:
     at = "   " + " ".join(f"{name} {place}" for name, place in base["at"].items())
     makes = "nothing defined" if one["label"] is None else f'"{one["label"][0]}"'
     second, rest = " cf   ", f" gives {_given(source)}   its {record['variable']} makes {makes}"
-    return (
-        first + text(base["tokens"], width - len(first) - len(told)) + told + at,
-        second + text(source["tokens"], width - len(second) - len(rest)) + rest + f"   {one['set']}",
+    lines = (
+        first + text(base["tokens"], width - len(first) - len(told)) + told,
+        second + text(source["tokens"], width - len(second) - len(rest)) + rest,
     )
+    more = zip(lines, (at, f"   {one['set']}"), strict=True)
+    above, below = (line + tail * (len(line) + len(tail) <= width) for line, tail in more)
+    return above, below
 
 
 def _given(side: Record) -> str:
@@ -78,34 +84,47 @@ def attended(weights: Sequence[tuple[float, int]], names: Sequence[str], at: Map
 
 def head_row(side: Record, record: Record, query: int, key: int) -> list[str]:
     """What a head writes at a query, and what the value of the key under the cursor alone would (OV)."""
-    names = side["tokens"]
+    names, why = side["tokens"], LONG if side["adds"] else NORMED
     lines = ["", title(f'writes at {query} "{names[query]}", of size {number(side["size"][query])}: logits added')]
-    lines += written(side["written"][query])
+    lines += written(side["written"][query], why)
+    lines += [f"  there the final norm divides by {number(side['scales'][query])}"] * side["adds"]
     lines += ["", title(f'OV of key {key} "{names[key]}": logits added if attended to alone')]
-    lines += written(side["keys"][key])
+    lines += written(side["keys"][key], why)
+    lines += ["  if the last token attends to it, as the direct effect"] * side["adds"]
     lines += ["", title("direct effect from the last token")]
     if side["direct"] is None:
-        why = "an own prompt has no two answers" if record["example"] is None else "not defined for this model or pair"
-        return [*lines, f"  none: {why}"]
+        if not side["adds"]:
+            return [*lines, f"  {NORMED}"]
+        own = "an own prompt has no two answers" if record["example"] is None else "the pair has no two answers"
+        return [*lines, f"  none: {own}"]
     lines += [f"  {number(side['direct'])} in all, {number(side['by_key'][key])} by key {key}"]
     lines += [
         f"  of the {line}" if not at else f"  {line}" for at, line in enumerate(wrap(record["contrast"], ASIDE - 10))
     ]
-    return [*lines, f"  through the final norm, its scale {number(side['scale'])}"]
+    return [*lines, f"  through the final norm, which divides by {number(side['scale'])}"]
 
 
 def about_head(record: Record) -> list[str]:
     """A head's direct and estimated effects and its statistics."""
     lines = [title(record["site"]), f"  {NO_TRUTH}", "", title("effect on the difference")]
-    lines += [alone("  direct", record["direct"]), alone("  estimate", record["estimate"])]
+    lines += [alone("  direct", record["direct"])]
+    lines += [alone("  estimate", record["estimate"]) if "estimate" in record else f"  estimate   {COMPUTING}"]
     lines += ["", title("mean over inputs")]
     widest = max(len(name) for name in record["attention"])
     for name, found in record["attention"].items():
         if found is not None:
             lines.append(f"  {name:{widest}} {score(found, 5)}  n {found['n']}")
     lacking = [name for name, found in record["attention"].items() if found is None]
+    if "size" in lacking:
+        lacking.remove("size")
+        lines += [f"  {line}" if not at else f"    {line}" for at, line in enumerate(wrap(f"size {NORMED}", ASIDE - 8))]
     lines += [f"  {', '.join(lacking)}: no input repeats a token"] * bool(lacking)
     return lines
+
+
+def computing(part: str) -> list[str]:
+    """What stands where exact effects are to come."""
+    return ["", title("ablations and full swaps"), f"  {COMPUTING}, also of some other {part}s for the control"]
 
 
 def about_neuron(record: Record) -> list[str]:
@@ -113,7 +132,8 @@ def about_neuron(record: Record) -> list[str]:
     what = "act(gate) x up, what the output projection reads" if record["gated"] else "after the nonlinearity"
     lines = [title(record["site"]), f"  {what}", f"  {NO_TRUTH}"]
     lines += ["", title("writes, by unit of activation: logits added"), *written(record["writes"])]
-    lines += [f"  at the norm's mean scale {number(record['writes']['scale'])}"]
+    if record["writes"] is not None:
+        lines += [f"  where the final norm divides by {number(record['writes']['scale'])}, its mean"]
     lines += ["", title("effect on the difference")]
     return [*lines, alone("  direct", record["direct"]), alone("  estimate", record["estimate"])]
 
@@ -162,7 +182,9 @@ def neuron(one: Record) -> str:
 def site(record: Record) -> list[str]:
     """A site's effects beside their controls, its principal components with what they write."""
     lines = [*swaps(record, "random_sites"), "", *effects(record, "random_site"), ""]
-    lines.append(title(f"{record['kind']}: means over {record['n']} bases"))
+    lines.append(title(f"{record['kind']}: means over {record['bases']} distinct bases"))
+    if any(one["writes"] for one in record["rows"]):
+        lines.append("  + and -: logits added by 1 of it, at the final norm's mean")
     for one in record["rows"]:
         lines.append(f"  {one['name']:10} {score(one['mean'])}")
         lines += ["  " + line for line in written(one["writes"])] if one["writes"] else []

@@ -257,7 +257,9 @@ class ResidualPlace(Inspecting):
             return
         record, own = self.record, self.values["example"] is None
         truth = self.network.get("truth", self.truth)
-        self.about.show(f" {record['site']}  {len(record['rows'])} {record['kind']}   truth: {truth}")
+        told = f"{len(record['rows'])} {record['kind']}   truth: {truth}"
+        whole = f" {record['site']}  {told}"
+        self.about.show(whole if len(whole) <= self.app.size.width else f" {told}")  # the header tells the site
         self.told.show(f" own prompt {self._text('base')}" if own else self._columns(record))
 
     def _columns(self, record: Record) -> str:
@@ -328,11 +330,14 @@ class ResidualPlace(Inspecting):
         what = "example" if self.form == "examples" and not own else "token"
         side = "own prompt" if own else NAMES[self.side]
         mean = one["mean"]
-        self.inspect(
-            f"{one['name']}  {exact(value)} at {what} {column}, {side}   mean {score(mean)} n {mean['n']} bases   "
-            f"{self._says(one)}",
-            f"{self.cursor_address()}   lens here: {self._lens()}",
-        )
+        room, says, lens = self.app.size.width - 2, self._says(one), f"   lens here: {self._lens()}"
+        first = f"{one['name']}  {exact(value)} at {what} {column}, {side}   mean {score(mean)} n {mean['n']} bases   "
+        if self.record.get("language") and len(first) + len(says) > room:
+            says = "writes: w"  # it is too long for a line, and stands in the other pane
+        address = self.cursor_address()
+        if len(address) + len(lens) > room:
+            address = self.site  # the header tells the cell
+        self.inspect(f"{first}{says}", f"{address}{lens}")
 
     def _says(self, one: Record) -> str:
         """What a row says to the answers, or to a language model's vocabulary."""
