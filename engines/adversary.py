@@ -26,13 +26,14 @@ import numpy as np
 from engines.dataset import DATUM, Dataset
 from engines.entropy import entropy
 from engines.errors import InvalidSetting, TooLarge
+from engines.estimate import Estimate, estimate
 from engines.events import Advance, Notice, Stage, Steps
 from engines.graph import Graph, Plain
 from engines.hypothesis import AGREE, Hypothesis, InterpNode
 from engines.interval import Z95
 from engines.join import to_isomorphic
 from engines.sampling import Law, enumerate_runs, sample_runs
-from engines.scrub import SAMPLES, Estimate, Plan, estimate, sliced
+from engines.scrub import SAMPLES, Plan, sliced
 from engines.treeify import Treeified, treeify
 
 CONFIDENCE = 0.95

@@ -11,10 +11,11 @@ from typing import TypeAlias
 
 from engines.dataset import Dataset
 from engines.errors import InvalidModel, UnknownName
+from engines.estimate import Estimate
 from engines.events import drain
 from engines.graph import Graph
 from engines.hypothesis import Hypothesis
-from engines.scrub import Estimate, Plan, Scrubbed, scrub
+from engines.scrub import Plan, Scrubbed, scrub
 
 EXACT = Plan(exact=True)
 """Everything by enumeration."""

@@ -9,22 +9,20 @@ Source: Redwood Research (2022), "Causal scrubbing: Appendix", sections 2 to 5.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from engines.baselines import TOLERANCE, constant, randomised, recovered
-from engines.column import Column, scalars, take
+from engines.baselines import TOLERANCE, constant, randomised
+from engines.column import scalars
 from engines.consistency import Inconsistency, Vacuity, check_inputs, inconsistencies, vacuities
 from engines.dataset import Dataset
+from engines.distance import distances
 from engines.entropy import Entropy, entropy
 from engines.errors import InvalidModel, InvalidSetting, TooLarge
+from engines.estimate import Estimate, estimate, share, weighted
 from engines.events import Advance, Notice, Stage, Steps
 from engines.graph import Graph, Plain
 from engines.hypothesis import Hypothesis, InterpNode, Source
-from engines.interval import Z95
 from engines.sampling import BUDGET, Law, enumerate_runs, references, sample_runs
 from engines.treeify import Gather, Treeified, treeify
 
@@ -72,25 +70,6 @@ class Plan:
         if self.budget is not None:
             return self.budget
         return BUDGET if self.exact else QUICK
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """An expected value: exact (as a fraction where everything is), or with its standard error and 95 % interval."""
-
-    value: float
-    exact: str | None = None
-    error: float | None = None
-
-    @property
-    def low(self) -> float:
-        """The lower end of the 95 % interval."""
-        return self.value - Z95 * (self.error or 0.0)
-
-    @property
-    def high(self) -> float:
-        """The upper end of the 95 % interval."""
-        return self.value + Z95 * (self.error or 0.0)
 
 
 @dataclass(frozen=True)
@@ -194,7 +173,7 @@ def scrub(graph: Graph, data: Dataset, hypothesis: Hypothesis, plan: Plan | None
         seed=how.seed,
         total=total,
         slices=tuple(slices),
-        distances={name: measured.estimate(column) for name, column in _distances(plain, law).items()},
+        distances={name: measured.estimate(column) for name, column in distances(plain, law).items()},
         ablations=ablations,
         constant=best.answer,
         entropy=bits,
@@ -280,7 +259,7 @@ class _Measured:
         """The losses of the data that are ``among``."""
         weights = self.data.probabilities
         rows = np.flatnonzero(among & (weights > 0))
-        original, best = (_weighted(weights[rows], table[rows]) for table in (self.original, self.best))
+        original, best = (weighted(weights[rows], table[rows]) for table in (self.original, self.best))
         random = estimate(self.random, self.random.values, among)
         scrubbed = self.estimate(self.law.values, among)
         return Losses(
@@ -290,8 +269,8 @@ class _Measured:
             randomised=random,
             constant=best,
             scrubbed=scrubbed,
-            recovered=_recovered(scrubbed, original, random),
-            against_constant=_recovered(scrubbed, original, best),
+            recovered=share(scrubbed, original, random),
+            against_constant=share(scrubbed, original, best),
         )
 
     def slices(self, feature: str) -> list[Slice]:
@@ -316,90 +295,6 @@ def sliced(data: Dataset, feature: str) -> list[tuple[str, np.ndarray]]:
     shown = sorted(dict.fromkeys(values), key=lambda value: (str(type(value)), value))  # type: ignore[return-value]
     masks = ((str(value), weights & np.array([one == value for one in values])) for value in shown)
     return [(value, mask) for value, mask in masks if mask.any()]
-
-
-def estimate(law: Law, values: np.ndarray, among: np.ndarray | None) -> Estimate:
-    """The mean of a quantity of each run with its standard error.
-
-    Strata are data that were sampled apart, each with at least two samples: Var = sum over strata of w^2 s^2 / n, with
-    w their share.
-    """
-    rows = np.arange(len(values)) if among is None else np.flatnonzero(among[law.references])
-    if not len(rows):
-        raise InvalidSetting("none of the samples has its reference in this slice; draw more samples")
-    mean = _weighted(law.weights[rows], values[rows])
-    if law.exact:
-        return mean
-    weights, numbers = law.weights[rows].astype(float), values[rows].astype(float)
-    weights = weights / weights.sum()
-    if law.strata is None:
-        spread = numbers.std(ddof=1) if len(rows) > 1 else float("inf")
-        return replace(mean, error=float(spread * np.sqrt((weights**2).sum())))
-    _, which = np.unique(law.strata[rows], return_inverse=True)
-    count, share = np.bincount(which), np.bincount(which, weights)
-    centre = np.bincount(which, numbers) / count
-    variance = np.bincount(which, (numbers - centre[which]) ** 2) / (count - 1)
-    return replace(mean, error=float(np.sqrt((share**2 * variance / count).sum())))
-
-
-def _weighted(weights: np.ndarray, values: np.ndarray) -> Estimate:
-    if weights.dtype == object and all(isinstance(value, (int, Fraction)) for value in (*weights, *values)):
-        exact = sum((w * v for w, v in zip(weights, values, strict=True)), start=Fraction(0)) / sum(weights)
-        return Estimate(float(exact), str(exact))
-    shares = weights.astype(float)
-    return Estimate(float(np.dot(shares, values.astype(float)) / shares.sum()))
-
-
-def _recovered(scrubbed: Estimate, original: Estimate, baseline: Estimate) -> Estimate | None:
-    """The recovered share; the errors of scrubbed and baseline enter to first order."""
-
-    def number(one: Estimate) -> Any:
-        return one.value if one.exact is None else Fraction(one.exact)
-
-    share = recovered(number(scrubbed), number(original), number(baseline))
-    if share is None:
-        return None
-    exact = str(share) if isinstance(share, Fraction) else None
-    if scrubbed.error is None and baseline.error is None:
-        return Estimate(float(share), exact)
-    distance = baseline.value - original.value
-    mine = (scrubbed.error or 0.0) / distance
-    theirs = (baseline.error or 0.0) * (scrubbed.value - original.value) / distance**2
-    return Estimate(float(share), None, float(np.hypot(mine, theirs)))
-
-
-def _distances(plain: Plain, law: Law) -> dict[str, np.ndarray]:
-    """For each run, how far the outputs are from those of its reference, by measure.
-
-    ``squared``: mean squared difference. ``kl``: KL(original, scrubbed) of softmaxes over the last axis, mean over the
-    others, in nats. ``agreement``: share of equal top answers, or of equal values.
-    """
-    node = plain.graph.nodes[plain.graph.output]
-    found: dict[str, np.ndarray] = {}
-    for port, column in law.outputs.items():
-        before = take(plain.sum(node.ports[port]), law.references)
-        for name, values in _moved(before, column).items():
-            found[name if len(law.outputs) == 1 else f"{port} {name}"] = values
-    return found
-
-
-def _moved(before: Column, after: Column) -> dict[str, np.ndarray]:
-    if isinstance(before, Tensor) and isinstance(after, Tensor):
-        found = {"squared": _per_row((before - after).square())}
-        if before.ndim > 1 and before.shape[-1] > 1:
-            old, new = before.log_softmax(-1), after.log_softmax(-1)
-            found["kl"] = _per_row((old.exp() * (old - new)).sum(-1))
-            found["agreement"] = _per_row((before.argmax(-1) == after.argmax(-1)).double())
-        return found
-    pairs = list(zip(before, after, strict=True))
-    found = {"agreement": np.array([float(one == other) for one, other in pairs])}
-    if all(isinstance(value, (int, float, Fraction)) for pair in pairs for value in pair):
-        found["squared"] = np.array([float((one - other) ** 2) for one, other in pairs])
-    return found
-
-
-def _per_row(values: Tensor) -> np.ndarray:
-    return values.detach().double().reshape(len(values), -1).mean(1).cpu().numpy()
 
 
 def whole_models(tree: Treeified) -> tuple[str, ...]:

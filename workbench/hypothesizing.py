@@ -18,12 +18,13 @@ from engines.column import scalars
 from engines.dataset import Dataset
 from engines.entropy import entropy
 from engines.errors import InvalidSetting, TooLarge, WorkbenchError
+from engines.estimate import estimate
 from engines.graph import Graph, Plain
 from engines.hypothesis import DATUM, Hypothesis, Source
 from engines.hypothesis_text import read
 from engines.rewrite import apply
 from engines.sampling import Law, enumerate_runs, sample_runs
-from engines.scrub import SAMPLES, Plan, ablated, estimate
+from engines.scrub import SAMPLES, Plan, ablated
 from engines.tree_text import Branch, branches, picture
 from engines.treeify import Treeified
 from workbench import disk, subjects

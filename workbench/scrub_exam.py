@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engines.errors import Undefined, UnverifiedProgram
+from engines.estimate import Estimate
 from engines.events import drain
-from engines.scrub import Estimate, Plan, scrub
+from engines.scrub import Plan, scrub
 from tracr_bridge.rungs import COMPILED
 from tracr_bridge.scrubbing import subject, true_hypothesis, wrong_hypothesis
 from tracr_bridge.task import network

@@ -17,10 +17,11 @@ from engines.adversary import adversary as seek
 from engines.consistency import Inconsistency, Vacuity
 from engines.dataset import Dataset
 from engines.demo import Demo, Row
+from engines.estimate import Estimate
 from engines.events import Event, Notice, Stage, Steps, T
 from engines.hypothesis import Hypothesis
 from engines.hypothesis_text import write
-from engines.scrub import Estimate, Plan, Scrubbed, scrub, sliced
+from engines.scrub import Plan, Scrubbed, scrub, sliced
 from workbench import disk, provenance, subjects
 from workbench.scrubs import Scrubs
 from workbench.spec import ID_LENGTH

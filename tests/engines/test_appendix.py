@@ -11,8 +11,9 @@ import pytest
 import engines.appendix
 from engines.demo import Demo, Experiment, Row, agree, run
 from engines.errors import UnknownName
+from engines.estimate import Estimate
 from engines.registry import load, names
-from engines.scrub import Estimate, Plan
+from engines.scrub import Plan
 
 NAMES = names("engines.appendix")
 SAMPLED = Plan(samples=8_000, seed=11)

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from engines import sampling
 from engines.dataset import Dataset
 from engines.errors import InsufficientData, InvalidHypothesis
+from engines.estimate import estimate
 from engines.events import Advance, Stage, drain
 from engines.graph import Graph, Plain
 from engines.hypothesis import Hypothesis, InterpNode, Source
 from engines.kernels import draw, kernel
 from engines.sampling import Law, enumerate_runs, references, sample_runs
-from engines.scrub import Plan, estimate, scrub
+from engines.scrub import Plan, scrub
 from engines.treeify import Treeified, treeify
 from tests.engines import literal
 from tests.engines.random_trees import distribution, random_case
