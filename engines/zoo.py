@@ -185,11 +185,11 @@ def load(
     prospect = look(name, device=device, dtype=dtype, places=places)
     if prospect.too_large:
         raise TooLarge(prospect.too_large)
-    if prospect.unasked:
-        raise InvalidSetting(prospect.unasked)
     fetched = prospect.source == "hub" and download and not places.offline
     if prospect.missing and not fetched:
         raise MissingModel(prospect.missing)
+    if prospect.unasked:
+        raise InvalidSetting(prospect.unasked)
     boot = importlib.import_module("engines.zoo_boot")
     if fetched:
         boot.fetch(prospect.row, places.hub)

@@ -227,7 +227,8 @@ def test_nothing_is_fetched_unless_it_is_allowed(places: Places, monkeypatch: py
     }.items():
         with pytest.raises(MissingModel, match=sentence):
             load(name, places=places)
-        assert look(name, places=places).lines()[-1] == look(name, places=places).missing
+        found = look(name, places=places, dtype="float32")
+        assert found.lines()[-1] == found.missing
     with pytest.raises(MissingModel, match=r"not on this machine and HF_HUB_OFFLINE is set; put its folder .* at "):
         load("gemma2", places=replace(places, offline=True), download=True)
     with pytest.raises(MissingModel, match=r"at MODELS/gpt2 and set CAUSAL_WORKBENCH_MODELS to MODELS$"):
