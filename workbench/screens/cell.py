@@ -1,7 +1,6 @@
 """One cell: its runs in a list, their scores on one axis with the controls, and paired differences between them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from textual import events
@@ -9,53 +8,27 @@ from textual.containers import Vertical
 from textual.widget import Widget
 
 from engines.errors import StoreError, WorkbenchError
-from workbench import catalog, process, text
-from workbench.comparison import Comparison, compare, compared, newest
+from workbench import catalog
+from workbench.comparison import compare, compared, newest
 from workbench.keys import Key
-from workbench.outcome import Outcome, Share, length
+from workbench.outcome import Outcome
 from workbench.place import Place, bench, display
 from workbench.screens import control
+from workbench.screens.cell_runs import COLUMNS, Scores, difference, row, sentence, told
 from workbench.screens.scores import beside, dot
 from workbench.spec import Cell
 from workbench.store import Listing, Run, Summary
 from workbench.widgets.chart import Chart
-from workbench.widgets.dots import Dot, Dots
-from workbench.widgets.figure import View
+from workbench.widgets.dots import Dots
 from workbench.widgets.flow import Flow
 from workbench.widgets.lines import Lines
-from workbench.widgets.rows import Column, Row, Rows
+from workbench.widgets.rows import Row, Rows
 
 TALL = 30
 """Rows from which list and scores are seen together."""
 NUMBERED, AROUND = 80, 2
 """Columns from which the axis tells the n of a score as well, and lines of it that are no scores."""
-METHOD = 12
-"""Cells of a method's name."""
-COLUMNS = (
-    Column("run", 6, text=lambda name: name[:6]),
-    Column("method", METHOD),
-    Column("seed", 4, 3, right=True),
-    Column("IIA", 5, right=True, text=lambda value: f"{value:.3f}"),
-    Column("95 %", 11, 1),
-    Column("n", 5, 2, right=True),
-    Column("sec", 6, 4, right=True, text=lambda value: f"{value:.1f}" if value < 1000 else f"{value:.0f}"),
-    Column("layers", 9, 7, right=True, text=lambda value: f"{value:,}"),
-    Column("state", 8, 1),
-    Column("believed", 8, 2),
-    Column("when", 10, 6, right=True, text=lambda moment: f"{length(max(0.0, process.now() - moment))} ago"),
-    Column("best site", 20, 5),
-)
-
-
-@dataclass(frozen=True)
-class Scores(Dots):
-    """Scores of which the first are the controls of one run, whose statement tells of which."""
-
-    whose: str = ""
-
-    def statement(self, view: View) -> list[str]:
-        """How many there are, and whose controls."""
-        return [*super().statement(view), *([self.whose] if self.whose else [])]
+PINS = " p pins runs; the run under the cursor is then compared with each of them"
 
 
 class CellPlace(Place):
@@ -68,7 +41,6 @@ class CellPlace(Place):
     KEYS = (
         Key("enter", "open", "Open the run.", "enter open", 7),
         Key("r", "launch", "Launch a run with the method under the cursor; its cost is shown first.", "r run new", 6),
-        Key("a", "choose", "Launch a run with another method: all are listed, with what a run may cost."),
         Key("a", "choose", "Launch a run with another method: all are listed, with what a run may cost."),
         Key("R", "again", "Go on with a run that is not finished, or launch a finished one again.", "R again", 4),
         Key(
@@ -172,16 +144,9 @@ class CellPlace(Place):
         self.tell()
 
     def row(self, run: Summary) -> Row:
-        """A run as a row; of one that is not done, or cannot be read, the numbers are missing."""
-        head = [run.id, run.spec.method, run.spec.seed]
+        """A run as a row."""
         outcome = self.outcome(run) if run.state == "done" else None
-        state = "damaged" if run.id in self.trouble else run.state
-        if outcome is None:
-            return [*head, None, None, None, None, None, state, None, run.updated, None]
-        score = outcome.iia
-        numbers = [None] * 3 if score is None else [score.value, score.interval, score.n]
-        believed = "yes" if outcome.is_believed else "NO !"
-        return [*head, *numbers, outcome.seconds, outcome.layers, state, believed, run.updated, outcome.site]
+        return row(run, outcome, is_damaged=run.id in self.trouble)
 
     def outcome(self, run: Summary) -> Outcome | None:
         """What a run found; None if that cannot be read, and then why is kept."""
@@ -204,7 +169,7 @@ class CellPlace(Place):
             self.complain(self.wrong or hidden)
             return
         outcome = self.outcome(run) if run.state == "done" else None
-        controls.show(beside(outcome.controls, _value) if outcome and not self.are_drawn(outcome) else ())
+        controls.show(beside(outcome.controls, told) if outcome and not self.are_drawn(outcome) else ())
         if run.id in self.trouble:
             self.complain(self.trouble[run.id])
         else:
@@ -230,7 +195,7 @@ class CellPlace(Place):
         done = [one for one in self.runs if one.state == "done"]
         chosen = [one for one in others if one.state == "done"] or newest(done, run)
         found, _ = compared(run, chosen, bench(self).store)
-        return Dots([_dot(one) for one in found if one.value is not None], (("no difference", 0.0),))
+        return Dots([difference(one) for one in found if one.value is not None], (("no difference", 0.0),))
 
     def scores(self) -> Dots:
         """The controls of the run under the cursor and the scores on one axis: of the pinned, or of all."""
@@ -334,10 +299,6 @@ class CellPlace(Place):
         """List the methods that can be run here."""
         self.leave_for(f"launch:{self.address}")
 
-    def action_choose(self) -> None:
-        """List the methods that can be run here."""
-        self.leave_for(f"launch:{self.address}")
-
     def action_again(self) -> None:
         """Go on with the run, or launch it again."""
         run = self.run
@@ -351,28 +312,3 @@ class CellPlace(Place):
 def _is_compiled(cell: str) -> bool:
     """Whether a cell is one of a compiled program."""
     return catalog.compiled(Cell.parse(cell).task)
-
-
-PINS = " p pins runs; the run under the cursor is then compared with each of them"
-
-
-def sentence(run: Summary, outcome: Outcome | None) -> str:
-    """One run in words and numbers."""
-    head = f"{run.spec.method:{METHOD}}  seed {run.spec.seed}{run.spec.terms.flags}"
-    if outcome is None:
-        error = f": {text.safe(run.error)}" if run.error else ""
-        return f"{head}   {run.state}{error}   last heard of {length(max(0.0, process.now() - run.updated))} ago"
-    flag = "" if outcome.is_believed else "  ! not believed"
-    return f"{head}   IIA {_value(outcome.iia)}{flag}"
-
-
-def _dot(one: Comparison) -> Dot:
-    """What the run under the cursor is above another, on the axis; a pin tells why there is no interval."""
-    if one.found is None:
-        return Dot(f"- {one.second}", one.value, note=f"n {one.n}: no interval")
-    note = f"n {one.n}" if one.found.is_told_apart else f"n {one.n}: not told apart"
-    return Dot(f"- {one.second}", one.value, one.found.low, one.found.high, note)
-
-
-def _value(score: Share | None) -> str:
-    return "undefined" if score is None else str(score)

@@ -13,40 +13,21 @@ from workbench import site_map
 from workbench.keys import Key
 from workbench.place import Line
 from workbench.screens.compare_maps import SAID, Map, Words
+from workbench.screens.compare_text import COLUMNS, bars, counts, entry, no_angles, score
 from workbench.screens.inspecting import PANES, WIDE, Bottom, Inspecting, Pane, Question, Top
 from workbench.screens.inspecting import Column as Stack
-from workbench.screens.scores import beside, brief
+from workbench.screens.scores import beside
 from workbench.screens.sheet import Sheet, title
 from workbench.site_map import Layout, Truth
 from workbench.spec import Cell
 from workbench.store import Listing
-from workbench.verdicts import ERRORS, Judged, Rival, Told, control, judge, overlap, rivals, row, verdict
+from workbench.verdicts import ERRORS, Judged, Rival, Told, judge, rivals, row, verdict
 from workbench.widgets.flow import Flow
 from workbench.widgets.matrix import SCALES, Matrix
-from workbench.widgets.paint import short
-from workbench.widgets.rows import Column, Rows
+from workbench.widgets.rows import Rows
 
-COLUMNS = (
-    Column("run", 4, text=lambda name: name[:4]),
-    Column("method", 10),
-    Column("verdict", 20, 1),
-    Column("prec", 4, 1, right=True, text=short),
-    Column("rec", 4, 1, right=True, text=short),
-    Column("true", 4, 4, right=True),
-    Column("found", 5, 5, right=True),
-    Column("miss", 4, 5, right=True),
-    Column("hit", 3, 6, right=True),
-    Column("false", 5, 6, right=True),
-    Column("cos k/of", 9, 3, right=True),
-    Column("IIA", 4, 1, right=True, text=short),
-    Column("95 %", 11, 2, right=True),
-    Column("n", 4, 2, right=True),
-)
 LISTED = 8
 """The most runs that are listed without scrolling."""
-NO_ROTATION = "no rotation to compare; claimed here:"
-BAR = 24
-"""Cells of a bar that stands for a right angle."""
 
 
 class ComparePlace(Inspecting):
@@ -241,8 +222,8 @@ class ComparePlace(Inspecting):
         judged, here = self.judged, self.angles.get(b.run, {})
         kinds = [verdict(judged, each, here) for each in judged.verdicts] if judged else []
         if b.outcome is not None:
-            self.head.show(f" truth: {self.knows}   B: test IIA {_score(b)}")
-            self.count.show(f" {b.method} {b.run[:4]}: {_counts(judged, kinds) if judged else 'not judged'}")
+            self.head.show(f" truth: {self.knows}   B: test IIA {score(b)}")
+            self.count.show(f" {b.method} {b.run[:4]}: {counts(judged, kinds) if judged else 'not judged'}")
 
     def draw_b(self, layout: Layout, b: Rival, truth: Truth | None) -> None:
         """Show what the run measured, and claims."""
@@ -265,7 +246,7 @@ class ComparePlace(Inspecting):
         found, index = [], self.rows.index
         for one in self.rivals:
             angles = self.angles.get(one.run, {})
-            found.append(_entry(row(one, self.truth, angles.values())))
+            found.append(entry(row(one, self.truth, angles.values())))
         marks = [place for place, one in enumerate(self.rivals) if self.b and one.run == self.b.run]
         if found != self.rows.rows or set(marks) != self.rows.marks:
             self.rows.load(found, marks=marks)
@@ -312,7 +293,7 @@ class ComparePlace(Inspecting):
             self.complain(one.trouble)
             return
         said = "believed" if one.outcome.is_believed else "! NOT believed"
-        self.inspect(f"{one.method} {one.run} seed {one.seed}: test IIA {_score(one)}, {said}")
+        self.inspect(f"{one.method} {one.run} seed {one.seed}: test IIA {score(one)}, {said}")
 
     def degrees(self) -> list[str]:
         """The principal angles at the site under the cursor as bars, beside the control."""
@@ -324,22 +305,8 @@ class ComparePlace(Inspecting):
         found = self.angles.get(b.run, {}).get(site)
         head = title(f"principal angles in degrees, {b.method} against the truth, here")
         if found is None or found["angles"] is None:
-            return [head, *self._wrapped(_no_angles(b, site, found))]
-        bar = "#" if self.look.glyphs == "ascii" else "█"
-        lines = [
-            head,
-            f"{found['block']} of rank {found['true_rank']}, claim {found['claim']} {found['featurizer']} "
-            f"of rank {found['rank']}",
-            f"{overlap(found)}, share of the true subspace {short(found['share'])}",
-            f"random subspaces of these ranks in {found['width']}: mean cos {control(found)}",
-        ]
-        bars = [
-            f"{place:>3} {angle:>5.1f} {bar * round(BAR * angle / 90)}"
-            for place, angle in enumerate(found["angles"], 1)
-        ]
-        return lines + [
-            f"{'':1}".join(f"{each:{BAR + 12}}" for each in bars[at : at + 2]) for at in range(0, len(bars), 2)
-        ]
+            return [head, *self._wrapped(no_angles(b, site, found))]
+        return [head, *bars(found, "#" if self.look.glyphs == "ascii" else "█")]
 
     def _wrapped(self, sentence: str, margins: int = 4) -> list[str]:
         return wrap(sentence, max(40, self.app.size.width - margins))
@@ -428,36 +395,3 @@ class ComparePlace(Inspecting):
         """Go to B's map of the sites, from where parts open."""
         if self.site is not None and self.b is not None:
             self.leave_for(f"{self.cell}#{self.b.run}:sites", {"site": self.site})
-
-
-def _entry(found: Mapping[str, Any]) -> list[Any]:
-    """A run as a row of the list."""
-    cos = None
-    if found["mean_cos"] is not None:
-        cos = f"{short(found['mean_cos'])} {found['k']}/{found['true_rank']}"
-    interval = None if found["low"] is None else f"{short(found['low'])} {short(found['high'])}"
-    names = ("run", "method", "verdict", "precision", "recall", "true", "found", "missed", "hits", "false")
-    return [*(found[name] for name in names), cos, found["IIA"], interval, found["n"]]
-
-
-def _score(one: Rival) -> str:
-    return brief(one.outcome.iia if one.outcome else None)
-
-
-def _counts(judged: Judged, kinds: list[str]) -> str:
-    off, mixed = kinds.count("off"), kinds.count("mixed")
-    shares = ((judged.precision, "precision"), (judged.recall, "recall"))
-    said = [f"{name} {'undefined' if value is None else short(value)}" for value, name in shares]
-    return (
-        f"{judged.hits} hit {judged.missed} miss {judged.false - mixed} false {off} off {mixed} mix   {'  '.join(said)}"
-    )
-
-
-def _no_angles(b: Rival, site: str, found: Mapping[str, Any] | None) -> str:
-    if found is not None:
-        return str(found["note"])
-    if b.found is None or site not in b.found.claims:
-        return f"{NO_ROTATION} nothing"
-    if b.has_rotation:
-        return "asking, or no truth is known"
-    return f"{NO_ROTATION} the whole vector"
