@@ -91,7 +91,8 @@ def _params(what: str, where: Sequence[str], example: int | None, prompt: list[s
     names = PLACES[what]
     if len(where) != len(names):
         write = " ".join((what, *(name.upper() for name in names)))
-        raise InvalidSetting(f"{what} takes {len(names)} places, not {len(where)}; write '{write}'")
+        places = f"{len(names)} place{'s' * (len(names) != 1)}"
+        raise InvalidSetting(f"{what} takes {places}, not {len(where)}; write '{write}'")
     params: dict[str, Any] = {}
     for name, given in zip(names, where, strict=True):
         if name not in NAMES and not given.removeprefix("-").isdecimal():

@@ -439,7 +439,7 @@ def test_a_real_network_is_served_as_it_is_computed_here(real: Store, capsys: py
     ("words", "sentence"),
     [
         ("heds 1", "unknown thing to inspect 'heds'. Did you mean 'heads'?"),
-        ("heads", "heads takes 1 places, not 0; write 'heads LAYER'"),
+        ("heads", "heads takes 1 place, not 0; write 'heads LAYER'"),
         ("heads x", "layer is 'x'; write a whole number, such as 0"),
         ("heads 1 --plain --json", "--plain and --json are two forms of one answer; choose one of them"),
         ("own --no-server --prompt z", "unknown token 'z'; reverse takes 1 to 5 tokens out of a, b, c"),
