@@ -9,10 +9,11 @@ from bench.timing import alternate, header, publish
 from jaxtyping import Float
 from torch import Tensor
 
+from engines.decoder_model import DecoderModel
 from engines.evaluation import Sweep, full, sweep
 from engines.events import drain
 from engines.intervene import replace
-from engines.model import DecoderModel, Model
+from engines.model import Model
 from engines.site import Site
 from engines.task import Pairs, draw_pairs
 from tracr_bridge.task import candidate_sites, drawn, known, model, network

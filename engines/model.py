@@ -1,24 +1,21 @@
 """One protocol over every network: run a batch, read named ports, edit them, perhaps start from a cached layer input.
 
 ``Batch`` is padded on the left, so that the last token of every row is in the last column. Hook functions live on the
-network inside one call only, also when that call raises. Our own decoder is behind the protocol here, the bridges of
-TransformerLens in ``engines.bridge_model``.
+network inside one call only, also when that call raises. Behind the protocol are our own decoder
+(``engines.decoder_model``), other small networks (``engines.small_model``) and the bridges of TransformerLens
+(``engines.bridge_model``).
 """
 
 import hashlib
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformer_lens.hook_points import HookPoint
 
 from engines.errors import InvalidModel, InvalidSetting, UnsupportedSite
-from engines.networks import Decoder
 from engines.site import HEAD, Port, Site
 
 Edit: TypeAlias = Callable[[Tensor], Tensor]
@@ -255,117 +252,6 @@ def edited(edit: Edit, port: Port, tensor: Tensor) -> Tensor:
         what = f"a tensor {tuple(given.shape)}" if isinstance(given, Tensor) else f"{type(given).__name__}"
         raise InvalidSetting(f"the edit at {port} returned {what}; return a new tensor {tuple(tensor.shape)}")
     return given
-
-
-DECODER_HOOKS = {
-    "resid_pre": "hook_resid_pre",
-    "attn_out": "hook_attn_out",
-    "resid_mid": "hook_resid_mid",
-    "mlp_out": "hook_mlp_out",
-    "resid_post": "hook_resid_post",
-    "q_in": "attn.hook_q_input",
-    "k_in": "attn.hook_k_input",
-    "v_in": "attn.hook_v_input",
-    "q": "attn.hook_q",
-    "k": "attn.hook_k",
-    "v": "attn.hook_v",
-    "z": "attn.hook_z",
-    "result": "attn.hook_result",
-    "mlp.pre": "mlp.hook_pre",
-    "mlp.post": "mlp.hook_post",
-}
-
-
-@dataclass(frozen=True)
-class DecoderModel:
-    """Our own decoder behind the protocol: every component is served, restart runs only the layers that remain."""
-
-    name: str
-    decoder: Decoder
-    components: frozenset[str] = field(default=frozenset((*DECODER_HOOKS, "embed")), init=False)
-
-    def digest(self) -> str:
-        """A hash of the decoder's weights and sizes, taken anew at each call: its weights may be set at any time."""
-        return weights_digest(self.decoder, repr(self.decoder.shape))
-
-    @property
-    def shape(self) -> Shape:
-        """The decoder's sizes."""
-        own = self.decoder.shape
-        sizes = (own.n_layers, own.n_heads, own.n_heads, own.d_model, own.d_head, own.d_mlp)
-        why = "" if own.causal else "its attention sees later columns"
-        return Shape(*sizes, resumes=own.causal, why_whole=why, vocabulary=own.d_vocab_out)
-
-    def forward(
-        self,
-        batch: Batch,
-        *,
-        reads: Iterable[Port] = (),
-        edits: Mapping[Port, Edit] = NO_EDITS,
-        start: Start | None = None,
-        ask: Ask | None = None,
-    ) -> Forward:
-        """See ``Model.forward``."""
-        wanted, past = split_past(self, reads, start)
-        check_ports(self, (*wanted, *edits), start)
-        check_columns(self, batch, start, ask)
-        parts = {port: (Port(port.layer, "k"), Port(port.layer, "v")) for port in past}
-        shown = dict.fromkeys((*wanted, *itertools.chain(*parts.values())))
-        kept: dict[Port, Tensor] = {}
-        hooks = [(self._hook(port), editing(edit, port)) for port, edit in edits.items()]
-        hooks += [(self._hook(port), keeping(kept, port)) for port in shown]
-        first, before = (0, 0) if start is None else (start.layer, start.before)
-        last = self.shape.n_layers
-        if ask is None:
-            last = max((-1 if port.layer is None else port.layer for port in (*shown, *edits)), default=first - 1) + 1
-        with hooked(hooks):
-            residual = self.decoder.embed(batch.tokens, batch.mask) if start is None else start.residual
-            known = NO_PAST if start is None else start.past
-            residual = self.decoder.layers(residual, batch.mask, first, last, known)
-            outputs = None
-            if ask is not None:
-                rows = torch.arange(batch.rows, device=ask.positions.device)[:, None]
-                outputs = self.decoder.unembed(residual[rows, ask.positions - before])[..., ask.columns]
-        joined = {port: torch.cat([kept[part] for part in both], -1) for port, both in parts.items()}
-        return Forward(outputs, {port: kept[port] for port in wanted} | joined, max(last - first, 0))
-
-    def _hook(self, port: Port) -> HookPoint:
-        name = "hook_embed" if port.layer is None else f"blocks.{port.layer}.{DECODER_HOOKS[port.component]}"
-        return self.decoder.hook_dict[name]
-
-
-LEVEL = 1000
-"""The level under which our hook functions are attached, so that nobody else's are removed with them."""
-
-
-@contextmanager
-def hooked(hooks: Sequence[tuple[HookPoint, Callable[..., Any]]]) -> Iterator[None]:
-    """Hook functions for the time of a run; only the points in use are touched, where TransformerLens resets all."""
-    try:
-        for point, function in hooks:
-            point.add_hook(function, level=LEVEL)
-        yield
-    finally:
-        for point, _ in hooks:
-            point.remove_hooks("fwd", level=LEVEL)
-
-
-def editing(edit: Edit, port: Port) -> Callable[..., Any]:
-    """The hook function that applies ``edit``."""
-
-    def hook_function(tensor: Tensor, hook: object) -> Tensor:  # noqa: ARG001 - TransformerLens passes hook by name
-        return edited(edit, port, tensor)
-
-    return hook_function
-
-
-def keeping(kept: dict[Port, Tensor], port: Port) -> Callable[..., Any]:
-    """The hook function that puts the port's activation into ``kept``."""
-
-    def hook_function(tensor: Tensor, hook: object) -> None:  # noqa: ARG001
-        kept[port] = tensor
-
-    return hook_function
 
 
 def weights_digest(network: nn.Module, text: str = "") -> str:

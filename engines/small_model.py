@@ -13,20 +13,8 @@ from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
 from engines.errors import InvalidModel
-from engines.model import (
-    NO_EDITS,
-    Ask,
-    Batch,
-    Edit,
-    Forward,
-    Shape,
-    Start,
-    check_ports,
-    editing,
-    hooked,
-    keeping,
-    weights_digest,
-)
+from engines.hooks import editing, hooked, keeping
+from engines.model import NO_EDITS, Ask, Batch, Edit, Forward, Shape, Start, check_ports, weights_digest
 from engines.site import Port
 
 

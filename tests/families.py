@@ -33,7 +33,8 @@ from transformers import (
 
 from engines.answer import Choice
 from engines.bridge_model import BridgeModel
-from engines.model import Batch, DecoderModel, pad
+from engines.decoder_model import DecoderModel
+from engines.model import Batch, pad
 from engines.networks import Decoder, DecoderShape
 from engines.task import Pairs
 

@@ -16,7 +16,7 @@ import torch
 
 from engines.answer import Choice
 from engines.causal import CausalModel, Setting, Variable
-from engines.model import DecoderModel
+from engines.decoder_model import DecoderModel
 from engines.networks import Block, Decoder, DecoderShape
 from engines.site import Site
 from engines.task import Pair, Problem, Task, draw_pairs

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from engines.model import Ask, Batch, DecoderModel, Edit, Forward
+from engines.decoder_model import DecoderModel
+from engines.model import Ask, Batch, Edit, Forward
 from engines.networks import Decoder
 from engines.site import Port
 from tracr_bridge.lower import encode

@@ -15,8 +15,8 @@ import numpy as np
 
 from engines.answer import AnswerCode, Choice, Number
 from engines.causal import Setting
+from engines.decoder_model import DecoderModel
 from engines.errors import InvalidProgram, Undefined, UnknownName
-from engines.model import DecoderModel
 from engines.networks import Block
 from engines.registry import load
 from engines.site import Site

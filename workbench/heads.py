@@ -7,7 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engines.activations import recorded
-from engines.model import Batch, DecoderModel, hooked, keeping
+from engines.decoder_model import DecoderModel
+from engines.hooks import hooked, keeping
+from engines.model import Batch
 from engines.networks import Decoder
 from engines.site import Port, Site
 from workbench import effects, labels

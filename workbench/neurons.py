@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engines.activations import recorded
-from engines.model import Batch, DecoderModel
+from engines.decoder_model import DecoderModel
+from engines.model import Batch
 from engines.networks import Block
 from engines.score import wilson
 from engines.site import Port, Site

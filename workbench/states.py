@@ -13,8 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engines.activations import columns, read, recorded
+from engines.decoder_model import DecoderModel
 from engines.errors import InvalidSetting, UnsupportedSite
-from engines.model import Batch, DecoderModel
+from engines.model import Batch
 from engines.site import Site
 from workbench import effects
 from workbench.labels import Directions, Label, dimensions

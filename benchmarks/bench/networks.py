@@ -3,7 +3,8 @@
 import torch
 
 from engines.answer import Choice
-from engines.model import Batch, DecoderModel
+from engines.decoder_model import DecoderModel
+from engines.model import Batch
 from engines.networks import Decoder, DecoderShape
 from engines.site import Site
 from engines.task import Pairs

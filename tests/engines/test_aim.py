@@ -13,6 +13,7 @@ from engines import prompted
 from engines.activations import capture
 from engines.aim import Aim, aim, gain, judged, told
 from engines.answer import Choice, Number
+from engines.decoder_model import DecoderModel
 from engines.evaluation import full, joint
 from engines.events import Measured, Notice, Piece, drain
 from engines.interval import Z95
@@ -26,7 +27,6 @@ from engines.methods.plot import Plot
 from engines.methods.plot_joint import PlotJoint
 from engines.methods.plot_pca import PlotPca
 from engines.methods.plot_staged import PlotStaged
-from engines.model import DecoderModel
 from engines.resample import subset
 from engines.site import Site
 from engines.subspace import Training, refine, rotations, train, train_joint

@@ -10,12 +10,12 @@ from engines.activations import columns, read, recorded
 from engines.answer import Choice, Number
 from engines.attribution import SILENT, _moved, attribute
 from engines.causal import CausalModel, Setting, Variable
+from engines.decoder_model import DecoderModel
 from engines.errors import InsufficientData, InvalidSetting
 from engines.evaluation import full, sweep
 from engines.events import Notice, Piece, drain
 from engines.intervene import Metered
 from engines.methods.attribution import AttributionPatching
-from engines.model import DecoderModel
 from engines.networks import Block, Decoder, DecoderShape
 from engines.site import Port, Site
 from engines.task import Pair, Pairs, Problem, Task, draw_pairs

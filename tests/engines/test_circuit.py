@@ -9,9 +9,10 @@ from torch.testing import assert_close
 
 from engines.answer import Choice, Number
 from engines.circuit import BEHAVIOURS, aligned, circuit
+from engines.decoder_model import DecoderModel
 from engines.errors import InvalidModel, UnknownName
 from engines.graph import Graph, Plain
-from engines.model import Ask, Batch, DecoderModel
+from engines.model import Ask, Batch
 from engines.networks import Block, Decoder, DecoderShape
 from engines.site import Port
 from tests.families import randomise

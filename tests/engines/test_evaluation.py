@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from engines.activations import capture
+from engines.decoder_model import DecoderModel
 from engines.errors import InsufficientData, UnknownName
 from engines.evaluation import RANDOM_SITES, estimate, full, full_swap_handle, hold_out, joint, quality, sweep
 from engines.events import Advance, Piece, Stage, drain
@@ -17,7 +18,6 @@ from engines.featurize import Coordinates, Rotation, Whole
 from engines.handle import Handle, Part
 from engines.intervene import Jobs, start_layer, swapped
 from engines.intervene import replace as full_swap
-from engines.model import DecoderModel
 from engines.report import Claims, report
 from engines.score import Cost, wilson
 from engines.site import Site

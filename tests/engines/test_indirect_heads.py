@@ -10,11 +10,11 @@ from torch import Tensor
 
 from engines.answer import Choice
 from engines.causal import Setting
+from engines.decoder_model import DecoderModel
 from engines.evaluation import Sweep, full, sweep
 from engines.events import drain
 from engines.language import ioi
 from engines.methods.plot_joint import PlotJoint
-from engines.model import DecoderModel
 from engines.natural import coefficients
 from engines.networks import Block, Decoder, DecoderShape
 from engines.selection import Rule, weigh

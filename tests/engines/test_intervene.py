@@ -9,11 +9,12 @@ import torch
 
 from engines.activations import capture, columns, read, rows_at_once, write
 from engines.answer import Choice
+from engines.decoder_model import DecoderModel
 from engines.errors import InvalidSite, UnknownName
 from engines.featurize import Rotation
 from engines.intervene import Jobs, Metered, exchange, patched, start_layer, swapped, unpatched
 from engines.intervene import replace as full_swap
-from engines.model import Ask, DecoderModel, Start, pad
+from engines.model import Ask, Start, pad
 from engines.networks import Decoder, DecoderShape
 from engines.site import HEAD, RESIDUAL, Site
 from engines.task import Pairs

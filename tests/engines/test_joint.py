@@ -9,11 +9,11 @@ from torch import Tensor
 
 from engines.answer import Choice
 from engines.causal import CausalModel, Setting, Variable
+from engines.decoder_model import DecoderModel
 from engines.errors import InvalidSetting
 from engines.evaluation import hold_out
 from engines.events import Piece, drain
 from engines.featurize import Rotation
-from engines.model import DecoderModel
 from engines.networks import Block, Decoder, DecoderShape
 from engines.site import Site
 from engines.subspace import Training, train, train_joint

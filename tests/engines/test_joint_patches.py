@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from engines.causal import Setting
+from engines.decoder_model import DecoderModel
 from engines.errors import InvalidSetting
 from engines.events import Measured, Piece, drain
 from engines.joint import Calibrated, calibrate, handle, minimal, named_parts, soft, subsets
 from engines.methods.plot_joint import PlotJoint
 from engines.methods.plot_soft import PlotSoft
-from engines.model import DecoderModel
 from engines.networks import Block, Decoder, DecoderShape
 from engines.score import Cost, Quality, wilson
 from engines.site import Site

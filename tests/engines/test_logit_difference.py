@@ -10,13 +10,13 @@ import torch
 
 from engines import prompted
 from engines.costs import costs
+from engines.decoder_model import DecoderModel
 from engines.errors import InsufficientData, InvalidSite
 from engines.evaluation import Sweep, full, sweep
 from engines.events import drain
 from engines.interval import Z95
 from engines.language import ioi
 from engines.logit_difference import RANDOM_SETS, fit, random_sets, report
-from engines.model import DecoderModel
 from engines.natural import coefficients
 from engines.networks import Block, Decoder, DecoderShape
 from engines.prompting import Example, Row, examples

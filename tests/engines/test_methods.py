@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from engines import registry
+from engines.decoder_model import DecoderModel
 from engines.events import Event, Measured, Notice, Piece, Steps, drain
 from engines.featurize import Featurizer
-from engines.model import DecoderModel
 from engines.score import Fit, Quality, to_record
 from engines.task import Pairs, Problem
 from tests.known import conjunction_problem

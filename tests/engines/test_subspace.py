@@ -12,13 +12,13 @@ from torch import Tensor
 from engines import subspace
 from engines import training as schedule
 from engines.answer import Choice
+from engines.decoder_model import DecoderModel
 from engines.discriminants import discriminants
 from engines.errors import InsufficientData, InvalidSetting
 from engines.evaluation import full, hold_out, sweep
 from engines.events import Advance, Event, Measured, Notice, Piece, Stage, Trained, drain
 from engines.featurize import Rotation
 from engines.methods.das import Das
-from engines.model import DecoderModel
 from engines.networks import Block
 from engines.site import Site
 from engines.subspace import Training, refine, train

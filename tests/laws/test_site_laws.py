@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.testing import assert_close
 from transformers.activations import ACT2FN
 
+from engines.decoder_model import DECODER_HOOKS
 from engines.errors import UnsupportedSite
-from engines.model import DECODER_HOOKS, Ask, Edit, Forward, Model, heads_in
+from engines.model import Ask, Edit, Forward, Model, heads_in
 from engines.networks import ACTIVATIONS
 from engines.site import Port
 from tests.families import CAUSAL, FAMILIES, LAYERS, VOCABULARY, family, mixed

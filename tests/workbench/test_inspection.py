@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from engines.decoder_model import DecoderModel
 from engines.errors import InvalidSetting, UnknownName, UnsupportedSite
 from engines.evaluation import estimate, full, joint
 from engines.interval import wilson
-from engines.model import Ask, Batch, DecoderModel
+from engines.model import Ask, Batch
 from engines.setup import untrained
 from engines.site import Port, Site
 from engines.task import draw_pairs
