@@ -177,7 +177,7 @@ def test_what_is_written_is_read_with_the_norms_scale_at_its_own_token(looked: d
     """Its scale at the answer would be another: the value of a key is read with that one, as if attended to there."""
     specimen = looked[NUMBER].specimen
     batch, last = alone(specimen.pairs.bases, 0), Port(1, "resid_post")
-    side = looked[NUMBER].ask("head", {"layer": LAYER, "head": HEAD})["base"]
+    side = looked[NUMBER].ask("head_seen", {"layer": LAYER, "head": HEAD})["base"]
     result, v = Port(LAYER, "result"), Port(LAYER, "v")
     read = ran(looked[NUMBER], batch, last, result, v)[1]
     out = specimen.model.bridge.blocks[LAYER].attn.o.original_component.weight
@@ -239,8 +239,8 @@ def test_of_cutoffs_the_rises_are_compared(looked: dict[str, PromptInspection]) 
 def test_what_is_known_at_once_is_of_the_whole_record(looked: dict[str, PromptInspection]) -> None:
     looks, late = looked[NUMBER], {"ablations", "controls", "swaps"}
     for request, where, more in (
-        ("head", {"layer": 1, "head": 2, "example": 1}, {"estimate", "rank"}),
-        ("neuron", {"layer": 1, "index": 3}, set()),
+        ("head", {"layer": 0, "head": 1, "example": 1}, {"estimate", "rank"}),
+        ("neuron", {"layer": 0, "index": 1}, set()),
     ):
         seen, whole = looks.ask(f"{request}_seen", where), looks.ask(request, where)
         assert set(whole) - set(seen) == late | more
@@ -255,7 +255,7 @@ def test_statistics_are_means_over_prompts_one_by_one(looked: dict[str, PromptIn
     last = []
     for batch in singles(looks):
         text = "".join(looks.specimen.text(batch, 0))
-        side = looks.ask("head", {"layer": LAYER, "head": HEAD, "tokens": [text]})["base"]
+        side = looks.ask("head_seen", {"layer": LAYER, "head": HEAD, "tokens": [text]})["base"]
         weights, ids = torch.tensor(side["pattern"], dtype=torch.float64), batch.tokens[0].tolist()
         queries = range(len(ids))
         found["entropy"].append(
@@ -461,8 +461,6 @@ def test_what_cannot_be_asked_is_a_sentence(
     with pytest.raises(UnknownName, match="variable of sva"):
         opening.inspection(Cell("lm.sva", "llama", "numbers"), home)
     monkeypatch.setattr(sieve, "able", lambda *given: ([], every_row(*given)[1]))
-    monkeypatch.setattr("engines.zoo.load", lambda _name, **_on: looks.specimen)
-    monkeypatch.setattr(type(looks.specimen), "tokenizer", looks.specimen.bound.encoder.tokenizer, raising=False)
     with pytest.raises(InsufficientData, match="llama does no test row right on both sides"):
         opened(NUMBER, home)
 
