@@ -83,9 +83,10 @@ class Report:
     def title(self) -> str:
         """What was examined, in a line."""
         record, count = self.record, len(self.record["columns"])
-        what = "programs" if self.kind == EXAM else f"rungs, {len(record['programs'])} programs"
-        seeds = "1 seed" if record["seeds"] == 1 else f"{record['seeds']} seeds"
-        return f"{self.kind}: {len(self.methods)} methods, {count} {what}, {seeds}"
+        programs = _counted(len(record["programs"]), "program")
+        what = _counted(count, "program") if self.kind == EXAM else f"{_counted(count, 'rung')}, {programs}"
+        asked = _counted(len(self.methods), "method")
+        return f"{self.kind}: {asked}, {what}, {_counted(record['seeds'], 'seed')}"
 
     @property
     def command(self) -> list[str]:
@@ -277,3 +278,7 @@ def _cost(value: Any) -> str:
 
 def _size(value: float) -> str:
     return f"{value / 1000:.1f}k" if value >= 1000 else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -65,6 +65,8 @@ def run_spec(
     terms = Terms.asked(where.task, where.model, rows=rows, dtype=dtype)
     spec = Spec.parse(cell, method, settings=parse_assignments(settings or []), seed=seed, terms=terms)
     if preview:
+        if detach or queue or again:
+            raise InvalidSetting("--preview starts nothing; leave out --detach, --queue and --again")
         return _preview(open_store(folder), spec, as_json)
     if queue:
         return _queue(open_store(folder), spec, again=again, detach=detach, as_json=as_json)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from engines import zoo
-from engines.errors import InvalidSetting
+from engines.errors import InvalidSetting, UnknownName
 from workbench import catalog, config_cli, disk, exports, mib_cli, screens, scrub_cli, start, text, view
 from workbench.command import AsJson, StoreFolder, note, open_store, put
 from workbench.run_cli import show_run
@@ -91,8 +91,7 @@ def show(
     if not address:
         raise InvalidSetting("the address is empty; write one, such as cells, or a name: 'workbench ls methods'")
     if truth:
-        task = Cell.parse(address).task if "/" in address else f"rasp.{address.removeprefix('rasp.')}"
-        _show_truth(catalog.asked(task)[0], open_store(folder), as_json)
+        _show_truth(_program(address), open_store(folder), as_json)
     elif mib_cli.is_submission(address):
         mib_cli.show(Path(address), as_json)
     elif options or screens.known(address):
@@ -132,6 +131,19 @@ def _show_named(name: str, store: Store, as_json: bool) -> None:
             lists = "'workbench ls methods', 'workbench ls programs', 'workbench ls tasks', 'workbench ls runs'"
             raise InvalidSetting(f"nothing is called {name!r}. Did you mean {near[0]!r}? What there is: {lists}")
         show_run(store.find(name), as_json)
+
+
+def _program(address: str) -> str:
+    """The program of a name or of a cell; raises ``UnknownName``."""
+    if "/" in address:
+        task = Cell.parse(address).task
+        if not task.startswith("rasp."):
+            raise InvalidSetting(f"{task} is no compiled program, so that no truth is known; --truth is for programs")
+        return catalog.asked(task)[0]
+    name = address.removeprefix("rasp.")
+    if name not in catalog.program_names() and not catalog.RANDOM.fullmatch(name):
+        raise UnknownName("program", name, catalog.program_names())
+    return name
 
 
 def _show_truth(program: str, store: Store, as_json: bool) -> None:

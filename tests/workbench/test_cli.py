@@ -278,3 +278,17 @@ def test_an_exam_by_rung_that_is_ended_by_sigterm_says_what_is_kept(
     )
     assert closed == [True]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("show plot --truth", "unknown program 'plot'"),
+        ("run rasp.toy/compiled/left count --preview --detach", "--preview starts nothing; leave out --detach"),
+    ],
+)
+def test_what_has_no_truth_and_what_starts_nothing_says_so(
+    arguments: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments.split()) == 2
+    assert sentence in capsys.readouterr().err
