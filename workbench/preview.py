@@ -11,6 +11,7 @@ from typing import Any
 
 from engines import zoo
 from engines.errors import InvalidSetting, WorkbenchError
+from engines.zoo_folder import Sizes
 from workbench import catalog, pace
 from workbench.outcome import Price, length, price
 from workbench.spec import Spec
@@ -51,24 +52,57 @@ def preview(spec: Spec, runs: Iterable[Summary], store: Store) -> Preview:
             f"{spec.cell.task} is no task of a language model, and costs little; run it without --preview"
         )
     cost = price(spec, runs, store)
-    if cost is None:
-        layers = f"not known: no run of {spec.method} on this task and model is finished yet"
-    else:
+    if cost is not None:
         many = f"{cost.n} finished run{'s' * (cost.n > 1)}"
         took = f"median of {many} {cost.where}, which took {length(cost.seconds)}"
         layers = f"about {cost.layers:,.0f} layer evaluations ({took})"
+    else:
+        layers = f"not known: no run of {spec.method} on this task and model is finished yet"
     try:
         found = zoo.look(spec.cell.model, device=device(), dtype=spec.terms.dtype)
     except (WorkbenchError, OSError) as error:
         return Preview(layers, f"not known: {error}", "not known: the model cannot be looked at", cost, None)
+    bound = sweep(spec, found.sizes) if cost is None else None
+    if bound is not None:
+        layers = f"{layers}; {bound}"
     there = "unknown" if found.room is None else f"{found.room / 1e9:.2f} GB"
     memory = f"{found.need / 1e9:.2f} GB needed on {found.device} in {found.dtype}, {there} there"
-    return Preview(layers, memory, *_time(spec, (found.device, found.dtype), cost, store))
+    return Preview(layers, memory, *_time(spec, (found.device, found.dtype), (cost, bound), store))
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A full swap at every candidate site, for every fit row: what a method that knows nothing yet may begin with."""
+
+    sites: int
+    rows: int
+    layers: int
+
+    def __str__(self) -> str:
+        return (
+            f"full swaps at all {self.sites} sites on all {self.rows} fit rows are {self.layers:,} at most, before any "
+            "training"
+        )
+
+
+def sweep(spec: Spec, sizes: Sizes) -> Sweep | None:
+    """The sweep of a cell; None where the number of its rows is known only once they are read."""
+    from workbench.prompts import asked
+
+    task, rows = asked(spec.cell.task).task, spec.terms.count(spec.cell.task, "fit")
+    if rows is None:
+        return None
+    if task.component == "z":  # a head's own layer runs again, a layer whose output is patched does not
+        wide, run = sizes.heads, range(1, sizes.layers + 1)
+    else:
+        wide, run = len(task.positions), range(sizes.layers)
+    return Sweep(wide * sizes.layers, rows, rows * (wide * sum(run) + 2 * sizes.layers))
 
 
 def _time(
-    spec: Spec, on: tuple[str, str], cost: Price | None, store: Store
+    spec: Spec, on: tuple[str, str], known_layers: tuple[Price | None, Sweep | None], store: Store
 ) -> tuple[str, Price | None, tuple[float, float, float] | None]:
+    cost, bound = known_layers
     try:
         known = pace.read(spec.cell.model, *on, store)
     except (WorkbenchError, OSError) as error:
@@ -76,7 +110,8 @@ def _time(
     if known is None:
         return f"not known: nothing is measured on this machine yet: {command(spec)}", cost, None
     if cost is None:
-        return f"not known without layers; for prompts of {known.tokens} tokens it is {known}", None, None
+        swaps = "" if bound is None else f"; these full swaps take {known.about(bound.layers)}"
+        return f"not known without layers; for prompts of {known.tokens} tokens it is {known}{swaps}", None, None
     seconds = known.seconds * cost.layers, known.low * cost.layers, known.high * cost.layers
     return known.times(cost.layers), cost, seconds
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from engines.errors import InvalidSetting
+from engines.zoo_folder import Sizes
 from tests.families import family
 from workbench import outcome, pace, preview, process
 from workbench.listing import Summary
@@ -38,18 +39,33 @@ def finished(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_where_nothing_is_known_it_is_said_with_what_would_tell(store: Store) -> None:
     found = preview.preview(Spec.parse(CELL, "plot"), (), store)
     assert found.lines == (
-        "layers  not known: no run of plot on this task and model is finished yet",
+        "layers  not known: no run of plot on this task and model is finished yet; full swaps at all 60 sites on all "
+        "96 fit rows are 89,280 at most, before any training",
         "memory  1.08 GB needed on cpu in float32, 4.00 GB there",
         "time    not known: nothing is measured on this machine yet: workbench measure smollm2",
     )
     pace.keep(FOUND, store)
     found = preview.preview(Spec.parse(CELL, "plot"), (), store)
     assert found.time.startswith("not known without layers; for prompts of 20 tokens it is 2 ms a layer, measured on")
+    assert found.time.endswith("these full swaps take about 3 min (89 s to 6 min) for prompts of 20 tokens")
     half = preview.preview(Spec.parse(CELL, "plot", terms=Terms(dtype="bfloat16")), (), store)
     assert half.memory.endswith("on cpu in bfloat16, 4.00 GB there")
     assert half.time.endswith("measured on this machine yet: workbench measure smollm2 --dtype bfloat16")
     with pytest.raises(InvalidSetting, match=r"rasp.sort is no task of a language model, and costs little"):
         preview.preview(Spec.parse("rasp.sort/compiled/key", "plot"), (), store)
+
+
+def test_a_sweep_is_counted_for_heads_and_for_positions() -> None:
+    """By hand: of 3 layers the outputs run 2, 1 and 0 layers again, heads 3, 2 and 1; both sides run once."""
+    sizes = Sizes(layers=3, heads=4, kv_heads=2, width=16, d_head=4, mlp=32, vocabulary=100, context=1_000)
+    for cell, swept in {
+        "lm.sva/smollm2/number": (2 * 3, 8 * (2 * (2 + 1 + 0) + 6)),
+        "mib-like.ioi/gpt2/output_token": (4 * 3, 8 * (4 * (3 + 2 + 1) + 6)),
+    }.items():
+        found = preview.sweep(Spec.parse(cell, "plot", terms=Terms({"fit": 8})), sizes)
+        assert found is not None
+        assert (found.sites, found.rows, found.layers) == (swept[0], 8, swept[1])
+    assert preview.sweep(Spec.parse("mib.ioi/gpt2/output_token", "plot", terms=Terms({"fit": "all"})), sizes) is None
 
 
 def test_what_ran_on_other_terms_is_told_apart(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
