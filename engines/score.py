@@ -127,8 +127,10 @@ def score_of(record: Mapping[str, Any] | None) -> Score | None:
 def controls_of(record: Mapping[str, Any] | None) -> Controls | None:
     """The controls that ``asdict`` wrote; None for None. Raises ``TypeError`` for any other record."""
 
-    def quality(iia: Mapping[str, Any], invariance: Mapping[str, Any] | None) -> Quality:
-        return Quality(Score(**iia), score_of(invariance))
+    def quality(
+        iia: Mapping[str, Any], invariance: Mapping[str, Any] | None, gain: Mapping[str, Any] | None = None
+    ) -> Quality:
+        return Quality(Score(**iia), score_of(invariance), score_of(gain))
 
     def controls(
         no_op: Mapping[str, Any],
