@@ -29,7 +29,10 @@ EMPTY: Mapping[str, Mapping[str, Tensor]] = {}
 
 
 def method(name: str, problem: Problem) -> Any:
-    """The method with its default settings (``SHORTER``: but for these); one that must be told where to look is told every whole site."""
+    """The method with its default settings but for ``SHORTER``.
+
+    One that must be told where to look is told every whole site.
+    """
     made = registry.load("engines.methods", name, "METHOD", "method")
     blank = {field.name for field in dataclasses.fields(made) if field.default in ((), dataclasses.MISSING)}
     assert blank <= {"sites"}, f"{name}: settings without a default: {blank}"
