@@ -5,7 +5,7 @@ measured on this machine (``workbench.pace``). What nobody knows yet is said to 
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +45,11 @@ class Preview:
         return {"layer_evaluations": layers, "seconds": self.seconds and list(self.seconds), **told}
 
 
-def preview(spec: Spec, runs: Iterable[Summary], store: Store) -> Preview:
-    """What ``spec`` would take; raises ``InvalidSetting`` for a cell that is none of a language model."""
+def preview(spec: Spec, runs: Iterable[Summary], store: Store, sweep: "Counting | None" = None) -> Preview:
+    """What ``spec`` would take, and where no run is finished what ``sweep`` tells of full swaps at all sites.
+
+    Raises ``InvalidSetting`` for a cell that is none of a language model.
+    """
     if not catalog.prompted(spec.cell.task):
         raise InvalidSetting(
             f"{spec.cell.task} is no task of a language model, and costs little; run it without --preview"
@@ -62,7 +65,7 @@ def preview(spec: Spec, runs: Iterable[Summary], store: Store) -> Preview:
         found = zoo.look(spec.cell.model, device=device(), dtype=spec.terms.dtype)
     except (WorkbenchError, OSError) as error:
         return Preview(layers, f"not known: {error}", "not known: the model cannot be looked at", cost, None)
-    bound = sweep(spec, found.sizes) if cost is None else None
+    bound = sweep(spec, found.sizes) if cost is None and sweep is not None else None
     if bound is not None:
         layers = f"{layers}; {bound}"
     there = "unknown" if found.room is None else f"{found.room / 1e9:.2f} GB"
@@ -85,18 +88,7 @@ class Sweep:
         )
 
 
-def sweep(spec: Spec, sizes: Sizes) -> Sweep | None:
-    """The sweep of a cell; None where the number of its rows is known only once they are read."""
-    from workbench.prompts import asked
-
-    task, rows = asked(spec.cell.task).task, spec.terms.count(spec.cell.task, "fit")
-    if rows is None:
-        return None
-    if task.component == "z":  # a head's own layer runs again, a layer whose output is patched does not
-        wide, run = sizes.heads, range(1, sizes.layers + 1)
-    else:
-        wide, run = len(task.positions), range(sizes.layers)
-    return Sweep(wide * sizes.layers, rows, rows * (wide * sum(run) + 2 * sizes.layers))
+Counting = Callable[[Spec, Sizes], Sweep | None]
 
 
 def _time(

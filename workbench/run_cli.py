@@ -75,8 +75,9 @@ def run_spec(
 
 def _preview(store: Store, spec: Spec, as_json: bool) -> int:
     from workbench.preview import preview
+    from workbench.swaps import sweep
 
-    found = preview(spec, store.runs().runs, store)
+    found = preview(spec, store.runs().runs, store, sweep)
     put(found.record, "\n".join(found.lines), as_json)
     return OK
 

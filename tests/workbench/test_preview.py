@@ -15,6 +15,7 @@ from workbench.outcome import Price
 from workbench.pace import Pace
 from workbench.spec import Spec
 from workbench.store import Store
+from workbench.swaps import sweep
 from workbench.terms import DEVICE, DTYPE, Terms
 
 CELL = "lm.sva/smollm2/number"
@@ -37,7 +38,7 @@ def finished(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_where_nothing_is_known_it_is_said_with_what_would_tell(store: Store) -> None:
-    found = preview.preview(Spec.parse(CELL, "plot"), (), store)
+    found = preview.preview(Spec.parse(CELL, "plot"), (), store, sweep)
     assert found.lines == (
         "layers  not known: no run of plot on this task and model is finished yet; full swaps at all 60 sites on all "
         "96 fit rows are 89,280 at most, before any training",
@@ -45,7 +46,7 @@ def test_where_nothing_is_known_it_is_said_with_what_would_tell(store: Store) ->
         "time    not known: nothing is measured on this machine yet: workbench measure smollm2",
     )
     pace.keep(FOUND, store)
-    found = preview.preview(Spec.parse(CELL, "plot"), (), store)
+    found = preview.preview(Spec.parse(CELL, "plot"), (), store, sweep)
     assert found.time.startswith("not known without layers; for prompts of 20 tokens it is 2 ms a layer, measured on")
     assert found.time.endswith("these full swaps take about 3 min (89 s to 6 min) for prompts of 20 tokens")
     half = preview.preview(Spec.parse(CELL, "plot", terms=Terms(dtype="bfloat16")), (), store)
@@ -62,10 +63,10 @@ def test_a_sweep_is_counted_for_heads_and_for_positions() -> None:
         "lm.sva/smollm2/number": (2 * 3, 8 * (2 * (2 + 1 + 0) + 6)),
         "mib-like.ioi/gpt2/output_token": (4 * 3, 8 * (4 * (3 + 2 + 1) + 6)),
     }.items():
-        found = preview.sweep(Spec.parse(cell, "plot", terms=Terms({"fit": 8})), sizes)
+        found = sweep(Spec.parse(cell, "plot", terms=Terms({"fit": 8})), sizes)
         assert found is not None
         assert (found.sites, found.rows, found.layers) == (swept[0], 8, swept[1])
-    assert preview.sweep(Spec.parse("mib.ioi/gpt2/output_token", "plot", terms=Terms({"fit": "all"})), sizes) is None
+    assert sweep(Spec.parse("mib.ioi/gpt2/output_token", "plot", terms=Terms({"fit": "all"})), sizes) is None
 
 
 def test_what_ran_on_other_terms_is_told_apart(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +114,7 @@ def test_time_is_layers_at_the_measured_pace(store: Store) -> None:
 def test_a_file_that_holds_no_pace_is_said(content: str, store: Store) -> None:
     where = pace.keep(FOUND, store)
     where.write_text(content)
-    found = preview.preview(Spec.parse(CELL, "plot"), (), store)
+    found = preview.preview(Spec.parse(CELL, "plot"), (), store, sweep)
     assert found.time.startswith(f"not known: {where} holds no pace (")
     assert found.time.endswith("measure again: workbench measure smollm2")
 
