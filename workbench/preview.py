@@ -45,7 +45,25 @@ class Preview:
         return {"layer_evaluations": layers, "seconds": self.seconds and list(self.seconds), **told}
 
 
-def preview(spec: Spec, runs: Iterable[Summary], store: Store, sweep: "Counting | None" = None) -> Preview:
+@dataclass(frozen=True)
+class Sweep:
+    """A full swap at every candidate site, for every fit row: what a method that knows nothing yet may begin with."""
+
+    sites: int
+    rows: int
+    layers: int
+
+    def __str__(self) -> str:
+        return (
+            f"full swaps at all {self.sites} sites on all {self.rows} fit rows are {self.layers:,} layer evaluations "
+            "at most, before any training"
+        )
+
+
+Counting = Callable[[Spec, Sizes], Sweep | None]
+
+
+def preview(spec: Spec, runs: Iterable[Summary], store: Store, sweep: Counting | None = None) -> Preview:
     """What ``spec`` would take, and where no run is finished what ``sweep`` tells of full swaps at all sites.
 
     Raises ``InvalidSetting`` for a cell that is none of a language model.
@@ -71,24 +89,6 @@ def preview(spec: Spec, runs: Iterable[Summary], store: Store, sweep: "Counting 
     there = "unknown" if found.room is None else f"{found.room / 1e9:.2f} GB"
     memory = f"{found.need / 1e9:.2f} GB needed on {found.device} in {found.dtype}, {there} there"
     return Preview(layers, memory, *_time(spec, (found.device, found.dtype), (cost, bound), store))
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A full swap at every candidate site, for every fit row: what a method that knows nothing yet may begin with."""
-
-    sites: int
-    rows: int
-    layers: int
-
-    def __str__(self) -> str:
-        return (
-            f"full swaps at all {self.sites} sites on all {self.rows} fit rows are {self.layers:,} at most, before any "
-            "training"
-        )
-
-
-Counting = Callable[[Spec, Sizes], Sweep | None]
 
 
 def _time(

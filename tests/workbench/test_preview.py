@@ -41,7 +41,7 @@ def test_where_nothing_is_known_it_is_said_with_what_would_tell(store: Store) ->
     found = preview.preview(Spec.parse(CELL, "plot"), (), store, sweep)
     assert found.lines == (
         "layers  not known: no run of plot on this task and model is finished yet; full swaps at all 60 sites on all "
-        "96 fit rows are 89,280 at most, before any training",
+        "96 fit rows are 89,280 layer evaluations at most, before any training",
         "memory  1.08 GB needed on cpu in float32, 4.00 GB there",
         "time    not known: nothing is measured on this machine yet: workbench measure smollm2",
     )
