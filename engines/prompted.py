@@ -52,6 +52,10 @@ class Encoder:
                 return place
         raise InvalidRows(f"no token stands for character {last} ({prompt[span[0] : span[1]]!r}) of {prompt!r}")
 
+    def count(self, prompt: str, span: Span) -> int:
+        """How many tokens hold the characters of the span."""
+        return sum(start < span[1] and span[0] < stop for start, stop in self._read(prompt)[1])
+
     def text(self, tokens: Sequence[int]) -> str:
         """The text of some tokens."""
         return str(self.tokenizer.decode(list(tokens)))

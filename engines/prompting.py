@@ -125,6 +125,7 @@ class Prompted:
     ``resid_post`` of every layer at every position, or ``z`` of every head at all positions. ``by_error`` says that
     what counts is how far a difference of two logits is from the causal model's, and not the share of right answers.
     ``ordered`` are all answers in their order where an answer rules out those before it (``engines.answer.Cutoff``).
+    ``unsplit`` are places that must be one token; rows in which one is several are counted and left out.
     ``generate(rng)`` yields base rows of the same schema without end, where the task needs no foreign data.
     """
 
@@ -144,6 +145,7 @@ class Prompted:
     component: str = "resid_post"
     by_error: bool = False
     ordered: tuple[str, ...] = ()
+    unsplit: tuple[str, ...] = ()
     outside: Callable[[Row], str | None] = lambda _row: None
     generate: Callable[[np.random.Generator], Iterator[Row]] | None = None
 

@@ -103,6 +103,18 @@ def enough(task: Prompted, split: str, kept: Mapping[str, Kept], least: int) -> 
         )
 
 
+def unsplit(bound: Bound, examples: Sequence[Example]) -> tuple[list[Example], int]:
+    """The examples in which each of the task's ``unsplit`` places is one token on both sides, and how many are not."""
+    task = bound.prompted
+
+    def whole(run: Setting) -> bool:
+        prompt = str(run["prompt"])
+        return all(bound.encoder.count(prompt, task.places[name](run)) == 1 for name in task.unsplit)
+
+    kept = [one for one in examples if whole(one.base) and whole(one.source)]
+    return kept, len(examples) - len(kept)
+
+
 def aligned(bound: Bound, examples: Sequence[Example]) -> tuple[list[Example], int]:
     """The examples whose base and source have equally many tokens, and how many have not: a swap at all positions of
     such a pair would put a vector where another token is."""

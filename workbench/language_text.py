@@ -57,6 +57,8 @@ def _left_out(facts: Mapping[str, Any]) -> list[str]:
     told = facts.get("tuned_on", {})
     lines += [f"{part}: {n} with prompts that the model was tuned on" for part, n in told.items() if n]
     lines += [f"{part}: {n} pairs of unequal length" for part, n in facts["unequal_length"].items() if n]
+    split_up = facts.get("several_tokens", {})
+    lines += [f"{part}: {n} pairs with a position of several tokens" for part, n in split_up.items() if n]
     lines += [
         f"{part}, {name}: {_counted(kinds)}, thinned since they ask for another variable"
         for part, sets in facts.get("thinned", {}).items()

