@@ -67,7 +67,8 @@ def _left_out(facts: Mapping[str, Any]) -> list[str]:
     ]
     same = [" and ".join(answers) for answers in facts["collisions"]]
     listed = "; ".join(same[:5]) + ("; ..." if len(same) > 5 else "")
-    return lines + [f"nothing, but {len(same)} groups of answers begin alike: {listed}"] * bool(same) or ["nothing"]
+    alike = f"pairs of answers that begin with the same token, of {len(same)} groups: {listed}"
+    return lines + [alike] * bool(same) or ["nothing"]
 
 
 def _counted(kinds: Mapping[str, int]) -> str:

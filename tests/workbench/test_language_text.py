@@ -55,7 +55,7 @@ def test_rows_are_counted_by_set_and_what_is_left_out_is_said() -> None:
     assert "left out test: 4 no counterfactual, not of the protocol" in words
     assert "test: 15 bases that came before" in words
     assert "test: 2 pairs of unequal length" in words
-    assert "1 groups of answers begin alike: Anna and Annabel" in words
+    assert "pairs of answers that begin with the same token, of 1 groups: Anna and Annabel" in words
     plain = prompts(outside={}, repeated_bases={}, unequal_length={}, collisions=[])
     assert "left out nothing" in told(prompts=plain)
     assert "fit: 7 pairs with a position of several tokens" in told(prompts=prompts(several_tokens={"fit": 7}))
