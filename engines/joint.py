@@ -66,14 +66,20 @@ class Chosen:
         return {"transport cost": Table(self.weighed.table.cost, axes)}
 
 
+def check_together(rule: Rule, together: int) -> int:
+    """The size of a joint selection's pool; raises ``InvalidSetting`` where a set may have more sites than that."""
+    (size,) = rule.top_k
+    if not 1 <= together <= size:
+        raise InvalidSetting(f"together is {together}: give 1 to the size of the pool, {size}")
+    return size
+
+
 def choose(problem: Problem, rule: Rule, together: int, finished: Pieces) -> Steps[Chosen]:
     """Rank sites on fit pairs, and swap all sets of 1 to ``together`` of the first ``rule.top_k`` on calibration pairs.
 
     Where the row is shorter than that, sites that do nothing alone come after it. Raises ``InvalidSetting``.
     """
-    (size,) = rule.top_k
-    if not 1 <= together <= size:
-        raise InvalidSetting(f"together is {together}: give 1 to the size of the pool, {size}")
+    size = check_together(rule, together)
     weighed = yield from weigh(problem, rule, finished)
     order = weighed.couplings[0][1].ranking[0].tolist() if weighed.couplings else []
     ranked = [weighed.sites[column] for column in order]

@@ -9,17 +9,36 @@ import subprocess
 import sys
 import time
 
-from engines.errors import StoreError
+from engines.errors import InvalidSetting, StoreError
 from workbench import disk, process
 from workbench.spec import Spec
 from workbench.store import ACTIVE, Run, Store
 
 WORKER = "workbench.worker"
 """The module that works on a run."""
+REFUSAL, REFUSED = "workbench.refusal", 2
+"""The module that says what a method refuses, and its exit code then."""
 PATIENCE = 20.0
 """Seconds in which a new worker must give a sign of life."""
 _children: list[subprocess.Popen[bytes]] = []
 """Workers that this process started and that may still be at work."""
+
+
+def refuse(spec: Spec) -> None:
+    """Raise, before anything is written, what the method of ``spec`` refuses its settings with: ``InvalidSetting``.
+
+    Another process is asked, since a method comes with torch; where it has no answer, ``StoreError`` says so. A spec
+    without changes is at its method's defaults, which are allowed.
+    """
+    if not spec.changes():
+        return
+    asked = [sys.executable, "-m", REFUSAL, str(spec)]
+    done = subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode == REFUSED:
+        raise InvalidSetting(done.stdout.strip())
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise StoreError(f"the settings cannot be checked, code {done.returncode}: {last}; try: workbench run {spec}")
 
 
 def start(store: Store, spec: Spec, *, again: bool = False) -> tuple[Run, int]:

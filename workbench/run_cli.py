@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engines.errors import InvalidSetting
-from workbench import logout, provenance, queueing, scrub_cli, scrub_jobs, text
+from workbench import logout, provenance, queueing, refusal, scrub_cli, scrub_jobs, text
 from workbench.command import FAILED, INTERRUPTED, OK, AsJson, Detach, StoreFolder, note, open_store, put
 from workbench.detach import start as start_detached
 from workbench.process import interruptible
@@ -67,6 +67,7 @@ def run_spec(
     if preview:
         if detach or queue or again:
             raise InvalidSetting("--preview starts nothing; leave out --detach, --queue and --again")
+        refusal.refuse(spec)
         return _preview(open_store(folder), spec, as_json)
     if queue:
         return _queue(open_store(folder), spec, again=again, detach=detach, as_json=as_json)
@@ -122,6 +123,7 @@ def resume(
 
 
 def _start(store: Store, spec: Spec, *, again: bool, detach: bool, as_json: bool) -> int:
+    _refuse(store, spec, again)
     run = store.open(spec)
     if run.done and not again:
         show_run(run, as_json)
@@ -139,6 +141,7 @@ def _queue(store: Store, spec: Spec, *, again: bool, detach: bool, as_json: bool
     """Start a run as soon as there is a place for it, perhaps now."""
     if detach:
         raise InvalidSetting("--detach starts at once and --queue waits for a free place; choose one of them")
+    _refuse(store, spec, again)
     run = store.open(spec)
     if run.done and not again:
         show_run(run, as_json)
@@ -153,6 +156,12 @@ def _queue(store: Store, spec: Spec, *, again: bool, detach: bool, as_json: bool
     after = queueing.ahead(Work(store).look(), run.place or 0)
     note(f"it is queued {after}, and starts whatever happens to this terminal; see 'workbench queue'")
     return OK
+
+
+def _refuse(store: Store, spec: Spec, again: bool) -> None:
+    """Refuse, before the run has a folder, settings that its method would; a finished run is shown whatever it has."""
+    if again or not store.at(spec).done:
+        refusal.refuse(spec)
 
 
 def _outlives(run: Run, pid: int) -> None:

@@ -185,9 +185,13 @@ class Store:
         """Where finished scrubs are kept, a folder each: beside the runs."""
         return self.root.parent / "scrubs"
 
+    def at(self, spec: Spec) -> Run:
+        """Where the run of ``spec`` is, or would be: nothing is written."""
+        return Run(self.root / spec.id)
+
     def open(self, spec: Spec) -> Run:
         """The run of ``spec``, made when it is new; raises ``StoreUnwritable``, or ``CorruptRun`` for a damaged one."""
-        run = Run(self.root / spec.id)
+        run = self.at(spec)
         file = run.folder / "spec.json"
         if not run.folder.exists():
             self._make(run, spec)

@@ -26,10 +26,12 @@ class AttributionPatching:
     audit: bool = False
     """Swap at every site without first-order effect as well, to count how many of them matter."""
 
-    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
-        """Rank on fit pairs, verify on calibration pairs, score on test pairs."""
+    def __post_init__(self) -> None:
         if self.verify < 1:
             raise InvalidSetting(f"verify is {self.verify}: give 1 or more sites to swap exactly, such as 16")
+
+    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
+        """Rank on fit pairs, verify on calibration pairs, score on test pairs."""
         found = yield from attribute(problem, problem.sites, finished)
         order = found.order()
         chosen = [

@@ -23,10 +23,17 @@ class Cosine:
     draws: int = 100
     """Bootstrap draws of the fit pairs, to tell how stable picks are; 0 for none."""
 
+    def __post_init__(self) -> None:
+        _ = self.rule  # refuses what is not allowed
+
+    @property
+    def rule(self) -> Rule:
+        """How sites are selected; raises ``InvalidSetting``."""
+        return Rule("cosine", "ranked", (1.0,), 1.0, self.top_k, coverage=self.coverage, draws=self.draws)
+
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Rank on fit pairs, choose the count on calibration pairs, score on test pairs."""
-        rule = Rule("cosine", "ranked", (1.0,), 1.0, self.top_k, coverage=self.coverage, draws=self.draws)
-        selection = yield from select(problem, rule, finished)
+        selection = yield from select(problem, self.rule, finished)
         claims = claimed(problem, selection, selection.picks)
         return (yield from report(problem, claims, finished))
 

@@ -30,14 +30,21 @@ class Das:
     restarts: int = 1
     """Starts of each size: the first from the variable's discriminants, the others random."""
 
+    def __post_init__(self) -> None:
+        _ = self.training, tuple(map(Site.parse, self.sites))  # refuse what is not allowed
+
+    @property
+    def training(self) -> Training:
+        """How rotations are trained; raises ``InvalidSetting``."""
+        return Training(self.sizes, self.steps, self.batch, self.learning_rate, self.restarts)
+
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Train, choose, score on test pairs; raises ``InvalidSetting`` when no site is named."""
         if not self.sites:
             raise InvalidSetting(
                 "das needs sites: --set sites='[\"L1.resid_post@last\"]', or use full_das for all sites"
             )
-        training = Training(self.sizes, self.steps, self.batch, self.learning_rate, self.restarts)
-        trials = yield from train(problem, [Site.parse(site) for site in self.sites], training, finished)
+        trials = yield from train(problem, [Site.parse(site) for site in self.sites], self.training, finished)
         return (yield from report(problem, claims(trials), finished))
 
 

@@ -34,6 +34,14 @@ class Dbm:
     learning_rate: float = 0.2
     """Adam's, falling to a twentieth."""
 
+    def __post_init__(self) -> None:
+        _ = self.plan  # refuses what is not allowed
+
+    @property
+    def plan(self) -> Masking:
+        """How masks are trained, before any basis is fitted; raises ``InvalidSetting``."""
+        return Masking(self.penalties, Schedule(self.steps, self.batch, self.learning_rate))
+
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Train, choose, score on test pairs. Sites with a span are left out: masks find their own coordinates."""
         sites = [site for site in problem.sites if site.span is None]
@@ -44,7 +52,7 @@ class Dbm:
         bases, cost = {}, Cost()
         if self.basis == "pca":
             bases, cost = yield from fit_components(problem, sites, finished)
-        plan = Masking(self.penalties, Schedule(self.steps, self.batch, self.learning_rate), bases)
+        plan = replace(self.plan, bases=bases)
         trials = yield from search(problem, [(site,) for site in sites], plan, finished)
         return (yield from report(problem, claims(replace(trials, cost=trials.cost + cost)), finished))
 

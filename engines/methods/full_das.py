@@ -36,17 +36,28 @@ class FullDas:
     final_restarts: int = 2
     """Starts of each size for those."""
 
+    def __post_init__(self) -> None:
+        _ = self.coarse, self.fine  # refuse what is not allowed
+
+    @property
+    def coarse(self) -> Training:
+        """How rotations are trained at every site; raises ``InvalidSetting``."""
+        return Training(self.sizes, self.steps, self.batch, self.learning_rate, 1)
+
+    @property
+    def fine(self) -> Training:
+        """How they are trained at the finalists; raises ``InvalidSetting``."""
+        return Training(self.sizes, self.final_steps, self.final_batch, self.learning_rate, self.final_restarts)
+
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Train, choose, score on test pairs. Sites with a span are left out: DAS finds its own subspaces."""
-        coarse = Training(self.sizes, self.steps, self.batch, self.learning_rate, 1)
-        fine = Training(self.sizes, self.final_steps, self.final_batch, self.learning_rate, self.final_restarts)
         sites = [site for site in problem.sites if site.span is None]
         if not sites:
             raise InsufficientData(
                 f"{problem.name}: all candidate sites are spans; full_das needs whole ones, das takes both"
             )
-        trials = yield from train(problem, sites, coarse, finished)
-        trials = yield from refine(problem, trials, self.finalists, fine, finished)
+        trials = yield from train(problem, sites, self.coarse, finished)
+        trials = yield from refine(problem, trials, self.finalists, self.fine, finished)
         return (yield from report(problem, claims(trials), finished))
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from engines.errors import InvalidSetting
 from engines.events import Notice, Pieces, Steps
-from engines.joint import choose
+from engines.joint import check_together, choose
 from engines.report import report
 from engines.score import Cost, Fit
 from engines.selection import Rule
@@ -53,20 +53,33 @@ class JointDas:
     restarts: int = 1
     """Starts of each size: the first from the variable's discriminants, the others random."""
 
-    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
-        """Choose sets, train, choose on calibration pairs, score on test pairs; raises ``InvalidSetting``."""
+    def __post_init__(self) -> None:
         if self.sets < 1:
             raise InvalidSetting(f"sets is {self.sets}: give 1 or more")
-        training = Training(self.sizes, self.steps, self.batch, self.learning_rate, self.restarts)
+        _ = self.training, tuple(map(Site.parse, self.group or ()))  # refuse what is not allowed
+        if self.group is None:
+            check_together(self.rule, self.together)
+
+    @property
+    def rule(self) -> Rule:
+        """How sites are selected; raises ``InvalidSetting`` or ``UnknownName``."""
+        return Rule(self.signature, self.coupling, (self.epsilon,), self.beta, (self.pool,), pairs=self.pairs)
+
+    @property
+    def training(self) -> Training:
+        """How rotations are trained; raises ``InvalidSetting``."""
+        return Training(self.sizes, self.steps, self.batch, self.learning_rate, self.restarts)
+
+    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
+        """Choose sets, train, choose on calibration pairs, score on test pairs; raises ``InvalidSetting``."""
         groups, cost, notes = [tuple(map(Site.parse, self.group or ()))], Cost(), ()
         if self.group is None:
-            rule = Rule(self.signature, self.coupling, (self.epsilon,), self.beta, (self.pool,), pairs=self.pairs)
-            chosen = yield from choose(problem, rule, self.together, finished)
+            chosen = yield from choose(problem, self.rule, self.together, finished)
             for note in chosen.notes:
                 yield Notice(note)
             best = chosen.calibrated.patches[: self.sets]
             groups, cost, notes = [tuple(part.site for part in one) for one in best], chosen.cost, chosen.notes
-        trials = yield from train_joint(problem, groups, training, finished)
+        trials = yield from train_joint(problem, groups, self.training, finished)
         found = claims(trials)
         sites = [{part.site for part in claim.parts} for claim in found.handles]
         needed = zip(found.handles, sites, strict=True)

@@ -27,10 +27,12 @@ class Pca:
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16)
     """How many leading components to swap; all of them are always tried."""
 
-    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
-        """Fit components, choose site and count, score on test pairs. Sites with a span are left out."""
+    def __post_init__(self) -> None:
         if not self.sizes or min(self.sizes) < 1:
             raise InvalidSetting(f"sizes {self.sizes}: give at least one, each 1 or more, such as (1, 2, 4)")
+
+    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
+        """Fit components, choose site and count, score on test pairs. Sites with a span are left out."""
         sites = [site for site in problem.sites if site.span is None]
         if not sites:
             raise InsufficientData(

@@ -34,9 +34,13 @@ class Plot:
     draws: int = 100
     """Bootstrap draws of the fit pairs, to tell how stable the shortlist is; 0 for none."""
 
-    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
-        """Select on fit and calibration pairs, score on test pairs."""
-        rule = Rule(
+    def __post_init__(self) -> None:
+        _ = self.rule  # refuses what is not allowed
+
+    @property
+    def rule(self) -> Rule:
+        """How sites are selected; raises ``InvalidSetting`` or ``UnknownName``."""
+        return Rule(
             self.signature,
             self.coupling,
             self.epsilons,
@@ -46,7 +50,10 @@ class Plot:
             pairs=self.pairs,
             draws=self.draws,
         )
-        selection = yield from select(problem, rule, finished)
+
+    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
+        """Select on fit and calibration pairs, score on test pairs."""
+        selection = yield from select(problem, self.rule, finished)
         claims = claimed(problem, selection, selection.equals)
         return (yield from report(problem, claims, finished))
 

@@ -49,22 +49,33 @@ class PlotDas:
     draws: int = 100
     """Bootstrap draws of the fit pairs, to tell how stable the picks are; 0 for none."""
 
-    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
-        """Select, train, choose on calibration pairs, score on test pairs."""
-        rule = Rule(
-            self.signature, self.coupling, self.epsilons, self.beta, self.top_k, pairs=self.pairs, draws=self.draws
-        )
+    def __post_init__(self) -> None:
+        _ = self.rule, self.training  # refuse what is not allowed
         if self.support not in SUPPORTS:
             raise UnknownName("support", self.support, SUPPORTS)
-        training = Training(self.sizes, self.steps, self.batch, self.learning_rate, self.restarts)
-        selection = yield from select(problem, rule, finished)
+
+    @property
+    def rule(self) -> Rule:
+        """How sites are selected; raises ``InvalidSetting`` or ``UnknownName``."""
+        return Rule(
+            self.signature, self.coupling, self.epsilons, self.beta, self.top_k, pairs=self.pairs, draws=self.draws
+        )
+
+    @property
+    def training(self) -> Training:
+        """How rotations are trained; raises ``InvalidSetting``."""
+        return Training(self.sizes, self.steps, self.batch, self.learning_rate, self.restarts)
+
+    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
+        """Select, train, choose on calibration pairs, score on test pairs."""
+        selection = yield from select(problem, self.rule, finished)
         picks = [pick if self.support == "native" else pick.whole for pick in selection.picks]
         cost, notes, supports = selection.cost, selection.notes, {}
         if self.support == "pca":
-            banded = yield from select_bands(problem, picks, self.bands, rule, finished)
+            banded = yield from select_bands(problem, picks, self.bands, self.rule, finished)
             cost, notes, supports = cost + banded.cost, (*notes, *banded.notes), banded.supports
             picks = list(supports)
-        trials = yield from train(problem, picks, training, finished, supports=supports)
+        trials = yield from train(problem, picks, self.training, finished, supports=supports)
         found = claims(trials)
         found = replace(found, cost=cost + found.cost, notes=(*notes, *found.notes), tensors=selection.tensors)
         return (yield from report(problem, found, finished))

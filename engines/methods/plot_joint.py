@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from engines.events import Notice, Pieces, Steps
-from engines.joint import choose, handle, minimal, named_parts
+from engines.joint import check_together, choose, handle, minimal, named_parts
 from engines.report import Claims, report
 from engines.score import Fit
 from engines.selection import Rule
@@ -33,10 +33,17 @@ class PlotJoint:
     together: int = 3
     """How many sites a set has at most."""
 
+    def __post_init__(self) -> None:
+        check_together(self.rule, self.together)
+
+    @property
+    def rule(self) -> Rule:
+        """How sites are selected; raises ``InvalidSetting`` or ``UnknownName``."""
+        return Rule(self.signature, self.coupling, (self.epsilon,), self.beta, (self.pool,), pairs=self.pairs)
+
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Rank on fit pairs, choose sets on calibration pairs (by their error where that is the score), and report."""
-        rule = Rule(self.signature, self.coupling, (self.epsilon,), self.beta, (self.pool,), pairs=self.pairs)
-        chosen = yield from choose(problem, rule, self.together, finished)
+        chosen = yield from choose(problem, self.rule, self.together, finished)
         smallest = minimal(chosen.calibrated)
         notes = chosen.notes
         if len(smallest[0][0]) < len(chosen.calibrated.patches[0]):

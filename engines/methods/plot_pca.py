@@ -42,16 +42,27 @@ class PlotPca:
     draws: int = 100
     """Bootstrap draws of the fit pairs, to tell how stable the shortlist is; 0 for none."""
 
-    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
-        """Select sites, then bands, choose on calibration pairs, score on test pairs."""
+    def __post_init__(self) -> None:
         if self.top_sites < 1 or self.bands < 1:
             raise InvalidSetting(f"top_sites is {self.top_sites} and bands is {self.bands}: give 1 or more of each")
+        _ = self.rule, self.fine  # refuse what else is not allowed
+
+    @property
+    def rule(self) -> Rule:
+        """How sites are selected; raises ``InvalidSetting`` or ``UnknownName``."""
         counts = (self.shortlist,)
-        rule = Rule(self.signature, self.coupling, self.epsilons, self.beta, counts, pairs=self.pairs, draws=self.draws)
-        selection = yield from select(problem, rule, finished)
-        fine = Rule(self.signature, self.coupling, self.epsilons, self.beta, self.top_k, pairs=self.pairs)
+        return Rule(self.signature, self.coupling, self.epsilons, self.beta, counts, pairs=self.pairs, draws=self.draws)
+
+    @property
+    def fine(self) -> Rule:
+        """How bands of the selected sites are; raises ``InvalidSetting`` or ``UnknownName``."""
+        return Rule(self.signature, self.coupling, self.epsilons, self.beta, self.top_k, pairs=self.pairs)
+
+    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
+        """Select sites, then bands, choose on calibration pairs, score on test pairs."""
+        selection = yield from select(problem, self.rule, finished)
         sites = tuple(dict.fromkeys(site.whole for site in selection.equals))[: self.top_sites]
-        banded = yield from select_bands(problem, sites, self.bands, fine, finished)
+        banded = yield from select_bands(problem, sites, self.bands, self.fine, finished)
         calibrated, best = banded.calibrated, {}
         for patch, scored in zip(calibrated.patches, calibrated.qualities, strict=True):
             best.setdefault(patch[0].site, (patch, scored))

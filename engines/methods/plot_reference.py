@@ -25,10 +25,12 @@ class PlotReference:
     site_epsilons: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1)
     """Entropies for the sites of a layer, in the cost's own unit."""
 
-    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
-        """Pick on fit pairs, score on test pairs."""
+    def __post_init__(self) -> None:
         if not self.layer_epsilons or not self.site_epsilons or min(*self.layer_epsilons, *self.site_epsilons) <= 0:
             raise InvalidSetting("layer_epsilons and site_epsilons: give at least one of each, all above 0")
+
+    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
+        """Pick on fit pairs, score on test pairs."""
         notes = list(coverage(problem.fit, problem.variables, 0.0))
         swept = yield from sweep(problem.model, problem.fit, full(problem.model, problem.sites), finished)
         variables = moving(swept, problem.variables, "mean")

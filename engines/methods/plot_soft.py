@@ -35,12 +35,19 @@ class PlotSoft:
     draws: int = 100
     """Bootstrap draws of the fit pairs, to tell how stable the picks are; 0 for none."""
 
-    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
-        """Select, calibrate counts and strengths, score on test pairs."""
-        rule = Rule(
+    def __post_init__(self) -> None:
+        _ = self.rule  # refuses what is not allowed
+
+    @property
+    def rule(self) -> Rule:
+        """How sites are selected; raises ``InvalidSetting`` or ``UnknownName``."""
+        return Rule(
             self.signature, self.coupling, self.epsilons, self.beta, self.top_k, pairs=self.pairs, draws=self.draws
         )
-        selection = yield from select(problem, rule, finished)
+
+    def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
+        """Select, calibrate counts and strengths, score on test pairs."""
+        selection = yield from select(problem, self.rule, finished)
         coupling = selection.coupling
         order = coupling.ranking[0].tolist()
         notes = list(selection.notes)

@@ -40,12 +40,23 @@ class PlotStaged:
     draws: int = 100
     """Bootstrap draws of the fit pairs, to tell how stable the shortlist is; 0 for none."""
 
+    def __post_init__(self) -> None:
+        _ = self.rule, self.staging  # refuse what is not allowed
+
+    @property
+    def rule(self) -> Rule:
+        """How sites are selected; raises ``InvalidSetting`` or ``UnknownName``."""
+        counts = (self.shortlist,)
+        return Rule(self.signature, self.coupling, self.epsilons, self.beta, counts, pairs=self.pairs, draws=self.draws)
+
+    @property
+    def staging(self) -> Staging:
+        """How layers are picked; raises ``InvalidSetting`` or ``UnknownName``."""
+        return Staging(self.layers, self.layer_cost)
+
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Pick layers, select in them, score on test pairs."""
-        counts = (self.shortlist,)
-        rule = Rule(self.signature, self.coupling, self.epsilons, self.beta, counts, pairs=self.pairs, draws=self.draws)
-        staging = Staging(self.layers, self.layer_cost)
-        selection = yield from select_in_stages(problem, rule, staging, finished)
+        selection = yield from select_in_stages(problem, self.rule, self.staging, finished)
         claims = claimed(problem, selection, selection.equals)
         return (yield from report(problem, claims, finished))
 

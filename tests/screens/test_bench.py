@@ -281,6 +281,28 @@ def test_nothing_starts_from_a_spec_that_is_not_allowed_and_its_price_is_known_o
     act(store, f"launch:{CELL}:dbm", unknown)
 
 
+def test_what_a_method_refuses_is_said_by_the_launcher_and_leaves_no_folder(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answered(words: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        asked.append(words[-1])
+        return subprocess.CompletedProcess(words, detach.REFUSED, "penalties (-1.0,): give at least one\n", "")
+
+    monkeypatch.setattr(detach.subprocess, "run", answered)
+
+    async def script(hands: Hands) -> None:
+        before = sorted(store.root.iterdir())
+        await hands.press("enter")
+        assert "penalties (-1.0,): give at least one" in hands.text
+        assert asked == [f"{CELL} dbm --set 'penalties=[-1.0]' --seed 0"]
+        assert hands.app.place.address == f"launch:{CELL}:dbm"
+        assert sorted(store.root.iterdir()) == before
+
+    act(store, f"launch:{CELL}:dbm", script, changes=["penalties=[-1.0]"])
+
+
 def test_a_run_is_asked_to_stop_and_its_process_killed_only_when_asked_twice(store: Store) -> None:
     run = store.open(Spec.parse(CELL, "full_swap", seed=1))
     sleeper = subprocess.Popen(["sleep", "60"])

@@ -17,7 +17,7 @@ from engines.events import Event, Stage
 from tests.conftest import Golden
 from tests.workbench.conftest import CELL
 from tests.workbench.test_session import finish
-from workbench import cli, disk, process, provenance, text
+from workbench import cli, disk, process, provenance, refusal, text
 from workbench.cli import main
 from workbench.session import Session
 from workbench.spec import Spec
@@ -109,6 +109,21 @@ def test_a_run_from_question_to_answer(
     ]
     golden.check("cli_run.txt", transcript(commands, capsys, own_home))
     assert store.find(spec.id).state == "done"
+
+
+@pytest.mark.parametrize("how", ["", " --detach", " --queue", " --preview"])
+def test_what_a_method_refuses_is_refused_before_anything_is_written(
+    how: str, capsys: pytest.CaptureFixture[str], store: Store
+) -> None:
+    assert main(f"run {CELL} count --set pieces=-1{how}".split()) == 2
+    assert capsys.readouterr().err == "workbench: pieces is -1: give 0 or more\n"
+    assert not store.root.exists()
+
+
+def test_the_process_that_a_screen_asks_says_what_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refusal.main(f"{CELL} count --set pieces=-1") == refusal.REFUSED
+    assert capsys.readouterr().out == "pieces is -1: give 0 or more\n"
+    assert refusal.main(f"{CELL} count --set pieces=1") == 0
 
 
 def test_a_run_in_json(capsys: pytest.CaptureFixture[str], store: Store, spec: Spec) -> None:

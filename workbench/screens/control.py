@@ -22,6 +22,8 @@ def begin(place: Place, spec: Spec, *, again: bool = False, at_once: bool = Fals
     store = bench(place).store
 
     def work() -> str:
+        if again or not store.at(spec).done:
+            detach.refuse(spec)
         run = store.open(spec)
         if run.done and not again:
             raise StoreError(f"run {run.id} is finished; R computes it afresh")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from engines.errors import InsufficientData
+from engines.errors import InsufficientData, InvalidSetting
 from engines.events import Advance, Measured, Notice, Piece, Pieces, Stage, Steps, Trained
 from engines.featurize import Rotation
 from engines.handle import Handle, Part
@@ -33,6 +33,10 @@ class Count:
     """Seconds that each piece takes."""
     trouble: str = "none"
     part: Inner = field(default_factory=lambda: Inner(rate=0.25))
+
+    def __post_init__(self) -> None:
+        if self.pieces < 0:
+            raise InvalidSetting(f"pieces is {self.pieces}: give 0 or more")
 
     def fit(self, problem: Problem, finished: Pieces) -> Steps[Fit]:
         """Draw one number a piece, and claim their mean."""
