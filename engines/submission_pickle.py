@@ -239,7 +239,7 @@ class _Machine:
         elif name in ("APPEND", "APPENDS", "SETITEM", "SETITEMS"):
             self._fill(name)
         elif name in ("GLOBAL", "STACK_GLOBAL"):
-            stack.append(_name(argument if name == "GLOBAL" else " ".join(map(str, self._last(2)))))
+            stack.append(_name(argument if name == "GLOBAL" else _joined(self._last(2))))
         elif name in ("REDUCE", "BUILD"):
             self._make(name)
         elif name == "BINPERSID":
@@ -293,6 +293,13 @@ class _Machine:
             raise InvalidSubmission(f"its pickle calls {made.text!a} with {len(given)} arguments; {AGAIN}")
 
 
+def _joined(names: list[Any]) -> str:
+    """A module and a name of it; nothing else is turned into text, for a nest of shared tuples has no end of it."""
+    if not all(isinstance(one, str) for one in names):
+        raise TypeError("names a thing by what is no text")
+    return " ".join(names)
+
+
 def _name(text: str) -> Name:
     if text == "collections OrderedDict":
         return Name(ORDERED)
@@ -311,9 +318,11 @@ def _bytes(given: Any) -> Bytes:
     _, dtype, key, device, numbers = given
     if not isinstance(dtype, Name) or not isinstance(key, str) or not key.isascii() or not key.isdecimal():
         raise TypeError("refers to bytes without a type or a number")
+    if (kind := dtype.text.removeprefix("torch ")) not in DTYPES:
+        raise TypeError("refers to bytes of what is no type of number")
     if not isinstance(device, str) or not _count(numbers):
         raise TypeError("refers to bytes without a size or a device")
-    return Bytes(dtype.text.removeprefix("torch "), key, numbers, device)
+    return Bytes(kind, key, numbers, device)
 
 
 def _tensor(given: tuple[Any, ...]) -> Stored:

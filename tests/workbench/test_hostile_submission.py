@@ -195,6 +195,23 @@ CASES: dict[str, tuple[Callable[[Path], Any], str, str]] = {
     "pickle of many steps": (with_pickle(b"\x80\x02" + b"N" * 20_000 + b"."), "_featurizer", "more than 10000 steps"),
     "pickle that breaks off": (with_pickle(b"\x80\x02}q\x00(X\x05"), "_featurizer", "breaks off or contradicts"),
     "pickle of shared tuples": (with_pickle(BILLION), "_featurizer", "leaves 61 values|it holds a tuple"),
+    "pickle of a name that is no text": (
+        with_pickle(b"\x80\x02)" + b"q\x01h\x01\x86" * 60 + b"X\x01\x00\x00\x00a\x93."),
+        "_featurizer",
+        "contradicts itself .*names a thing by what is no text",
+    ),
+    "pickle of a name that is a deep nest": (
+        with_pickle(b"\x80\x02)" + b"\x85" * 9000 + b"X\x01\x00\x00\x00a\x93."),
+        "_featurizer",
+        "names a thing by what is no text",
+    ),
+    "numbers of no type": (
+        lambda root: with_pickle(
+            members(root)["archive/data.pkl"].replace(b"ctorch\nFloatStorage", b"ccollections\nOrderedDict")
+        )(root),
+        "_featurizer",
+        "refers to bytes of what is no type of number",
+    ),
     "pickle under a tuple": (with_pickle(b"\x80\x02}NN\x86Ns."), "_featurizer", "under a key that is no text"),
     "pickle of one list": (with_pickle(b"\x80\x02]."), "_featurizer", "it holds a list"),
     "large pickle": (
