@@ -60,7 +60,7 @@ class Travelling(Diffed[None]):
             try:
                 kind = screens.find(address)
             except InvalidSetting as error:
-                self.place.inspect(str(error))
+                self.place.complain(str(error))
                 return
             self._leave()
             await self.push_screen(kind(address, view))

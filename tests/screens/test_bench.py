@@ -378,13 +378,17 @@ def test_the_command_line_goes_where_letters_in_their_order_say(store: Store) ->
         await hands.press("colon", *"rcompleopp", "enter")
         assert hands.app.place.address == CELL
         await hands.press("colon", *"zzz", "enter")
-        assert "no screen shows 'zzz'; these are addresses" in hands.text
+        places = "cells, exam, jobs, scrubs, hypotheses, help"  # whole, on both lines
+        assert " ".join(hands.app.place.sentences) == f"no screen shows 'zzz'; write {places} or a cell: {CELL}"
+        assert f"{CELL}\n" in hands.text
+        await hands.press("ctrl+u", *"zjobs", "enter")
+        assert "no screen shows 'zjobs'; nearest: jobs" in hands.text
         await hands.press("escape", "colon", *"helpfor", "ctrl+u", *"jobs", "enter")
         assert hands.app.place.address == "jobs"
         await hands.press("colon", *"asktherunstop", "enter")
         assert "was asked to stop" in hands.text
 
-    act(store, "cells", script)
+    act(store, "cells", script, "80x24")
 
 
 def test_a_launch_waits_while_another_is_at_work_and_its_place_is_changed_where_the_jobs_are(

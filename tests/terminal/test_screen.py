@@ -256,7 +256,7 @@ def test_a_state_that_cannot_be_saved_is_in_the_log_and_the_terminal_restored(ow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("tui", "nowhere"), "no screen shows 'nowhere'; these are addresses: cells, help"),
+        (("tui", "nowhere"), "no screen shows 'nowhere'; write cells, help"),
         (("tui", "--no-such-option"), "No such option: --no-such-option"),
     ],
 )

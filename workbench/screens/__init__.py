@@ -4,6 +4,7 @@ A new place is a subclass of ``workbench.place.Place`` in a file of its own, a v
 (``workbench.view``), and a line in ``ROUTES``.
 """
 
+import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import InvalidSetting
+from workbench import catalog
 
 if TYPE_CHECKING:
     from workbench.place import Place
@@ -127,8 +129,25 @@ def route(address: str) -> Route:
             f"{address!r} names a run at most, which is seen behind its cell: CELL#{run}, such as "
             f"rasp.reverse/compiled/opposite#{run}; 'workbench show {run}' tells the cell"
         )
-    examples = ", ".join(one.example for one in ROUTES)
-    raise InvalidSetting(f"no screen shows {address!r}; these are addresses: {examples}")
+    if found := near(address):
+        raise InvalidSetting(f"no screen shows {address!r}; nearest: {', '.join(found)}")
+    cell = " or a cell: rasp.reverse/compiled/opposite" if known("rasp.reverse/compiled/opposite") else ""
+    raise InvalidSetting(f"no screen shows {address!r}; write {', '.join(places())}{cell}")
+
+
+def places() -> tuple[str, ...]:
+    """The addresses that are one word: the same whatever there is to look at."""
+    return tuple(one.example for one in ROUTES if one.address.pattern == one.example and one.example != "command")
+
+
+def near(address: str, most: int = 3) -> tuple[str, ...]:
+    """The addresses that are spelled most like this; the name of a task stands for the first of its cells."""
+    meant = {name: name for name in places()}
+    for cell in catalog.cell_names():
+        task = cell.partition("/")[0]
+        meant |= {name: cell for name in (cell, task, task.partition(".")[2]) if name not in meant and known(cell)}
+    found = difflib.get_close_matches(address, meant, n=most)
+    return tuple(dict.fromkeys(meant[name] for name in found))
 
 
 def known(address: str) -> bool:
