@@ -47,15 +47,15 @@ class Preview:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A full swap at every candidate site, for every fit row: what a method that knows nothing yet may begin with."""
+    """A full swap at every candidate site, for every fit pair: what a method that knows nothing yet may begin with."""
 
     sites: int
-    rows: int
+    pairs: int
     layers: int
 
     def __str__(self) -> str:
         return (
-            f"full swaps at all {self.sites} sites on all {self.rows} fit rows are {self.layers:,} layer evaluations "
+            f"full swaps at all {self.sites} sites on all {self.pairs} fit pairs are {self.layers:,} layer evaluations "
             "at most, before any training"
         )
 

@@ -41,7 +41,7 @@ def test_where_nothing_is_known_it_is_said_with_what_would_tell(store: Store) ->
     found = preview.preview(Spec.parse(CELL, "plot"), (), store, sweep)
     assert found.lines == (
         "layers  not known: no run of plot on this task and model is finished yet; full swaps at all 60 sites on all "
-        "96 fit rows are 89,280 layer evaluations at most, before any training",
+        "96 fit pairs are 89,280 layer evaluations at most, before any training",
         "memory  1.08 GB needed on cpu in float32, 4.00 GB there",
         "time    not known: nothing is measured on this machine yet: workbench measure smollm2",
     )
@@ -57,15 +57,19 @@ def test_where_nothing_is_known_it_is_said_with_what_would_tell(store: Store) ->
 
 
 def test_a_sweep_is_counted_for_heads_and_for_positions() -> None:
-    """By hand: of 3 layers the outputs run 2, 1 and 0 layers again, heads 3, 2 and 1; both sides run once."""
+    """By hand: of 3 layers the outputs run 2, 1 and 0 layers again, heads 3, 2 and 1; both sides run once.
+
+    A row of ioi or mcqa has three sources, one of each set.
+    """
     sizes = Sizes(layers=3, heads=4, kv_heads=2, width=16, d_head=4, mlp=32, vocabulary=100, context=1_000)
     for cell, swept in {
-        "lm.sva/smollm2/number": (2 * 3, 8 * (2 * (2 + 1 + 0) + 6)),
-        "mib-like.ioi/gpt2/output_token": (4 * 3, 8 * (4 * (3 + 2 + 1) + 6)),
+        "lm.sva/smollm2/number": (2 * 3, 8, 8 * (2 * (2 + 1 + 0) + 6)),
+        "mib-like.ioi/gpt2/output_token": (4 * 3, 24, 24 * (4 * (3 + 2 + 1) + 6)),
+        "mib-like.mcqa/smollm2/answer": (3 * 3, 24, 24 * (3 * (2 + 1 + 0) + 6)),
     }.items():
         found = sweep(Spec.parse(cell, "plot", terms=Terms({"fit": 8})), sizes)
         assert found is not None
-        assert (found.sites, found.rows, found.layers) == (swept[0], 8, swept[1])
+        assert (found.sites, found.pairs, found.layers) == swept
     assert sweep(Spec.parse("mib.ioi/gpt2/output_token", "plot", terms=Terms({"fit": "all"})), sizes) is None
 
 
