@@ -381,6 +381,15 @@ def test_a_scrub_and_an_adversary_tell_their_cost_and_start_on_enter(
             assert "claims nothing" in hands.text
             await hands.press("r", "j", "enter", "escape")
             assert started == []
+            for other in ("J", "tab", "z", "question_mark"):  # whatever it does, or nothing
+                await hands.press("r")
+                assert "enter starts it" in hands.text
+                await hands.press(other)
+                if other == "question_mark":
+                    await hands.press("minus")
+                assert "enter starts it" not in hands.text
+                await hands.press("enter", "escape")
+                assert started == []
             await hands.press("r", "enter")
             assert "no worker here" in hands.text
             await hands.press("A", "enter")

@@ -352,10 +352,21 @@ class HypothesisPlace(Inspecting):
             return [f"last  {error}"]
         return words.last(record, name)
 
-    def on_tree_moved(self) -> None:
-        """Follow the cursor."""
+    def on_key(self, event: events.Key) -> None:
+        """Start nothing on an enter that comes after another key: what it would start is told no more."""
+        if self.pending is not None:
+            bound = self.app.active_bindings.get(event.key)
+            if bound is None or bound.binding.action not in ("open", "run", "adversary"):
+                self._leave()
+
+    def _leave(self) -> None:
+        """Start nothing, and tell of the node again."""
         self.pending, self.spoken = None, False
         self.point()
+
+    def on_tree_moved(self) -> None:
+        """Follow the cursor."""
+        self._leave()
 
     def on_tree_opened(self) -> None:
         """Edit the claim, or start what was asked for."""
@@ -521,8 +532,7 @@ class HypothesisPlace(Inspecting):
     def _propose(self, what: str, search: Mapping[str, Any] | None) -> None:
         document, plan = self.document, self.findings.plan
         if self.pending is not None:
-            self.pending, self.spoken = None, False
-            self.point()
+            self._leave()
         elif document is None or self.findings.is_broken:
             self.complain(f"no {what}: {self.trouble or 'a rule is broken, see !! in the checks'}")
         elif plan is None:
@@ -533,4 +543,6 @@ class HypothesisPlace(Inspecting):
             how = plan["plan"] if search is None else {**plan["plan"], "ablations": False}
             self.pending = partial(scrub_jobs.start, store, document.text, how, name=name, search=search)
             times = 1 if search is None else self.choices.joins(document.hypothesis)
-            self.note(f"{what}: {words.cost(plan, times)}", "enter starts it in a process of its own; r leaves it")
+            self.note(
+                f"{what}: {words.cost(plan, times)}", "enter starts it in a process of its own; any other key leaves it"
+            )

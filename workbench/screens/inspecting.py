@@ -186,7 +186,7 @@ class Inspecting(Place):
             self.client.heard = lambda _: None
             await self.client.close()
 
-    def on_key(self) -> None:
+    def on_key(self, event: events.Key) -> None:  # noqa: ARG002 - every key
         """Ask again what a dead server left without an answer."""
         if self.client is not None and self.client.state == "cold":
             self._ask_again()
