@@ -17,6 +17,7 @@ from tests.terminal.harness import WORKBENCH, Pty
 from tests.workbench.conftest import wait
 from workbench import app, detach, disk, logout, process, queueing, scrub_jobs, waiting, watch
 from workbench.needs import Needs
+from workbench.screens import run as screen
 from workbench.screens.jobs import OUTLIVE
 from workbench.spec import Spec
 from workbench.store import Run, Store
@@ -279,6 +280,29 @@ def test_nothing_starts_from_a_spec_that_is_not_allowed_and_its_price_is_known_o
 
     act(store, f"launch:{CELL}:plot_das", script)
     act(store, f"launch:{CELL}:dbm", unknown)
+
+
+def test_the_answer_to_a_key_outlives_the_heartbeat_until_another_key(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screen, "LOOK", 0.02)
+    run = store.open(Spec.parse(CELL, "full_swap", seed=1))
+
+    async def script(hands: Hands) -> None:
+        for key, answer in (("s", "there is a map of the sites when the run is done"), ("x", "was asked to stop")):
+            await hands.press(key)
+            run.append({"t": NOW, "event": "Advance", "done": 20})
+            await asyncio.sleep(0.1)
+            assert answer in hands.text
+        await hands.press("j")
+        await hands.shows("heartbeat", 1)
+        monkeypatch.setattr(screen, "ANSWER", 0.1)
+        await hands.press("s")
+        assert "heartbeat" not in hands.text
+        run.report("stopped")  # nothing comes after it, and it is told all the same
+        await hands.shows("stopped   on request", 1)
+
+    act(store, f"{CELL}#{run.id}", script)
 
 
 def test_what_a_method_refuses_is_said_by_the_launcher_and_leaves_no_folder(

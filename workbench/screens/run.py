@@ -1,6 +1,7 @@
 """One run: its record when it is done, and what it says while it is at work; both are read from the same files."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from textual import events
@@ -24,6 +25,8 @@ LOOK = 0.25
 """Seconds between two looks at the run's files."""
 SOON = 0.02
 """Seconds until the next piece of a long log is read: in between, keys are answered."""
+ANSWER = 5.0
+"""Seconds for which the answer to a key is not written over by how the run stands, unless another key comes."""
 END = 1 << 16
 """Bytes at the end of log.txt that are read."""
 WIDE = 100
@@ -63,6 +66,10 @@ class RunPlace(Place):
         self.is_log = self.given.get("log") is True
         self.is_unread = False
         """Whether something was read that is not shown."""
+        self.is_untold = False
+        """Whether the run stands otherwise than was told last."""
+        self.until = 0.0
+        """When the answer to a key has been seen long enough, by ``time.monotonic``."""
 
     def body(self) -> Iterable[Widget]:
         """The text, and the curves."""
@@ -105,7 +112,8 @@ class RunPlace(Place):
         changed = watch.look()
         if watch.is_behind:  # a long log: the rest is read between the keys, and shown when it is there
             self.set_timer(SOON, self.look)
-            self.inspect(f"reading what it said: {watch.offset / max(1, watch.size):.0%} of {watch.size / 1e6:.0f} MB")
+            size = watch.size / 1e6
+            self.tell(self.inspect, f"reading what it said: {watch.offset / max(1, watch.size):.0%} of {size:.0f} MB")
             self.is_unread = True
             return
         always, self.is_unread = always or self.is_unread, False
@@ -113,9 +121,25 @@ class RunPlace(Place):
             self.query_one(Lines).load([f" {line}" for line in self.lines(watch)])
             self.query_one(Chart).show(curves(watch))
             self.show_panes()
-        if changed or always or watch.is_active:
+        if changed or always or watch.is_active or self.is_untold:
             say = self.inspect if watch.is_active or watch.state in ("done", "queued") else self.complain
-            say(watch.trouble or status(watch, bench(self).listing))
+            self.tell(say, watch.trouble or status(watch, bench(self).listing))
+
+    def inspect(self, first: str, second: str | None = None) -> None:
+        """Answer a key, for some seconds."""
+        self.until = time.monotonic() + ANSWER
+        super().inspect(first, second)
+
+    def tell(self, say: Callable[[str], None], sentence: str) -> None:
+        """Tell how the run stands, unless a key was just answered: then later."""
+        self.is_untold = time.monotonic() < self.until
+        if not self.is_untold:
+            say(sentence)
+            self.until = 0.0
+
+    def on_key(self) -> None:
+        """Another key: the answer to the last one was seen."""
+        self.until = 0.0
 
     def lines(self, watch: Watch) -> list[str]:
         """The record of a run that is done, how it stands if it is not, or all that it said."""
