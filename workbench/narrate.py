@@ -81,12 +81,14 @@ class Narrator:
         """One line above the bar."""
         self._console.print(text.safe(line))
 
-    def take(self, record: Mapping[str, Any]) -> None:
-        """Tell one event."""
+    def take(self, record: Mapping[str, Any]) -> bool:
+        """Tell one event; returns whether there was anything to tell."""
         self._move(record)
         line = text.event(record)
-        if line is not None and (self._detailed or record.get("event") not in DETAILS):
-            self._console.print(line)
+        if line is None or (not self._detailed and record.get("event") in DETAILS):
+            return False
+        self._console.print(line)
+        return True
 
     def tell(self, run: Run, offset: int) -> int:
         """Tell what ``run`` said after byte ``offset``; returns the offset to go on from."""

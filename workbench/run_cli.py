@@ -212,17 +212,21 @@ def log(
     from workbench.narrate import Narrator, follow_run
 
     run, hint = _worked(open_store(folder), name)
-    torn = 0
+    torn, is_silent = 0, True
     with Narrator(detailed=True, on_stdout=True) as narrator:
         for tail in follow_run(run) if follow else [run.events()]:
             torn += tail.torn
             for record in tail.records:
                 if as_json:
                     print(json.dumps(record, ensure_ascii=False), flush=True)
-                else:
-                    narrator.take(record)
+                    is_silent = False
+                elif narrator.take(record):
+                    is_silent = False
     if torn:
         note(f"{torn} torn line{'s' if torn > 1 else ''} of {run.folder / 'events.jsonl'} left out")
+    if is_silent and (state := run.state) != "stale":
+        later = f"; follow it: workbench log -f {run.id}" if state in (*ACTIVE, "queued") else ""
+        note(f"run {run.id} is {state} and has said nothing yet{later}")
     if run.state == "stale":
         note(f"nobody works on it any more; {hint}: workbench resume {run.id}")
     return FAILED if run.state in ("failed", "stale") and follow else OK

@@ -155,6 +155,21 @@ def test_an_unfinished_run_says_how_it_stands(
     golden.check("cli_unfinished.txt", transcript(commands, capsys, own_home))
 
 
+def test_the_log_of_a_run_that_has_just_begun_says_so(
+    capsys: pytest.CaptureFixture[str], store: Store, spec: Spec
+) -> None:
+    run = store.open(spec)
+    for state, more in (("running", f"; follow it: workbench log -f {run.id}"), ("stopped", "")):
+        run.report(state)
+        for form in ([], ["--json"]):
+            assert main(["log", run.id, *form]) == 0
+            output, narration = capsys.readouterr()
+            assert (output, narration) == ("", f"run {run.id} is {state} and has said nothing yet{more}\n")
+    run.append({"t": 0.0, "event": "Notice", "text": "a word"})
+    assert main(["log", run.id]) == 0
+    assert "said nothing" not in capsys.readouterr().err
+
+
 def test_damaged_folders_are_counted_on_stderr(capsys: pytest.CaptureFixture[str], store: Store, spec: Spec) -> None:
     store.open(spec)
     (store.root / "half").mkdir()
