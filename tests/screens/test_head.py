@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import Golden
 from tests.screens.hands import ASCII, CELL, FULL, RECORDS, SIZES, UNKNOWN, Played, named, opened, played
+from workbench.screens.head_text import strip
 from workbench.spec import Cell
 from workbench.store import Store
 from workbench.widgets.paint import short
@@ -201,3 +202,10 @@ def test_end_to_end_with_the_real_server(store: Store) -> None:
                 await place.client.stop()
 
     asyncio.run(main())
+
+
+def test_the_strip_of_heads_shows_small_effects_as_what_they_are() -> None:
+    given = {-0.001: "-.001", -0.0004: "-4e-4", -2e-12: "-2e-12", 0.001: ".001", 0.0: "0", -0.4: "-.40"}
+    for value, shown in given.items():
+        heads = [{"head": 0, "estimate": {"value": value}}]
+        assert f"{shown}]" in strip({"layer": 2, "heads": heads, "ablated": 5}, 0, 80, "ascii").split(), value

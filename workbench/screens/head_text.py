@@ -8,7 +8,7 @@ from workbench.display import Glyphs
 from workbench.screens import prompt_text
 from workbench.screens.effect_text import Record, effects, largest, number, row, swaps
 from workbench.screens.sheet import title
-from workbench.widgets.paint import GLYPHS, glyph, short
+from workbench.widgets.paint import GLYPHS, glyph, short, small
 
 BAR = 16
 """Cells of the longest bar."""
@@ -25,7 +25,7 @@ def strip(record: Record, here: int, width: int, glyphs: Glyphs) -> str:
     most, parts = max(map(abs, values), default=0.0), []
     for one, value in zip(record["heads"], values, strict=True):
         sign = glyph(abs(value) / most, glyphs) if most else GLYPHS[glyphs][0]
-        name = f"h{one['head']} {sign} {short(value)}"
+        name = f"h{one['head']} {sign} {small(value)}"
         parts.append(f"[{name}]" if one["head"] == here else f" {name} ")
     first = f" L{record['layer']} {'est. ' if record.get('language') else ' '}"
     low, high = 0, len(parts)
