@@ -30,6 +30,8 @@ PATIENCE = 20.0
 """Seconds in which a new server must open its socket and greet, and an old one must go."""
 TIMEOUT = 60.0
 """Seconds that an answer may take after the last sign of life; progress in loading the network is one."""
+ASK_AGAIN = "ask again"
+"""How a sentence names what helps; a screen puts its key there."""
 LONGEST = 2**28
 """Bytes of the longest answer."""
 _children: list[subprocess.Popen[bytes]] = []
@@ -78,8 +80,8 @@ class Client:
                 if (await asyncio.wait([waiting], timeout=left))[0]:
                     return waiting.result()
             raise WorkbenchError(
-                f"no answer to {request!r} about {self.cell} in {timeout:g} s (its server is {self.state}); ask again "
-                "or wait longer"
+                f"no answer to {request!r} about {self.cell} in {timeout:g} s (its server is {self.state}); "
+                f"{ASK_AGAIN} or wait longer"
             )
         finally:
             del self._waiting[number]
@@ -212,7 +214,7 @@ class Client:
     def _ended(self, missed: bool) -> str:
         """Why a server has ended, as far as its log tells; remembered where it had not loaded, or owed an answer."""
         if self._leaves or self.state == "failed":  # we end it, or it has said why, and was remembered then
-            return f"the model server of {self.cell} has ended; ask again, and it is started anew"
+            return f"the model server of {self.cell} has ended; {ASK_AGAIN}, and it is started anew"
         while_ = "" if self.state == "warm" else " while it loaded its network"
         said = self._said()
         cause = f"the model server of {self.cell} has ended{while_}" + (f": {said}" if said else "")
@@ -220,7 +222,7 @@ class Client:
             return f"{cause}; {backoff.failed(self.socket, cause)}"
         if missed and (wait := backoff.died(self.socket, cause)):
             return f"{cause}; {wait}"
-        return f"{cause}; ask again, and it is started anew"
+        return f"{cause}; {ASK_AGAIN}, and it is started anew"
 
     def _said(self) -> str:
         """The last line that the server wrote into its log."""

@@ -16,6 +16,7 @@ from textual.pilot import Pilot
 
 from engines.errors import InvalidSetting, WorkbenchError
 from workbench.app import Wishes, WorkbenchApp
+from workbench.client import ASK_AGAIN
 from workbench.display import Display
 from workbench.remembered import Memory, Visit
 from workbench.spec import Cell
@@ -78,7 +79,7 @@ class Played:
         type(self).asked.append((request, params))
         if self.dies:
             self.become("cold")
-            raise WorkbenchError("the model server has ended; ask again, and it is started anew")
+            raise WorkbenchError(f"the model server has ended; {ASK_AGAIN}, and it is started anew")
         self.become("warm")
         if self.held is not None:
             await self.held.wait()

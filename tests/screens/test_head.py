@@ -129,7 +129,7 @@ def test_a_dead_server_is_a_sentence_and_the_next_key_restarts_it(store: Store, 
         async with opened(store, HEAD) as hands:
             played.dies = True
             await hands.press("J", "J", "J")
-            assert "the model server has ended; ask again" in hands.text
+            assert "the model server has ended; R asks again, and it is started anew" in hands.text
             assert "engine cold" in hands.text
             played.dies = False
             await hands.press("j")

@@ -16,9 +16,9 @@ from textual.containers import Vertical
 
 from engines.errors import InvalidSetting, WorkbenchError
 from workbench import catalog, own_prompt
-from workbench.client import Client
+from workbench.client import ASK_AGAIN, Client
 from workbench.display import Display
-from workbench.keys import Key
+from workbench.keys import Key, named
 from workbench.place import Place
 from workbench.screens.sheet import OwnPrompt
 from workbench.spec import Cell
@@ -153,10 +153,12 @@ class Inspecting(Place):
                 self.client = Client(self.target(), store=self.bench.store)
                 self.client.heard = self._heard
             answer = await self.client.request(question.request, **question.params)
-        except WorkbenchError as error:
+        except InvalidSetting as error:  # asked again, it would be refused again
             self.refused(kind, error)
-            if isinstance(error, InvalidSetting):  # asked again, it would be refused again
-                self.unanswered.pop(kind, None)
+            self.unanswered.pop(kind, None)
+        except WorkbenchError as error:
+            key = next(named(key.keys) for key in self.told_keys() if key.action == AGAIN.action)
+            self.refused(kind, WorkbenchError(str(error).replace(ASK_AGAIN, f"{key} asks again")))
         else:
             self.unanswered.pop(kind, None)
             question.take(answer)
