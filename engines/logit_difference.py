@@ -6,10 +6,11 @@
     score = mean over counterfactual sets of the mean over pairs of (d - d*)^2      lower is better
 
 The linear model is fitted by least squares to all training rows under a full swap of the claimed heads together: there
-both variables are the source's. It rests on which heads are swapped, so it is part of the result and never taken from a
-submission. The no-op has an error too, and so has the best conceivable patch: the noise floor is the variance of the
-unpatched difference. A score between those two is what there is to win. Any heads score something: as many others,
-drawn at random and swapped in full, are held against the same linear model.
+both variables are the source's. A fourth set comes to the three: every base with itself as source. The model rests on
+which heads are swapped, so it is part of the result and never taken from a submission. The no-op has an error too, and
+so has the best conceivable patch: the noise floor is the variance of the unpatched difference. A score between those
+two is what there is to win. Any heads score something: as many others, drawn at random and swapped in full, are held
+against the same linear model. Intervals of errors take that model as given; it has intervals of its own.
 
 The benchmark takes the logits of names without the leading space with which they come in text; both are reported.
 
@@ -18,11 +19,11 @@ Source: Mueller et al. (2025), "MIB", section 4.3 and its code; Wang et al. (202
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from engines.answer import Choice
@@ -30,6 +31,7 @@ from engines.errors import InsufficientData, InvalidSite
 from engines.evaluation import full
 from engines.events import Advance, Stage, Steps, drain
 from engines.handle import Part
+from engines.interval import Z95
 from engines.language.ioi import Linear, both_signs, signs
 from engines.model import Model
 from engines.patches import Patch, outputs_of
@@ -43,6 +45,8 @@ FORMS = {"bare": "", "spaced": " "}
 """What stands before a name whose logit is taken: nothing, as the benchmark has it, or a space, as texts have it."""
 RANDOM_SETS = 8
 """Sets of heads that are drawn for the control."""
+TERMS = ("bias", "token_coeff", "position_coeff")
+"""The coefficients of the linear model, in the order of a row of least squares."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Report:
     ``linear`` are the coefficients by form of the names; every entry of the others is by form, too. ``floor`` is the
     variance of the unpatched difference, which no patch that keeps it can go below. ``random_heads`` is the error over
     the sets ``drawn``, pooled as if they were one, since they are not independent; None where no other set could be
-    drawn.
+    drawn. ``alike`` counts, by form and part, pairs whose two names begin with the same token: their difference is 0
+    whatever is patched, and they are scored as the benchmark scores them.
     """
 
     variable: str
@@ -64,6 +69,7 @@ class Report:
     floor: Mapping[str, Error]
     random_heads: Mapping[str, Errors] | None = None
     drawn: tuple[tuple[str, ...], ...] = ()
+    alike: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def random_sets(sites: Sequence[Site], claim: Sequence[Part], seed: int) -> tuple[tuple[Site, ...], ...]:
@@ -146,32 +152,65 @@ def scoring(
         floor,
         found["random"] if random else None,
         sets,
+        {
+            form: {part: indistinct(bound, parts[part], sign) for part in ("fit", "test")}
+            for form, sign in FORMS.items()
+        },
     )
+
+
+def indistinct(bound: Bound, examples: Sequence[Example], sign: str) -> int:
+    """In how many examples the base's two names, with ``sign`` before them, begin with the same token."""
+    first = bound.encoder.first
+    names = ((one.base["output_token"], one.base["name_c"]) for one in examples)
+    return sum(first(f"{sign}{mine}") == first(f"{sign}{theirs}") for mine, theirs in names)
 
 
 def fit(
     model: Model, bound: Bound, train: tuple[Sequence[Example], Pairs], heads: Sequence[Part]
 ) -> Steps[Mapping[str, Linear]]:
-    """The linear model by form of the names: least squares over every training pair and every base left as it is.
+    """The linear model by form of the names: least squares over every training pair and, once, every base as it is.
 
-    Raises ``InsufficientData`` when the pairs do not vary both signs apart.
+        V = C / (C - 1) (X'X)^-1 [sum_c g_c g_c'] (X'X)^-1,   g_c = sum_{i in c} e_i x_i
+
+    gives the coefficients' 95 % intervals (normal); e_i are residuals, x_i the rows of X, and the rows of each of the
+    C bases count as one (Liang and Zeger 1986, Biometrika 73, p. 13). Raises ``InsufficientData`` when the pairs do not
+    vary both signs apart, and for those of a single base.
     """
     examples, pairs = train
+    alone = list({str(one.base["prompt"]): place for place, one in enumerate(examples)}.values())
     rows = [(1.0, *map(float, both_signs(one.base, one.source))) for one in examples]
-    rows += [(1.0, 1.0, 1.0)] * len(examples)  # the set in which the source is the base itself
+    rows += [(1.0, 1.0, 1.0)] * len(alone)  # the set in which the source is the base itself
     design = torch.tensor(rows, dtype=torch.float64)
     if int(torch.linalg.matrix_rank(design)) < 3:
         raise InsufficientData(
             f"{len(examples)} training pairs do not flip token and position apart; give rows of all sets"
         )
     both = yield from differences(model, bound, examples, pairs, {"swapped": heads, "as it is": ()})
-    found = {}
+    found, bases = {}, torch.cat([pairs.base_numbers, pairs.base_numbers[alone]])
     for form in FORMS:
-        given = torch.cat([both["swapped"][form], both["as it is"][form]])
-        bias, token, position = torch.linalg.lstsq(design, given[:, None]).solution[:, 0].tolist()
-        rest = given - design @ torch.tensor([bias, token, position], dtype=torch.float64)
-        found[form] = Linear(bias, token, position, float(rest.square().mean()), len(rows))
+        given = torch.cat([both["swapped"][form], both["as it is"][form][alone]])
+        solution = torch.linalg.lstsq(design, given[:, None]).solution[:, 0]
+        rest = given - design @ solution
+        ends = zip(solution.tolist(), half_widths(design, rest, bases).tolist(), strict=True)
+        intervals = {name: (mid - half, mid + half) for name, (mid, half) in zip(TERMS, ends, strict=True)}
+        bias, token, position = solution.tolist()
+        found[form] = Linear(bias, token, position, float(rest.square().mean()), len(rows), intervals)
     return found
+
+
+def half_widths(
+    design: Float[Tensor, "rows terms"], rest: Float[Tensor, " rows"], bases: Int[Tensor, " rows"]
+) -> Float[Tensor, " terms"]:
+    """Half of the 95 % intervals of least squares' coefficients, as ``fit`` says; ``rest`` are the residuals."""
+    clusters = len(bases.unique())
+    if clusters < 2:
+        raise InsufficientData(
+            f"intervals of coefficients need two distinct bases at least; these {len(rest)} rows have {clusters}"
+        )
+    sums = design.new_zeros(int(bases.max()) + 1, design.shape[1]).index_add(0, bases, design * rest[:, None])
+    bread = torch.linalg.inv(design.T @ design)
+    return Z95 * ((bread @ (sums.T @ sums) @ bread).diagonal() * clusters / (clusters - 1)).sqrt()
 
 
 def differences(

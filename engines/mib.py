@@ -9,7 +9,9 @@ third on pointers and above a half on facts about cities). Hence the controls, p
 
     normalised = (IIA - no_op) / (1 - no_op)
 
-Scores under different protocols count different things and are never compared.
+Scores under different protocols count different things and are never compared. The best layer and the best position of
+a layer are chosen on the pairs that they are scored on, as the benchmark does: their intervals are those of sites that
+had been known, and say nothing of the choice.
 
 Source: Mueller et al. (2025), "MIB", section 4, arXiv 2504.13151.
 """
@@ -19,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from engines.answer import Choice
@@ -28,6 +30,7 @@ from engines.errors import InsufficientData
 from engines.evaluation import RANDOM_SITES, full
 from engines.events import Advance, Stage, Steps, drain
 from engines.handle import Handle
+from engines.interval import Z95
 from engines.model import Model
 from engines.patches import Patch, Together, chunks, longer
 from engines.prompted import Bound, interchanged
@@ -50,15 +53,32 @@ class Unit:
     @staticmethod
     def of(right: Sequence[bool | float], pairs: Pairs, independent: bool = True) -> "Unit":
         """The scores of a patch that is right on these pairs; intervals count a base once."""
-        family = torch.zeros(pairs.n, dtype=torch.int64) if pairs.family is None else pairs.family
-        values = torch.tensor([float(one) for one in right], dtype=torch.float64)
-        sets, moves = {}, torch.zeros_like(values)
-        for number, name in enumerate(pairs.families):
-            among = family == number
+        values, sets = torch.tensor([float(one) for one in right], dtype=torch.float64), {}
+        for name, among in _sets(pairs).items():
             distinct = pairs.bases_among(among) if independent else None
             sets[name] = wilson(float(values[among].sum()), int(among.sum()), independent=distinct)
-            moves[among] = (values[among] - values[among].mean()) / int(among.sum())
-        return Unit(sets, _mean(list(sets.values()), _widened(moves, family, pairs.base_numbers)))
+        return Unit(sets, _mean(list(sets.values()), _widened(_by_base(_moves(values, pairs), pairs))))
+
+
+def _sets(pairs: Pairs) -> Mapping[str, Bool[Tensor, " pairs"]]:
+    """By counterfactual set, which pairs are of it."""
+    family = torch.zeros(pairs.n, dtype=torch.int64) if pairs.family is None else pairs.family
+    return {name: family == number for number, name in enumerate(pairs.families)}
+
+
+def _moves(right: Float[Tensor, " pairs"], pairs: Pairs) -> Float[Tensor, " pairs"]:
+    """By how much each pair moves the sum of the sets' means."""
+    moves = torch.zeros_like(right, dtype=torch.float64)
+    for among in _sets(pairs).values():
+        moves[among] = (right[among].double() - right[among].double().mean()) / int(among.sum())
+    return moves
+
+
+def _by_base(moves: Float[Tensor, " pairs"], pairs: Pairs) -> Float[Tensor, "sets bases"]:
+    """The moves of the pairs of each base in each set together."""
+    bases = pairs.base_numbers
+    zero = torch.zeros(int(bases.max()) + 1, dtype=moves.dtype)
+    return torch.stack([zero.index_add(0, bases[among], moves[among]) for among in _sets(pairs).values()])
 
 
 def _mean(scores: Sequence[Score], wider: float) -> Score:
@@ -70,25 +90,27 @@ def _mean(scores: Sequence[Score], wider: float) -> Score:
     return Score(value, sum(one.n for one in scores), max(low, 0.0), min(high, 1.0))
 
 
-def _widened(moves: Float[Tensor, " pairs"], family: Int[Tensor, " pairs"], bases: Int[Tensor, " pairs"]) -> float:
+def _widened(each: Float[Tensor, "sets bases"]) -> float:
     """How many times as wide the interval of a mean over sets is as that of independent sets; never below 1.
 
-    The row of a base is in every set, and what the network gets wrong of it in one it gets wrong in others. ``moves``
-    are by how much each pair moves the sum of the sets' means.
+    The row of a base is in every set, and what the network gets wrong of it in one it gets wrong in others. ``each``
+    is by how much each base moves the sum of the sets' means.
     """
-    each = torch.zeros(int(family.max()) + 1, int(bases.max()) + 1, dtype=moves.dtype)
-    each.index_put_((family, bases), moves, accumulate=True)
     apart, together = float(each.square().sum()), float(each.sum(0).square().sum())
     return max(1.0, math.sqrt(together / apart)) if apart > 0 else 1.0
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """A claimed site: the method's featurizer there beside the full swap of the same site."""
+    """A claimed site: the method's featurizer there beside the full swap of the same site.
+
+    ``normalised`` is the method's share of the way from the no-op to 1, None where the no-op is always right.
+    """
 
     site: Site
     method: Unit
     full_swap: Unit
+    normalised: Score | None
 
     @property
     def identity_wins(self) -> bool:
@@ -102,7 +124,7 @@ class Report:
 
     ``highest`` is the best claimed site's; ``average`` is the mean over layers, None unless every layer has a claim,
     and ``full_swap_average`` that of full swaps at the same sites. ``normalised`` is the best site's share of the way
-    from the no-op to 1, None where the no-op is always right.
+    from the no-op to 1 and ``normalised_average`` that of the average, None where the no-op is always right.
     """
 
     protocol: str
@@ -112,9 +134,10 @@ class Report:
     claims: tuple[Claimed, ...]
     highest: Site
     average: Score | None
-    normalised: float | None
+    normalised: Score | None
     notes: tuple[str, ...] = ()
     full_swap_average: Score | None = None
+    normalised_average: Score | None = None
 
 
 @dataclass(frozen=True)
@@ -127,47 +150,71 @@ class Counted:
     sites: Sequence[Site]
     candidates: Sequence[Site]
     layers: int
+    notes: tuple[str, ...] = ()
 
     def report(self, right: Float[Tensor, "patches pairs"]) -> Report:
         """The scores; ``right`` has no patch first, then sites' claims, then their full swaps, then random sites."""
         pairs, first = self.pairs, 1 + len(self.sites)
-        no_op = Unit.of(right[0].tolist(), pairs)
+        idle, own, swapped = right[0], right[1:first], right[first : first + len(self.sites)]
         claims = tuple(
-            Claimed(site, Unit.of(right[1 + place].tolist(), pairs), Unit.of(right[first + place].tolist(), pairs))
-            for place, site in enumerate(self.sites)
+            Claimed(site, Unit.of(one.tolist(), pairs), Unit.of(whole.tolist(), pairs), normalised(one, idle, pairs))
+            for site, one, whole in zip(self.sites, own, swapped, strict=True)
         )
         best = max(claims, key=lambda claim: claim.method.mean.value)
-        own, swapped = right[1:first], right[first : first + len(self.sites)]
+        average = self._best(own, [claim.method.mean.value for claim in claims])
+        fullest = self._best(swapped, [claim.full_swap.mean.value for claim in claims])
         return Report(
             self.protocol,
             self.variable,
-            no_op,
+            Unit.of(idle.tolist(), pairs),
             Unit.of(right[first + len(self.sites) :].mean(0).tolist(), pairs),  # random sites are not independent
             claims,
             best.site,
-            self._average(own, [claim.method.mean.value for claim in claims]),
-            normalised(best.method.mean.value, no_op.mean.value),
-            (*_notes(claims, self.layers), *_bare(claims, self.candidates, self.protocol)),
-            self._average(swapped, [claim.full_swap.mean.value for claim in claims]),
+            None if average is None else Unit.of(average.tolist(), pairs).mean,
+            best.normalised,
+            (*self.notes, *_notes(claims, self.layers), *_bare(claims, self.candidates, self.protocol)),
+            None if fullest is None else Unit.of(fullest.tolist(), pairs).mean,
+            None if average is None else normalised(average, idle, pairs),
         )
 
-    def _average(self, right: Float[Tensor, "sites pairs"], values: Sequence[float]) -> Score | None:
-        """The mean over layers of each one's best position; None unless every layer has one.
-
-        The interval is that of the mean over layers of these positions, as if they had been known.
-        """
+    def _best(self, right: Float[Tensor, "sites pairs"], values: Sequence[float]) -> Float[Tensor, " pairs"] | None:
+        """Over layers, the mean of what each one's best position has right; None unless every layer has one."""
         best: dict[int | None, int] = {}
         for place, site in enumerate(self.sites):
             if values[place] > values[best.setdefault(site.layer, place)]:
                 best[site.layer] = place
         if set(best) != set(range(self.layers)):
             return None
-        return Unit.of(right[list(best.values())].mean(0).tolist(), self.pairs).mean
+        return right[list(best.values())].mean(0)
 
 
-def normalised(value: float, no_op: float) -> float | None:
-    """The share of the way from the no-op to 1; None where the no-op is always right."""
-    return None if no_op >= 1 else (value - no_op) / (1 - no_op)
+def normalised(right: Float[Tensor, " pairs"], idle: Float[Tensor, " pairs"], pairs: Pairs) -> Score | None:
+    """A patch's share of the way from the no-op, which has ``idle`` right, to 1; None where that is always right.
+
+        s = (a - b) / (1 - b)          a, b: means over sets          ds = da / (1 - b) - (1 - a) / (1 - b)^2 db
+
+    The half width of its 95 % interval is sqrt(x^2 + y^2 - 2 r x y): x and y are what the half widths of a and b move s
+    by, and r is the correlation of both over bases, each counted once (MOVER: Zou and Donner 2008, Statistics in
+    Medicine 27, p. 1693). What r > 0 takes off leaves what Tango's interval has of a - b where none of the C bases
+    tells a from b: z^2 / (C + z^2) / (1 - b).
+    """
+    own, nothing = Unit.of(right.tolist(), pairs).mean, Unit.of(idle.tolist(), pairs).mean
+    if nothing.value >= 1:
+        return None
+    moved, still = (_by_base(_moves(one, pairs), pairs).sum(0) for one in (right, idle))
+    size = math.sqrt(float(moved.square().sum() * still.square().sum()))
+    alike = float(moved @ still) / size if size > 0 else 0.0
+    least = Z95**2 / (len(pairs.base_numbers.unique()) + Z95**2)
+
+    def half(own: float, nothing_: float) -> float:
+        x, y = own, (1 - value) * nothing_
+        apart = math.sqrt(max(0.0, x**2 + y**2 - 2 * min(alike, 0.0) * x * y))
+        return max(math.sqrt(max(0.0, x**2 + y**2 - 2 * alike * x * y)), min(least, apart)) / (1 - nothing.value)
+
+    value = (own.value - nothing.value) / (1 - nothing.value)
+    low = value - half(own.value - own.low, nothing.high - nothing.value)
+    high = value + half(own.high - own.value, nothing.value - nothing.low)
+    return Score(value, own.n, low, min(high, 1.0))
 
 
 def report(
@@ -185,7 +232,8 @@ def scoring(
     Raises ``InsufficientData`` when no claim is of one site alone: the benchmark has no place for others.
     """
     pairs, model = problem.test, problem.model
-    alone = {handle.parts[0].site: handle.parts for handle in reversed(handles) if len(handle.parts) == 1}
+    single = [handle.parts for handle in handles if len(handle.parts) == 1]
+    alone = {parts[0].site: parts for parts in reversed(single)}
     if not alone:
         raise InsufficientData(f"{problem.name}: no claim is of one site; the benchmark scores sites one by one")
     sites = sorted(alone, key=Site.order)
@@ -201,7 +249,8 @@ def scoring(
     for index, some in chunks(pairs):
         right[:, index] = counting.right(some, patches, [runs[int(row)] for row in index])
         yield Advance(int(index[-1]) + 1)
-    counted = Counted(protocol.name, problem.target, pairs, sites, problem.sites, model.shape.n_layers)
+    notes = _passed_over(len(handles) - len(single), len(single) - len(sites))
+    counted = Counted(protocol.name, problem.target, pairs, sites, problem.sites, model.shape.n_layers, notes)
     return counted.report(right)
 
 
@@ -238,6 +287,12 @@ class _Counting:
             pairs = longer(pairs, made[-1])
             made.append(some.after(pairs, patch)[:, 0].argmax(-1))
         return [self.bound.encoder.text(tokens) for tokens in torch.stack(made, 1).tolist()]
+
+
+def _passed_over(joint: int, weaker: int) -> tuple[str, ...]:
+    """How many claims are not scored, and why."""
+    told = [f"{joint} claims of several sites are not scored: the benchmark scores sites one by one"] * bool(joint)
+    return tuple(told + [f"{weaker} weaker claims of a site that has a better one are not scored"] * bool(weaker))
 
 
 def _notes(claims: Sequence[Claimed], layers: int) -> tuple[str, ...]:

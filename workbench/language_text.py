@@ -89,22 +89,33 @@ def _mib(report: Mapping[str, Any]) -> list[Block]:
     for claim in report["claims"]:
         flag = "! identity wins: the full swap scores higher" if claim["identity_wins"] else ""
         own = claim["method"]["mean"]
-        claims.append((claim["site"], _score(own), _way(own["value"], idle), _score(claim["full_swap"]["mean"]), flag))
-    normal, average = report["normalised"], report["average"]
-    told = "undefined: the no-op is always right" if normal is None else f"{normal:.3f} of the way from the no-op to 1"
+        normal = normalised(claim.get("normalised", _way(own["value"], idle)))
+        claims.append((claim["site"], _score(own), normal, _score(claim["full_swap"]["mean"]), flag))
+    average, chosen = report["average"], ""
+    if len(report["claims"]) > 1:
+        chosen = (
+            f", the highest of {len(report['claims'])} claimed on the same pairs: intervals do not know of the choice"
+        )
+    known = report["normalised"] is not None
+    told = "of the way from the no-op to 1" if known else "undefined: the no-op is always right"
     facts = [
         ("benchmark", f"protocol {report['protocol']}, variable {report['variable']}"),
-        ("best site", report["highest"]),
-        ("normalised", told),
+        ("best site", f"{report['highest']}{chosen}"),
+        ("normalised", f"{normalised(report['normalised'])} {told}" if known else told),
         ("layer average", "none: not every layer has a claim" if average is None else averages(report)),
         *(("note", note) for note in report["notes"]),
     ]
     return [facts, sets, claims]
 
 
-def _way(value: float, no_op: float) -> str:
-    """How far a score is on the way from the no-op to 1."""
-    return "-" if no_op >= 1 else f"{(value - no_op) / (1 - no_op):.3f}"
+def _way(value: float, no_op: float) -> float | None:
+    """How far a score is on the way from the no-op to 1, as older results have to be read."""
+    return None if no_op >= 1 else (value - no_op) / (1 - no_op)
+
+
+def normalised(share: Mapping[str, Any] | float | None) -> str:
+    """How far a score is on the way from the no-op to 1, with its interval where the result has one."""
+    return "-" if share is None else _estimate(share)
 
 
 def averages(report: Mapping[str, Any]) -> str:
@@ -112,7 +123,8 @@ def averages(report: Mapping[str, Any]) -> str:
     own, swapped = report["average"], report.get("full_swap_average")
     beside = "" if swapped is None else f"; of full swaps at the same sites {_estimate(swapped)}"
     value = own["value"] if isinstance(own, Mapping) else own
-    return f"{_estimate(own)}, normalised {_way(value, report['no_op']['mean']['value'])}{beside}"
+    share = report.get("normalised_average", _way(value, report["no_op"]["mean"]["value"]))
+    return f"{_estimate(own)}, normalised {normalised(share)}{beside}"
 
 
 def _ioi(report: Mapping[str, Any]) -> list[Block]:
@@ -128,18 +140,36 @@ def _ioi(report: Mapping[str, Any]) -> list[Block]:
         ]
     ]
     for form, about in FORMS.items():
-        linear = report["linear"][form]
-        model = (
-            f"logit difference = {linear['bias']:.3f} {linear['token_coeff']:+.3f} token "
-            f"{linear['position_coeff']:+.3f} position, residual {linear['residual']:.3f}, n={linear['n']}"
-        )
         facts = [
             ("names", about),
-            ("linear model", model),
+            ("linear model", linear(report["linear"][form])),
             ("noise floor", floor(report, form)),
+            *(("note", line) for line in alike(report, form)),
         ]
         found += [facts, squared_errors(report, form)]
     return found
+
+
+def linear(found: Mapping[str, Any]) -> str:
+    """The linear model of a logit difference, its coefficients with their intervals where the result has them."""
+    intervals = found.get("intervals", {})
+
+    def told(name: str, sign: str) -> str:
+        ends = intervals.get(name)
+        return f"{found[name]:{sign}.3f}" + ("" if ends is None else f" [{ends[0]:.3f}, {ends[1]:.3f}]")
+
+    terms = f"{told('bias', '')} {told('token_coeff', '+')} token {told('position_coeff', '+')} position"
+    bare = "" if intervals else " (no intervals)"
+    return f"logit difference = {terms}{bare}, residual {found['residual']:.3f}, n={found['n']}"
+
+
+def alike(report: Mapping[str, Any], form: str) -> list[str]:
+    """In how many pairs of each part nothing can tell the two names apart, where there are some."""
+    counts = {part: n for part, n in report.get("alike", {}).get(form, {}).items() if n}
+    if not counts:
+        return []
+    listed = ", ".join(f"{part} {n}" for part, n in counts.items())
+    return [f"two names that begin with the same token, whose difference is always 0: {listed} pairs"]
 
 
 def _listed(drawn: Sequence[Sequence[str]]) -> str:

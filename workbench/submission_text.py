@@ -77,7 +77,7 @@ def _shares(record: Mapping[str, Any]) -> str:
         others = (report["no_op"], best["full_swap"], report["random_site"])
         sets.append((name, *(_share(each) for each in (one, *(other["sets"][name] for other in others)))))
     average = "none" if report["average"] is None else language_text.averages(report)
-    normal = "-" if report["normalised"] is None else f"{report['normalised']:.3f}"
+    normal = language_text.normalised(report["normalised"])
     lines = [text.columns(rows), text.columns(sets)]
     lines.append(f"best {report['highest']}, normalised {normal}; layer average {average}")
     return "\n".join([*lines, *(text.safe(note) for note in report["notes"])])
@@ -87,7 +87,7 @@ def _errors(record: Mapping[str, Any]) -> str:
     """The squared errors of a joint claim about heads, with names as the benchmark takes them."""
     report = record["ioi"]
     ranks = ", ".join(f"{site} rank {record['ranks'][site]}" for site in report["heads"])
-    linear, drawn = report["linear"]["bare"], report.get("drawn", ())
+    drawn = report.get("drawn", ())
     random = f"{len(drawn)} sets of {len(drawn[0])}, swapped in full" if drawn else "there are no others to draw"
     return "\n".join(
         (
@@ -95,8 +95,8 @@ def _errors(record: Mapping[str, Any]) -> str:
             text.columns(language_text.squared_errors(report, "bare")),
             f"random heads: {random}",
             f"noise floor {language_text.floor(report, 'bare')}",
-            f"linear model fitted on {linear['n']} rows: {linear['bias']:.3f} {linear['token_coeff']:+.3f} token "
-            f"{linear['position_coeff']:+.3f} position",
+            f"linear model fitted here: {language_text.linear(report['linear']['bare'])}",
+            *language_text.alike(report, "bare"),
         )
     )
 

@@ -16,8 +16,8 @@ Source: Wang et al. (2022), "Interpretability in the Wild"; Mueller et al. (2025
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -133,13 +133,17 @@ CAUSAL = CausalModel(
 
 @dataclass(frozen=True)
 class Linear:
-    """The linear model of the logit difference, with the mean squared error of its own fit and the rows it rests on."""
+    """The linear model of the logit difference, with the mean squared error of its own fit and the rows it rests on.
+
+    ``intervals`` are the ends of the 95 % interval of each coefficient by its name; empty where it was not fitted.
+    """
 
     bias: float
     token_coeff: float
     position_coeff: float
     residual: float = 0.0
     n: int = 0
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def target(self, token: int, position: int) -> float:
         """The logit difference for the signs ``token`` and ``position``, each +1 or -1."""

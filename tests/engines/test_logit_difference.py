@@ -16,7 +16,7 @@ from engines.evaluation import Sweep, full, sweep
 from engines.events import drain
 from engines.interval import Z95
 from engines.language import ioi
-from engines.logit_difference import RANDOM_SETS, fit, random_sets, report
+from engines.logit_difference import RANDOM_SETS, TERMS, fit, half_widths, indistinct, random_sets, report
 from engines.natural import coefficients
 from engines.networks import Block, Decoder, DecoderShape
 from engines.prompting import Example, Row, examples
@@ -128,7 +128,12 @@ def test_planted_coefficients_come_back_for_whatever_heads_are_swapped(
         linear = found[form]
         given = [linear.bias, linear.token_coeff, linear.position_coeff]
         assert given == pytest.approx([size * rest, size * token, size * position], abs=1e-5)
-        assert linear.n == 2 * 36
+        assert linear.n == 36 + 12  # a base is left as it is once, in however many sets it is
+        for name, value in zip(TERMS, given, strict=True):
+            low, high = linear.intervals[name]
+            assert low <= value <= high
+            # what the two spaced names add is the same in all rows of a base, so that it only blurs the bias
+            assert (high - low > 0.1) == (form == "spaced" and name == "bias")
     assert found["spaced"].residual == pytest.approx(float(noise().square().mean()), abs=1e-5)
     assert found["bare"].residual == pytest.approx(0.0, abs=1e-8)
 
@@ -200,6 +205,29 @@ def test_rows_of_one_set_do_not_tell_token_from_position(name: str) -> None:
     some = [one for one in parts["fit"] if one.family == name]
     with pytest.raises(InsufficientData, match="12 training pairs do not flip token and position apart; give rows of"):
         drain(fit(model, bound, (some, prompted.pairs_of(bound, some)), full(model, (TELLER,))))
+
+
+def test_coefficients_have_intervals_that_count_a_base_once() -> None:
+    """A constant's is that of a mean; a slope's, by hand, is that of the bases' own slopes."""
+    rest, bases = torch.tensor([-3.0, -1.0, 1.0, 3.0], dtype=torch.float64), torch.tensor([0, 0, 1, 1])
+    constant = torch.ones(4, 1, dtype=torch.float64)
+    for of in (bases, torch.arange(4)):
+        error = Error.of(rest, of)
+        assert half_widths(constant, rest, of).tolist() == pytest.approx([error.high - error.value])
+    slope = torch.tensor([[1.0], [-1.0], [1.0], [-1.0]], dtype=torch.float64)
+    # bases sum to -2 and -2: (4 + 4) x 2 / 1 over 4^2
+    assert half_widths(slope, rest, bases).tolist() == pytest.approx([Z95])
+    with pytest.raises(InsufficientData, match="two distinct bases at least; these 4 rows have 1"):
+        half_widths(constant, rest, torch.zeros(4, dtype=torch.int64))
+
+
+def test_names_that_begin_alike_are_counted() -> None:
+    model, bound, parts = planted()
+    found = report(model, bound, parts, "output_token", full(model, (TELLER, DIRECT)))
+    assert found.alike == {form: {"fit": 0, "test": 0} for form in ("bare", "spaced")}
+    one, *others = parts["test"]
+    alike = replace(one, base={**one.base, "output_token": one.base["name_c"]})
+    assert indistinct(bound, [alike, *others], " ") == 1
 
 
 def test_an_interval_counts_a_base_once() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from engines.answer import Choice
+from engines.interval import Z95, Score
 from engines.language import arithmetic, ioi
 from engines.mib import Counted, Unit, normalised
 from engines.model import pad
@@ -59,7 +60,12 @@ def test_sets_then_positions_then_layers() -> None:
     assert found.average.value == pytest.approx((0.5 + 0.75 + 0.75) / 3)
     assert found.full_swap_average.value == pytest.approx((1.0 + 0.5 + 0.0) / 3)
     assert (found.average.n, found.average.low < found.average.value < found.average.high) == (sum(SIZES), True)
-    assert (found.no_op.mean.value, found.normalised) == (0.25, pytest.approx((0.75 - 0.25) / 0.75))
+    shares = [found.normalised, found.normalised_average, *(claim.normalised for claim in found.claims)]
+    assert found.no_op.mean.value == 0.25
+    assert [None if one is None else one.value for one in shares] == pytest.approx(
+        [(mean - 0.25) / 0.75 for mean in (0.75, 2 / 3, *means)]
+    )
+    assert all(one is not None and one.low < one.value < one.high <= 1 and one.n == sum(SIZES) for one in shares)
     assert found.random_site.mean.value == pytest.approx((0.5 + 0.5 + 0) / 3)
     assert [unit.n for unit in found.random_site.sets.values()] == list(SIZES)  # pooled with the interval of one
     for unit in (
@@ -89,10 +95,55 @@ def test_a_layer_without_a_claim_leaves_no_average_and_the_official_evaluator_sw
 
 
 def test_a_score_against_a_no_op_that_is_always_right_is_none() -> None:
-    assert normalised(1.0, 1.0) is None
-    assert normalised(0.25, 0.5) == -0.5  # worse than nothing
     rows = torch.tensor([right(2, 8)] * 4, dtype=torch.float64)
     assert counted(SITES[:1]).report(rows).normalised is None
+    worse = share(right(0, 4), right(2, 0))
+    assert worse is not None
+    assert worse.value == -0.5  # of which the interval has no end at 0
+    assert worse.low < worse.value
+
+
+def share(own: list[float], idle: list[float], of: Pairs | None = None) -> Score | None:
+    return normalised(torch.tensor(own), torch.tensor(idle), of or pairs())
+
+
+def test_a_normalised_score_has_the_widths_of_both_means_and_what_they_share() -> None:
+    """One set of ten bases. Where the no-op is right of none only the method's width is left, and where both are right
+    of the same pairs Tango's interval of ten pairs that do not differ."""
+    one = replace(pairs(), family=None, families=("",))
+    five = [1.0, 0.0] * 5
+    own = Unit.of(five, one).mean
+    none = Unit.of([0.0] * 10, one).mean
+    found = share(five, [0.0] * 10, one)
+    assert found is not None
+    low, high = (0.5**2 - none.low**2, (0.5 * none.high) ** 2)
+    assert low == 0.25
+    assert found.value == 0.5
+    assert found.low == pytest.approx(0.5 - ((0.5 - own.low) ** 2 + high) ** 0.5)
+    assert found.high == pytest.approx(own.high)
+    same = share(five, five, one)
+    assert same is not None
+    tango = Z95**2 / (10 + Z95**2) / 0.5
+    assert (same.value, same.low, same.high) == pytest.approx((0.0, -tango, tango))
+    apart = share(five, [0.0, 1.0] * 5, one)  # each is right where the other is not: the widths add up
+    assert apart is not None
+    assert apart.high == pytest.approx(min(1.0, 2 * (2 * (own.high - 0.5))))
+    perfect = share([1.0] * 10, five, one)
+    assert perfect is not None
+    assert (perfect.value, perfect.high) == (1.0, 1.0)
+    assert perfect.low == pytest.approx(1 - (1 - Unit.of([1.0] * 10, one).mean.low) / 0.5)
+
+
+def test_a_normalised_score_counts_a_base_once() -> None:
+    rows, own, idle = [[number] for number in range(5)], [1.0, 0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0]
+    both = replace(pairs(), bases=pad(rows * 2), family=torch.arange(2).repeat_interleave(5))
+    five = torch.zeros(5, 1, dtype=torch.int64)
+    plain = replace(both, bases=pad(rows), sources=pad(rows), answers_at=five, base_labels=five, family=None)
+    one = replace(plain, families=("",))
+    twice, once = share(own * 2, idle * 2, both), share(own, idle, one)
+    assert twice is not None
+    assert once is not None
+    assert (twice.value, twice.low, twice.high) == pytest.approx((once.value, once.low, once.high))
 
 
 def test_the_mean_over_sets_counts_a_base_once() -> None:

@@ -403,7 +403,8 @@ def test_a_run_from_rows_to_benchmark_scores(agreeing: Any) -> None:
     assert report.claims[1].method.mean.value == 1.0  # the last layer's last token is the output
     assert report.highest in sites
     assert [claim.method == claim.full_swap for claim in report.claims] == [True, True]
-    assert report.normalised == max(claim.method.mean.value for claim in report.claims)
+    assert report.normalised is not None
+    assert report.normalised.value == max(claim.method.mean.value for claim in report.claims)
     assert report.average is not None
     assert report.average.value == pytest.approx(sum(claim.method.mean.value for claim in report.claims) / 2)
     alone = mib.report(problem, bound, parts["test"], handles[1:], sva.TASK.protocol("paper"), 0)
@@ -414,6 +415,13 @@ def test_a_run_from_rows_to_benchmark_scores(agreeing: Any) -> None:
     assert told[1:] == (
         "1 positions of the claimed layers have no claim; the official evaluator swaps them in full (the identity "
         "fallback), which is not counted here",
+    )
+    weaker, several = handles[1], dataclasses.replace(handles[1], parts=handles[0].parts + handles[1].parts)
+    passed = mib.report(problem, bound, parts["test"], [handles[1], weaker, several], official, 0).notes
+    assert passed == (
+        "1 claims of several sites are not scored: the benchmark scores sites one by one",
+        "1 weaker claims of a site that has a better one are not scored",
+        *told,
     )
 
 

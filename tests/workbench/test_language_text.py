@@ -63,8 +63,8 @@ def test_rows_are_counted_by_set_and_what_is_left_out_is_said() -> None:
     assert "fit, letters: 5 position, thinned since they ask for another variable" in thinned
 
 
-@pytest.mark.parametrize("normal", [0.625, None])
-def test_the_benchmarks_scores_stand_beside_all_controls(normal: float | None) -> None:
+@pytest.mark.parametrize("normal", [score(0.625, 80), 0.625, None])
+def test_the_benchmarks_scores_stand_beside_all_controls(normal: Any) -> None:
     claims = [
         {"site": "L2.resid_post@last", "method": unit(0.5, 0.7), "full_swap": unit(0.8, 0.9), "identity_wins": True},
         {"site": "L3.resid_post@last", "method": unit(0.9, 0.8), "full_swap": unit(0.6, 0.4), "identity_wins": False},
@@ -87,12 +87,19 @@ def test_the_benchmarks_scores_stand_beside_all_controls(normal: float | None) -
     assert "mean over sets 0.850 [0.750, 0.950] n=80 0.250 [0.150, 0.350] n=80" in words
     (wins,) = (line for line in words.splitlines() if "identity wins" in line)
     assert wins.startswith("L2.resid_post@last 0.600")
-    assert ("normalised 0.625 of the way" if normal else "normalised undefined: the no-op is always right") in words
+    interval = " [0.525, 0.725] n=80" if isinstance(normal, dict) else " (no interval)"  # as older results have it
+    assert (f"normalised 0.625{interval} of" if normal else "normalised undefined: the no-op is always right") in words
+    assert "best site L3.resid_post@last, the highest of 2 claimed on the same pairs: intervals do not know of" in words
     assert "layer average none" in words
-    assert "L3.resid_post@last 0.850 [0.750, 0.950] n=80 0.800 0.500 [" in words  # .6 of the .75 that are left
-    averaged = told(mib={**report, "average": score(0.5, 80), "full_swap_average": score(0.4, 80)})
-    assert (
-        "layer average 0.500 [0.400, 0.600] n=80, normalised 0.333; of full swaps at the same sites 0.400 [" in averaged
+    line = "L3.resid_post@last 0.850 [0.750, 0.950] n=80 0.800 (no interval) 0.500 ["
+    assert line in words  # .6 of the .75 that are left
+    own = told(mib={**report, "claims": [{**one, "normalised": score(0.8, 80)} for one in claims]})
+    assert line.replace("(no interval)", "[0.700, 0.900] n=80") in own
+    averages = {"average": score(0.5, 80), "full_swap_average": score(0.4, 80)}
+    averaged = "layer average 0.500 [0.400, 0.600] n=80, normalised 0.333{}; of full swaps at the same sites 0.400 ["
+    assert averaged.format(" (no interval)") in told(mib={**report, **averages})
+    assert averaged.format(" [0.233, 0.433] n=80") in told(
+        mib={**report, **averages, "normalised_average": score(1 / 3, 80)}
     )
     assert "note claims in 2 of 12 layers" in words
 
@@ -121,8 +128,18 @@ def test_errors_of_heads_are_told_for_both_forms_of_names() -> None:
     assert "random heads 2 sets of 2, swapped in full: L1.head2 L3.head4; L1.head0 L5.head4" in words
     assert "HEADS NO-OP FULL SWAP OF THE HEADS RANDOM HEADS" in words
     assert "heads L9.head6.z@all, L9.head9.z@all" in words
-    assert "logit difference = 2.500 -1.250 token +0.750 position, residual 0.125, n=192" in words
+    assert "difference = 2.500 -1.250 token +0.750 position (no intervals), residual 0.125, n=192" in words
     assert "logit difference = 3.500" in words
+    ends = {"bias": (2.25, 2.75), "token_coeff": (-1.5, -1.0), "position_coeff": (0.5, 1.0)}
+    fitted = {"linear": {"bare": {**linear, "intervals": ends}, "spaced": linear}}
+    same = {"alike": {"bare": {"fit": 2, "test": 1}, "spaced": {"fit": 0, "test": 0}}}
+    told_so = told(ioi={**report, **fitted, **same})
+    assert (
+        "difference = 2.500 [2.250, 2.750] -1.250 [-1.500, -1.000] token +0.750 [0.500, 1.000] position, resi"
+        in told_so
+    )
+    said = "note two names that begin with the same token, whose difference is always 0: fit 2, test 1 pairs"
+    assert told_so.count("two names that begin") == told_so.count(said) == 1
     assert "abc 1.500 [1.400, 1.600] n=30 9.500 [9.400, 9.600] n=30 2.500 [2.400, 2.600] n=30 8.500 [8.400" in words
     assert "abc 1.600" in words
     assert "mean over sets 1.500 [1.400, 1.600] n=30 9.500 [" in words

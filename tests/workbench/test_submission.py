@@ -380,8 +380,8 @@ def test_a_submission_is_scored_beside_its_controls(
         yield Stage("scores under protocol paper", 2, "pairs")
         spare.in_parts(_one_fits, torch.arange(2), "pairs")
         yield Advance(2)
-        claim = mib.Claimed(handles[0].site, unit, unit)
-        return mib.Report("paper", "answer", unit, unit, (claim,), handles[0].site, None, 0.0, ("a note",))
+        claim = mib.Claimed(handles[0].site, unit, unit, None)
+        return mib.Report("paper", "answer", unit, unit, (claim,), handles[0].site, None, None, ("a note",))
 
     def prepare(*_: Any) -> Any:
         yield from ()
