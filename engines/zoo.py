@@ -143,18 +143,23 @@ def look(name: str, *, device: str = "cpu", dtype: str = "", places: Places | No
     ``InvalidSetting`` for a device or type that no model runs on.
     """
     places, row = places or Places.here(), find(name)
-    if device != "cpu" and device.partition(":")[0] != "cuda":
-        raise InvalidSetting(f"device {device!r} is not known; write cpu, cuda, or cuda:1 for the second of several")
-    if dtype and dtype not in DTYPES:
-        raise InvalidSetting(f"dtype {dtype!r} is not known; models run in {', '.join(DTYPES)}")
-    if (dtype, device) == ("float16", "cpu"):
-        raise InvalidSetting("float16 is for a GPU; on a CPU write float32, or bfloat16 to spare memory")
+    check(device, dtype)
     held, source = _held(name, row, places)
     if held is None:
         if row is None:
             raise UnknownName("model", name, (*MODELS, "a name in the hub's cache", "a folder"))
         return _prospect(row.name, row, None, source, (device, dtype, places))
     return _prospect(row.name if row else name, row, held, source, (device, dtype, places))
+
+
+def check(device: str, dtype: str) -> None:
+    """Raise ``InvalidSetting`` for a device or type that no model runs on; no ``dtype`` is the model's own."""
+    if device != "cpu" and device.partition(":")[0] != "cuda":
+        raise InvalidSetting(f"device {device!r} is not known; write cpu, cuda, or cuda:1 for the second of several")
+    if dtype and dtype not in DTYPES:
+        raise InvalidSetting(f"dtype {dtype!r} is not known; models run in {', '.join(DTYPES)}")
+    if (dtype, device) == ("float16", "cpu"):
+        raise InvalidSetting("float16 is for a GPU; on a CPU write float32, or bfloat16 to spare memory")
 
 
 def own_dtype(name: str) -> str:

@@ -10,7 +10,7 @@ import sys
 import time
 
 from engines.errors import InvalidSetting, StoreError
-from workbench import disk, process
+from workbench import disk, process, terms
 from workbench.spec import Spec
 from workbench.store import ACTIVE, Run, Store
 
@@ -25,11 +25,12 @@ _children: list[subprocess.Popen[bytes]] = []
 
 
 def refuse(spec: Spec) -> None:
-    """Raise, before anything is written, what the method of ``spec`` refuses its settings with: ``InvalidSetting``.
+    """Raise ``InvalidSetting``, before anything is written, where ``spec`` would be refused by its method or device.
 
     Another process is asked, since a method comes with torch; where it has no answer, ``StoreError`` says so. A spec
     without changes is at its method's defaults, which are allowed.
     """
+    terms.check(spec.cell.task, spec.terms)
     if not spec.changes():
         return
     asked = [sys.executable, "-m", REFUSAL, str(spec)]

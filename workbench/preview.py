@@ -16,7 +16,7 @@ from workbench import catalog, pace
 from workbench.outcome import Price, length, price
 from workbench.spec import Spec
 from workbench.store import Store, Summary
-from workbench.terms import DTYPE, device
+from workbench.terms import DTYPE, check, device
 
 ASSUMES = "that time grows with layers; loading, the filter of rows and scoring on test pairs come on top"
 
@@ -66,12 +66,13 @@ Counting = Callable[[Spec, Sizes], Sweep | None]
 def preview(spec: Spec, runs: Iterable[Summary], store: Store, sweep: Counting | None = None) -> Preview:
     """What ``spec`` would take, and where no run is finished what ``sweep`` tells of full swaps at all sites.
 
-    Raises ``InvalidSetting`` for a cell that is none of a language model.
+    Raises ``InvalidSetting`` for a cell that is none of a language model, and for terms on which it would not run.
     """
     if not catalog.prompted(spec.cell.task):
         raise InvalidSetting(
             f"{spec.cell.task} is no task of a language model, and costs little; run it without --preview"
         )
+    check(spec.cell.task, spec.terms)
     cost = price(spec, runs, store)
     if cost is not None:
         many = f"{cost.n} finished run{'s' * (cost.n > 1)}"

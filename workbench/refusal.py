@@ -1,4 +1,4 @@
-"""Settings that a method refuses, told before anything is written.
+"""Settings that a method refuses, and terms that a device does, told before anything is written.
 
 What a method takes only the method knows, and it comes with torch: a command asks it here, the screen in a process of
 its own, which says on stdout what is refused.
@@ -9,15 +9,17 @@ its own, which says on stdout what is refused.
 import sys
 
 from engines.errors import WorkbenchError
+from workbench import terms
 from workbench.detach import REFUSED
 from workbench.spec import Spec
 
 
 def refuse(spec: Spec) -> None:
-    """Raise what the method of ``spec`` refuses its settings with: ``InvalidSetting`` or ``UnknownName``.
+    """Raise what ``spec`` is refused with before it runs: ``InvalidSetting``, or ``UnknownName`` for a setting's value.
 
     Defaults are allowed, so that a spec without changes costs nothing.
     """
+    terms.check(spec.cell.task, spec.terms)
     if spec.changes():
         from workbench.session import configure
 

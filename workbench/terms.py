@@ -145,6 +145,17 @@ def precision(model: str, dtype: str) -> str:
     return "" if dtype == zoo.own_dtype(model) == zoo.DTYPES[0] else dtype
 
 
+def check(task: str, terms: Terms) -> None:
+    """Raise ``InvalidSetting`` where no language model of ``task`` runs on these terms on the device that is asked for.
+
+    Terms do not tell: the device is not theirs, and another machine may have one for them.
+    """
+    if catalog.prompted(task):
+        from engines import zoo
+
+        zoo.check(device(), terms.dtype)
+
+
 def device() -> str:
     """The device that models are put on, as the environment says."""
     return os.environ.get(DEVICE) or "cpu"

@@ -8,7 +8,7 @@ import pytest
 from engines.errors import InvalidSetting
 from engines.zoo_folder import Sizes
 from tests.families import family
-from workbench import outcome, pace, preview, process
+from workbench import detach, outcome, pace, preview, process, refusal
 from workbench.listing import Summary
 from workbench.measuring import REPEATS, timed
 from workbench.outcome import Price
@@ -54,6 +54,14 @@ def test_where_nothing_is_known_it_is_said_with_what_would_tell(store: Store) ->
     assert half.time.endswith("measured on this machine yet: workbench measure smollm2 --dtype bfloat16")
     with pytest.raises(InvalidSetting, match=r"rasp.sort is no task of a language model, and costs little"):
         preview.preview(Spec.parse("rasp.sort/compiled/key", "plot"), (), store)
+
+
+def test_what_no_run_would_take_is_refused_alike_by_a_preview_and_before_a_run_has_a_folder(store: Store) -> None:
+    spec = Spec.parse(CELL, "plot", terms=Terms(dtype="float16"))
+    asks = (lambda: preview.preview(spec, (), store, sweep), lambda: refusal.refuse(spec), lambda: detach.refuse(spec))
+    for ask in asks:
+        with pytest.raises(InvalidSetting, match="float16 is for a GPU; on a CPU write float32, or bfloat16 to spare"):
+            ask()
 
 
 def test_a_sweep_is_counted_for_heads_and_for_positions() -> None:
