@@ -185,6 +185,12 @@ def _run(
     longest = int(mask.sum(1).max())
     if longest > bridge.cfg.n_ctx:
         raise InvalidModel(f"an input has {longest} tokens; {model.name} takes {bridge.cfg.n_ctx}")
+    largest = int(batch.tokens.max())
+    if largest >= bridge.cfg.d_vocab:
+        raise InvalidModel(
+            f"an input has the token {largest}, and {model.name} knows {bridge.cfg.d_vocab} tokens; its tokenizer is "
+            "another model's: give the folder that both were saved to"
+        )
     position = (mask.long().cumsum(1) - 1).clamp(min=0)
     some = ask is not None and model.narrow and 4 * len(ask.columns) <= bridge.cfg.d_vocab
     with contextlib.ExitStack() as stack:

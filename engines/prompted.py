@@ -41,7 +41,9 @@ class Encoder:
     def _read(self, prompt: str) -> tuple[list[int], list[Span]]:
         if prompt not in self._known:
             said = self.tokenizer(prompt, return_offsets_mapping=True)
-            self._known[prompt] = list(said["input_ids"]), [(start, stop) for start, stop in said["offset_mapping"]]
+            spans = [(start, stop) for start, stop in said["offset_mapping"]]
+            _check_whole(prompt, spans)
+            self._known[prompt] = list(said["input_ids"]), spans
         return self._known[prompt]
 
     def at(self, prompt: str, span: Span) -> int:
@@ -66,6 +68,17 @@ class Encoder:
         if not tokens:
             raise InvalidRows(f"the answer {answer!r} has no token; an answer must be some text")
         return int(tokens[0])
+
+
+def _check_whole(prompt: str, spans: Sequence[Span]) -> None:
+    """Raise ``InvalidModel`` when a tokenizer leaves out a part of a prompt: another text would be asked about."""
+    held = {place for start, stop in spans for place in range(start, stop)}
+    gone = next((place for place, mark in enumerate(prompt) if place not in held and not mark.isspace()), None)
+    if gone is not None:
+        raise InvalidModel(
+            f"the tokenizer leaves out {prompt[gone]!r}, character {gone} of {prompt!r}, for which it has no token; "
+            "give the model the tokenizer that it was trained with, or rows of that tokenizer's letters"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,18 +15,23 @@ from typing import Any
 import huggingface_hub
 import torch
 from huggingface_hub import errors as hub
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
 from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_ARCHITECTURES
 from transformer_lens.model_bridge import TransformerBridge
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from engines.bridge_model import BridgeModel
 from engines.errors import InvalidModel, InvalidSetting, MissingModel
 from engines.zoo import Prospect
+from engines.zoo_folder import BUFFERS
 from engines.zoo_table import TESTED, Row
 
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 """What is fetched of a model on the hub: no pickles, no code, no other formats."""
+PROBE = "When Mary's 2 friends  left,\n\n12 + 345 = 357.\tÅngström, São, 北京: \"Don't!\" A. x"
+"""A text by which two tokenizers are told apart."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +73,43 @@ def network(prospect: Prospect) -> Any:
                 trust_remote_code=False,
                 use_safetensors=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are named below; the error would name none
             )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, LookupError, hub.StrictDataclassError, SafetensorError) as error:
         raise InvalidModel(f"{folder} cannot be loaded as a {prospect.architecture}: {_first(error)}") from error
     for what in ("missing_keys", "mismatched_keys"):
         if said[what]:
-            named = ", ".join(sorted(str(one) for one in said[what])[:3])
+            named = ", ".join(sorted(one if isinstance(one, str) else one[0] for one in said[what])[:3])
             raise InvalidModel(
                 f"{folder}: {len(said[what])} weights of a {prospect.architecture} are not in its files or of another "
                 f"shape ({named}); copy the whole model"
             )
+    if unused := [name for name in said["unexpected_keys"] if not name.endswith(BUFFERS)]:
+        raise InvalidModel(
+            f"{folder}: {len(unused)} weights in its files are none of a {prospect.architecture}'s "
+            f"({', '.join(sorted(unused)[:3])}), and would be left out; give the config.json that they were saved with"
+        )
     return found.eval().requires_grad_(False).to(prospect.device)
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer as tokenizer.json has it, where there is one.
+
+    The classes of some families take its vocabulary alone and cut text in the family's own way, by which words that
+    it does not know are dropped in silence.
+    """
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
+        found = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        file = folder / "tokenizer.json"
+        if file.is_file() and found(PROBE, add_special_tokens=False)["input_ids"] != _tokens(file):
+            found = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # what reads tokenizer.json raises nothing more special
         raise InvalidModel(f"{folder}: its tokenizer cannot be read: {_first(error)}") from error
+    return found
+
+
+def _tokens(file: Path) -> list[int]:
+    return Tokenizer.from_file(str(file)).encode(PROBE, add_special_tokens=False).ids
 
 
 def fetch(row: Row, cache: Path) -> None:

@@ -24,6 +24,8 @@ BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.mas
 """Ends of names that old files store although they are no parameters: causal masks and frequencies."""
 WORDS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 """Files of which a tokenizer needs one."""
+HEAD = 100_000_000
+"""Bytes of the head of a safetensors file, which has no more by its format."""
 WANTED = "a model's folder holds config.json, *.safetensors and tokenizer.json, as save_pretrained writes them"
 FIELDS = {
     "layers": ("num_hidden_layers", "n_layer"),
@@ -96,7 +98,7 @@ def _settings(folder: Path) -> Mapping[str, Any]:
 def _read(file: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidModel(f"{file} cannot be read as JSON ({error}); copy it again") from error
     if not isinstance(found, dict):
         raise InvalidModel(f"{file} is no JSON record; copy it again")
@@ -160,9 +162,13 @@ def _weights(folder: Path) -> tuple[Counter[str], int]:
 def _files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        parts = sorted(set(_read(index).get("weight_map", {}).values()))
+        told = _read(index).get("weight_map")
+        parts = list(told.values()) if isinstance(told, dict) else []
+        if not parts or not all(isinstance(part, str) and Path(part).name == part for part in parts):
+            raise InvalidModel(f"{index} does not tell in which files of this folder the weights are; copy it again")
+        parts = sorted(set(parts))
         missing = [part for part in parts if not (folder / part).is_file()]
-        if missing or not parts:
+        if missing:
             raise InvalidModel(
                 f"{folder} lacks {len(missing)} of the {len(parts)} parts of its weights ({', '.join(missing[:3])}); "
                 "copy them"
@@ -188,13 +194,26 @@ def _tensors(file: Path) -> Iterator[tuple[str, str, list[int]]]:
             raise InvalidModel(f"{file} is a pointer of Git LFS, not weights; run: git lfs pull")
         length = struct.unpack("<Q", first)[0] if len(first) == 8 else size
         try:
-            head = json.loads(stream.read(length)) if 8 + length <= size else None
-        except ValueError:
+            head = json.loads(stream.read(length)) if 8 + length <= size and length <= HEAD else None
+        except (ValueError, RecursionError):
             head = None
     if not isinstance(head, dict):
         raise InvalidModel(f"{file} is no safetensors file, or only the beginning of one; copy it again")
     tensors = {name: one for name, one in head.items() if name != "__metadata__"}
+    for name, one in tensors.items():
+        if not _is_tensor(one):
+            raise InvalidModel(f"{file}: its head does not tell type, shape and place of {name[:60]!r}; copy it again")
     whole = 8 + length + max((one["data_offsets"][1] for one in tensors.values()), default=0)
     if size != whole:
         raise InvalidModel(f"{file} has {size} bytes and its head says {whole}; copy it again")
     yield from ((name, one["dtype"], one["shape"]) for name, one in tensors.items())
+
+
+def _is_tensor(told: Any) -> bool:
+    """Whether the head of a safetensors file tells a tensor of which as many bytes are there as it has numbers."""
+    match told:
+        case {"dtype": str(kind), "shape": [*shape], "data_offsets": [int(start), int(stop)]}:
+            counts = all(type(one) is int and one >= 0 for one in (*shape, start, stop))
+            known = BYTES.get(STORED.get(kind, ""))
+            return counts and (known is None or known * math.prod(shape) == stop - start)
+    return False

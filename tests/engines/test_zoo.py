@@ -18,6 +18,9 @@ import pytest
 import torch
 from huggingface_hub import errors as hub
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import BPE, WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch.testing import assert_close
 from transformers import (
     AutoModelForCausalLM,
@@ -26,12 +29,14 @@ from transformers import (
     GPTNeoXConfig,
     LlamaConfig,
     PreTrainedConfig,
+    PreTrainedTokenizerFast,
     Qwen2Config,
 )
 
 from engines import zoo, zoo_boot, zoo_gguf, zoo_room, zoo_table
 from engines.errors import InvalidModel, InvalidSetting, MissingModel, TooLarge, UnknownName
 from engines.model import Ask, Start, pad
+from engines.prompted import Encoder
 from engines.site import Port
 from engines.zoo import Places, load, look
 from engines.zoo_folder import Sizes
@@ -317,6 +322,22 @@ def shards(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / parts["x"])
 
 
+def headed(tensor: object) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        head = json.dumps({"a": tensor}).encode()
+        (folder / "model.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + b"four")
+
+    return spoil
+
+
+def claimed(folder: Path) -> None:
+    with (folder / "model.safetensors").open("wb") as stream:
+        stream.write((9 << 30).to_bytes(8, "little"))
+        stream.truncate(10 << 30)
+
+
+NO_PLACE = r"model\.safetensors: its head does not tell type, shape and place of 'a'; copy it again"
+NO_FILES = r"index\.json does not tell in which files of this folder the weights are; copy it again"
 SPOILED: dict[str, tuple[Callable[[Path], None], str]] = {
     "no config": (
         remove("config.json"),
@@ -366,6 +387,16 @@ SPOILED: dict[str, tuple[Callable[[Path], None], str]] = {
         text("model.safetensors", "nothing"),
         r"model\.safetensors is no safetensors file, or only the beginning",
     ),
+    "a head of texts": (headed("F32"), NO_PLACE),
+    "a head without places": (headed({"dtype": "F32", "shape": [1]}), NO_PLACE),
+    "a head of other sizes": (headed({"dtype": "F32", "shape": [10**9], "data_offsets": [0, 4]}), NO_PLACE),
+    "a head of less than nothing": (headed({"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}), NO_PLACE),
+    "a head of gigabytes": (claimed, r"model\.safetensors is no safetensors file, or only the beginning"),
+    "deep config": (text("config.json", "[" * 100_000), r"config\.json cannot be read as JSON \(maximum recursion"),
+    "an index of nothing": (text("model.safetensors.index.json", "{}"), NO_FILES),
+    "an index of a list": (text("model.safetensors.index.json", '{"weight_map": ["a"]}'), NO_FILES),
+    "an index of numbers": (text("model.safetensors.index.json", '{"weight_map": {"a": 3}}'), NO_FILES),
+    "an index to elsewhere": (text("model.safetensors.index.json", '{"weight_map": {"a": "../b"}}'), NO_FILES),
     "packed": (packed, r"lm_head\.weight is stored as U8; every site needs plain weights: F32, BF16, F16, F64"),
     "no tokenizer": (
         remove("tokenizer.json"),
@@ -399,9 +430,22 @@ def renamed(folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
 
 
+def added(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file({**tensors, "lm_head.bias": torch.zeros(20)}, folder / "model.safetensors", {"format": "pt"})
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
+        (
+            added,
+            r": 1 weights in its files are none of a LlamaForCausalLM's \(lm_head\.bias\), and would be left out; give",
+        ),
+        (
+            write("config.json", vocab_size=3),
+            r": 2 weights of a LlamaForCausalLM .* shape \(lm_head\.weight, model\.embed_tokens\.weight\); copy the",
+        ),
         (
             renamed,
             r": 1 weights of a LlamaForCausalLM are not in its files or of another shape \(lm_head\.weight\); copy",
@@ -420,6 +464,26 @@ def test_a_model_that_is_not_whole_is_refused(
     spoil(llama)
     with pytest.raises(InvalidModel, match=re.escape(str(llama)) + sentence):
         load(str(llama), places=places)
+
+
+def test_a_tokenizer_is_the_one_of_its_file_and_a_token_beyond_the_vocabulary_is_refused(
+    saved: Path, tmp_path: Path, places: Places
+) -> None:
+    """For Qwen2 transformers makes byte pairs of any vocabulary, and drops what they cannot spell."""
+    folder = shutil.copytree(saved / "qwen2", tmp_path / "qwen2")
+    words = Tokenizer(WordLevel({"[U]": 0, "when": 1, "Mary": 2, "left": 20}, unk_token="[U]"))
+    words.pre_tokenizer = WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[U]").save_pretrained(folder)
+    loaded = load(str(folder), places=places)
+    encoder = Encoder(loaded.tokenizer)
+    assert encoder.ids("when Mary left") == [1, 2, 20]
+    with pytest.raises(
+        InvalidModel, match=r"an input has the token 20, and .* knows 20 tokens; its tokenizer is anoth"
+    ):
+        loaded.model.forward(pad([encoder.ids("when Mary left")]), reads=[Port(0, "resid_post")])
+    dropping = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE({"M": 0, "y": 1}, [])))
+    with pytest.raises(InvalidModel, match="leaves out 'a', character 4 of 'My Mary', for which it has no token; give"):
+        Encoder(dropping).ids("My Mary")
 
 
 def test_too_little_memory_or_disk_is_said_before_anything_is_loaded(
