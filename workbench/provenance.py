@@ -49,3 +49,9 @@ def source() -> str:
             for file in sorted(Path(folder).rglob("*.py")):
                 digest.update(f"{package}/{file.relative_to(folder)}\n".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def stale(then: str) -> tuple[str, ...]:
+    """The sentence about a result of the code ``then``, if that is not what would compute it now."""
+    now = source()
+    return () if then == now else (f"other code computed this ({then}, now {now}); --again computes it afresh",)

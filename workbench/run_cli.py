@@ -256,5 +256,5 @@ def show_run(run: Run, as_json: bool) -> None:
         return
     result = run.result()
     put(result, text.result(result), as_json)
-    if result["source"] != provenance.source():
-        note(f"other code computed this ({result['source']}, now {provenance.source()}); --again computes it afresh")
+    for sentence in provenance.stale(result["source"]):
+        note(sentence)

@@ -17,7 +17,7 @@ from engines.events import Event, Stage
 from tests.conftest import Golden
 from tests.workbench.conftest import CELL
 from tests.workbench.test_session import finish
-from workbench import cli, disk, process, provenance, refusal, text
+from workbench import cli, disk, process, provenance, refusal, text, view
 from workbench.cli import main
 from workbench.session import Session
 from workbench.spec import Spec
@@ -190,6 +190,7 @@ def test_a_result_of_other_code_says_so(
     assert main(["show", run.id]) == 0
     narration = capsys.readouterr().err
     assert narration.startswith(f"other code computed this ({run.result()['source']}, now ffffffffffffffff)")
+    assert [*view.build(f"{CELL}#{run.id}", store, {}).notes, ""] == narration.split("\n")
 
 
 def test_a_store_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path, spec: Spec) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
+from workbench import provenance
 from workbench.display import Display
 from workbench.estimate_text import number
 from workbench.screens import scrub_panes
 from workbench.scrub_outcome import Outcome, Part
-from workbench.views.scrub import stale
 from workbench.widgets.chart import Chart
 from workbench.widgets.histogram import Histogram
 from workbench.widgets.lines import Lines
@@ -122,7 +122,7 @@ class Result(Horizontal):
     def show_text(self, log: Sequence[str] | None) -> None:
         """Show the log of a job, or everything about the result."""
         if self.outcome is not None:
-            report = [*scrub_panes.everything(self.outcome), "", *stale(self.outcome.record)]
+            report = [*scrub_panes.everything(self.outcome), "", *provenance.stale(self.outcome.record["source"])]
             self.load("text", report if log is None else log)
 
     def follow(self) -> None:

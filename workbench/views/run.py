@@ -30,7 +30,7 @@ def view(address: str, store: Store) -> View:
         summary = Summary.of(run)
         return View(summary.record, text.unfinished(summary), trained)
     result = run.result()
-    return View(result, text.result(result), (*_panels(run, result), *trained), _stale(result))
+    return View(result, text.result(result), (*_panels(run, result), *trained), provenance.stale(result["source"]))
 
 
 def _panels(run: Run, result: dict) -> tuple[Points, Table]:
@@ -40,9 +40,3 @@ def _panels(run: Run, result: dict) -> tuple[Points, Table]:
     ranking = tuple((str(site), float(value)) for site, value in result["fit"]["ranking"])
     drawn = Points(f"{run.spec}: test IIA", tuple(scores), "test IIA")
     return drawn, Table("ranking", ("site", "value"), ranking)
-
-
-def _stale(result: dict) -> tuple[str, ...]:
-    if result["source"] == provenance.source():
-        return ()
-    return (f"other code computed this ({result['source']}, now {provenance.source()}); --again computes it afresh",)

@@ -23,7 +23,7 @@ def view(address: str, store: Store) -> View:
     found = scrub_list.find(store, address.removeprefix("scrub:"))
     outcome = found.outcome(store)
     if outcome is not None:
-        notes = (*filter(None, [told(outcome.flags)]), *stale(outcome.record))
+        notes = (*filter(None, [told(outcome.flags)]), *provenance.stale(outcome.record["source"]))
         return View(outcome.record, scrub_text.report(outcome.record), panels(outcome), notes)
     assert found.job is not None
     result = found.job.result() if found.job.run.done else {}
@@ -115,10 +115,3 @@ def command(spec: JobSpec, file: str) -> str:
     elif spec.search["features"] is not None:
         words += ["--features", ",".join(spec.search["features"])]
     return shlex.join(words)
-
-
-def stale(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """A sentence about a result of other code."""
-    if record["source"] == provenance.source():
-        return ()
-    return (f"other code computed this ({record['source']}, now {provenance.source()}); --again computes it afresh",)
