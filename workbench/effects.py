@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.special import stdtrit
 from torch import Tensor
 
@@ -50,12 +50,15 @@ def mean(values: Float[Tensor, " n"]) -> dict[str, Any]:
     return {"value": average, "n": n, "low": average - reach, "high": average + reach}
 
 
+def firsts(pairs: Pairs) -> Int[Tensor, " bases"]:
+    """The pairs at which a base comes for the first time: a mean over bases counts each once."""
+    seen = {number: place for place, number in reversed(list(enumerate(pairs.base_numbers.tolist())))}
+    return torch.tensor(sorted(seen.values()))
+
+
 def distinct(pairs: Pairs) -> Pairs:
     """Each base once, beside another base of its length that is drawn at random: itself where there is no other."""
-    marked = torch.where(pairs.bases.mask, pairs.bases.tokens, -1)
-    _, number = torch.unique(marked, dim=0, return_inverse=True)
-    rows = torch.tensor([int((number == each).nonzero()[0, 0]) for each in range(int(number.max()) + 1)])
-    chosen = subset(pairs, rows.sort().values)
+    chosen = subset(pairs, firsts(pairs))
     partner = partners(chosen.bases)
     return replace(chosen, sources=chosen.bases.take(partner), source_at=chosen.base_at)
 

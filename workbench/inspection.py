@@ -206,7 +206,7 @@ class Inspection:
         return {"run": found.id, "variable": self.specimen.variable, "method": found.spec.method, "sites": claims}
 
     def _spread(self, values: Float[Tensor, " pairs"]) -> dict[str, Any]:
-        return {"mean": effects.mean(values), "values": values[: self.specimen.shown].tolist()}
+        return {"mean": effects.mean(values[self.specimen.firsts]), "values": values[: self.specimen.shown].tolist()}
 
     def _layer(self, layer: int, what: str) -> None:
         """Raise ``UnsupportedSite`` for a network without such parts, ``InvalidSetting`` for a layer out of range."""

@@ -76,10 +76,8 @@ class PromptSpecimen:
 
     @cached_property
     def firsts(self) -> Int[Tensor, " bases"]:
-        """The pairs at which a base comes for the first time: a mean over bases counts each once."""
-        marked = torch.where(self.pairs.bases.mask, self.pairs.bases.tokens, -1).tolist()
-        seen = {tuple(row): place for place, row in reversed(list(enumerate(marked)))}
-        return torch.tensor(sorted(seen.values()))
+        """The pairs at which a base comes for the first time."""
+        return effects.firsts(self.pairs)
 
     @cached_property
     def inputs(self) -> Pairs:

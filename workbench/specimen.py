@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from engines.answer import Choice
@@ -51,6 +51,11 @@ class Specimen:
     def shown(self) -> int:
         """How many pairs are examples."""
         return min(self.pairs.n, EXAMPLES)
+
+    @cached_property
+    def firsts(self) -> Int[Tensor, " bases"]:
+        """The pairs at which a base comes for the first time."""
+        return effects.firsts(self.pairs)
 
     @cached_property
     def inputs(self) -> Pairs:

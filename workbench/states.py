@@ -67,11 +67,12 @@ def basis(specimen: Specimen, site: Site) -> Basis:
 def record(specimen: Specimen, site: Site) -> dict[str, Any]:
     """A site over all pairs: its rows with their means, its effects beside those of others of its kind.
 
-    Of each row, ``says`` is what a unit of it adds to the answers' outputs if the unembedding reads it as it is (the
-    final norm left out); ``asked`` says that it stands for the cell's variable.
+    Means are over distinct bases, each where it comes first. Of each row, ``says`` is what a unit of it adds to the
+    answers' outputs if the unembedding reads it as it is (the final norm left out); ``asked`` says that it stands for
+    the cell's variable.
     """
     known, pairs = basis(specimen, site), specimen.pairs
-    values = known.read(_at(specimen, site, "base"))
+    values = known.read(_at(specimen, site, "base"))[specimen.firsts]
     says = _says(specimen, known)
     every = _peers(specimen, site)
     place = every.index(site)
@@ -81,6 +82,7 @@ def record(specimen: Specimen, site: Site) -> dict[str, Any]:
         "site": str(site),
         "variable": asked,
         "n": pairs.n,
+        "bases": len(values),
         "shown": specimen.shown,
         "inputs": specimen.inputs.n,
         "kind": "coordinates" if known.reader is None else "directions",

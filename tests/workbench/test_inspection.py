@@ -493,7 +493,11 @@ def test_a_site_is_what_the_network_holds_there(looked: Inspection) -> None:
             assert np.array(told["base"]["values"]) == close(named.read(states[0]).numpy())
             outputs = model.decoder.unembed(states[0])[:, list(specimen.pairs.answer.columns)]
             assert np.array(told["base"]["lens"]) == close(outputs.numpy())
-    assert [one["mean"]["value"] for one in record["rows"]] == close(torch.stack(every).mean(0).tolist())
+    prompts = specimen.pairs.bases.tokens.tolist()
+    once = [every[row] for row, prompt in enumerate(prompts) if prompt not in prompts[:row]]
+    assert len(once) < len(every)
+    assert [one["mean"]["value"] for one in record["rows"]] == close(torch.stack(once).mean(0).tolist())
+    assert {one["mean"]["n"] for one in record["rows"]} == {record["bases"]} == {len(once)}
     count = len(told["examples"]["base"])
     assert np.array(told["examples"]["base"]) == close(torch.stack(every[:count]).numpy())
     assert told["base"]["values"][told["base"]["at"]] == close(every[5].tolist())
