@@ -81,7 +81,7 @@ def able(
     kept = [one for one in examples if right[str(one.base["prompt"])] and right[str(one.source["prompt"])]]
     counts = Counter(one.family for one in kept)
     every = Counter(one.family for one in examples)
-    return kept, {name: Kept(counts[name], every[name]) for name in every}
+    return kept, {name: Kept(counts[name], every[name]) for name in counting.sets}
 
 
 def _leads(model: Model, bound: Bound, runs: Mapping[str, Setting]) -> dict[str, bool]:
@@ -148,6 +148,27 @@ def thinned(
                 dropped |= set(rng.permutation(those)[most:].tolist())
                 left_out.setdefault(family, {})[kind] = len(those) - most
     return [one for place, one in enumerate(examples) if place not in dropped], left_out
+
+
+def met(parts: Mapping[str, Sequence[Example]]) -> Mapping[str, Mapping[str, int]]:
+    """By part, how many of its pairs have a base that is a source in an earlier part, and a source that is in one.
+
+    ``apart`` keeps bases from being bases of two parts. A source is another prompt of the same task, which may be drawn
+    for one part after it was drawn for another: what was trained or chosen has met that prompt, in its other role.
+    """
+    bases: set[str] = set()
+    sources: set[str] = set()
+    found = {}
+    for name, examples in parts.items():
+        both = [(str(one.base["prompt"]), str(one.source["prompt"])) for one in examples]
+        found[name] = {
+            "bases": sum(base in sources for base, _ in both),
+            "sources": sum(source in sources or source in bases for _, source in both),
+            "of": len(both),
+        }
+        bases |= {base for base, _ in both}
+        sources |= {source for _, source in both}
+    return found
 
 
 def apart(parts: Mapping[str, Sequence[Example]]) -> tuple[dict[str, list[Example]], Mapping[str, int]]:

@@ -37,7 +37,8 @@ def _prompts(facts: Mapping[str, Any]) -> list[Block]:
     return [
         [("protocol", f"{facts['protocol']}; {facts['dtype']} on {facts['device']}"), *_sources(facts)],
         kept,
-        [("left out" if place == 0 else "", line) for place, line in enumerate(_left_out(facts))],
+        [("left out" if place == 0 else "", line) for place, line in enumerate(_left_out(facts))]
+        + [("note", line) for line in _met(facts)],
     ]
 
 
@@ -69,6 +70,16 @@ def _left_out(facts: Mapping[str, Any]) -> list[str]:
     listed = "; ".join(same[:5]) + ("; ..." if len(same) > 5 else "")
     alike = f"pairs of answers that begin with the same token, of {len(same)} groups: {listed}"
     return lines + [alike] * bool(same) or ["nothing"]
+
+
+def _met(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What of the pairs was seen in an earlier part, in another role; older results don't know."""
+    for part, one in facts.get("met", {}).items():
+        if one["bases"] or one["sources"]:
+            yield (
+                f"{part}: of {one['of']} pairs {one['bases']} have a base that is a source of an earlier part, and "
+                f"{one['sources']} a source that an earlier part has"
+            )
 
 
 def _counted(kinds: Mapping[str, int]) -> str:

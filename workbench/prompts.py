@@ -118,6 +118,7 @@ def prepare(cell: Cell, seed: int, store: Store, terms: Terms = DEFAULT) -> Step
             assert count is not None  # nobody asks for all rows of a generator
             found[split] = rows.generated(task, split, count, seed)
         parts[PARTS[split]], outside[split] = examples(task, split, found[split].rows, sets)
+        _check_any(task, parts[PARTS[split]], found[split], outside[split])
     parts, repeated = sieve.apart(parts)
     yield Stage("loading the model", None, "")
     loaded = zoo.load(cell.model, device=device(), dtype=terms.dtype)
@@ -133,10 +134,10 @@ def prepare(cell: Cell, seed: int, store: Store, terms: Terms = DEFAULT) -> Step
     thinned: dict[str, Mapping[str, Mapping[str, int]]] = {}
     new_tokens = what.protocol.new_tokens.get(cell.model, what.protocol.new_tokens.get("", 0))
     for part, every in parts.items():
+        if task.component == "z":
+            every, unequal[part] = sieve.aligned(bound, every)
         able, counts = sieve.able(loaded.model, bound, every, what.protocol, new_tokens)
         sieve.enough(task, part, counts, LEAST)
-        if task.component == "z":
-            able, unequal[part] = sieve.aligned(bound, able)
         drawing = np.random.default_rng([seed, *part.encode()])
         parts[part], thinned[part] = sieve.thinned(able, cell.variable, what.protocol, drawing)
         kept[part] = {name: {"kept": one.kept, "of": one.of} for name, one in counts.items()}
@@ -162,6 +163,7 @@ def prepare(cell: Cell, seed: int, store: Store, terms: Terms = DEFAULT) -> Step
         "rows": {split: dict(one.manifest) for split, one in found.items()},
         "outside": {split: dict(reasons) for split, reasons in outside.items()},
         "repeated_bases": dict(repeated),
+        "met": {part: dict(counts) for part, counts in sieve.met(parts).items()},
         **({"tuned_on": dict(taught)} if any(taught.values()) else {}),
         "kept": kept,
         "unequal_length": unequal,
@@ -178,6 +180,15 @@ def _left_out(counts: Mapping[str, int], what: str) -> Iterator[Notice]:
     """Tell how many there are of what is left out of each part, where there are some."""
     if any(counts.values()):
         yield Notice(f"{what} are left out: {', '.join(f'{part} {n}' for part, n in counts.items())}")
+
+
+def _check_any(task: Prompted, kept: Sequence[Example], found: Rows, outside: Mapping[str, int]) -> None:
+    """Raise ``InsufficientData`` when no row is of the task."""
+    if not kept:
+        reasons = ", ".join(f"{count} because {why}" for why, count in outside.items())
+        raise InsufficientData(
+            f"{found.manifest['source']}: none of {len(found.rows)} rows is of {task.name} ({reasons}); give other rows"
+        )
 
 
 def _check_count(found: Rows, split: str, asked_for: int | None) -> None:

@@ -441,6 +441,20 @@ def test_scoring_tells_how_far_it_is_and_shares_runs(agreeing: Any, monkeypatch:
     assert reports[0] == reports[1] == reports[2]  # a first token that is right is in every longer text
 
 
+def test_prompts_that_an_earlier_part_has_in_another_role_are_counted(agreeing: Any) -> None:
+    _, _, parts = agreeing
+    one, two, three = (dataclasses.replace(each) for each in parts["fit"][:3])
+    turned = dataclasses.replace(two, base=one.source, source=one.base)
+    again = dataclasses.replace(three, source=one.source)
+    assert len({str(run["prompt"]) for each in (one, three) for run in (each.base, each.source)}) == 4
+    found = sieve.met({"fit": [one], "calibration": [three], "test": [turned, again, three]})
+    assert found == {
+        "fit": {"bases": 0, "sources": 0, "of": 1},
+        "calibration": {"bases": 0, "sources": 0, "of": 1},
+        "test": {"bases": 1, "sources": 3, "of": 3},
+    }
+
+
 def test_parts_share_no_base(agreeing: Any) -> None:
     _, _, parts = agreeing
     kept, left_out = sieve.apart({"fit": parts["fit"], "test": [*parts["test"], *parts["fit"]]})

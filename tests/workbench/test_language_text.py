@@ -59,6 +59,10 @@ def test_rows_are_counted_by_set_and_what_is_left_out_is_said() -> None:
     plain = prompts(outside={}, repeated_bases={}, unequal_length={}, collisions=[])
     assert "left out nothing" in told(prompts=plain)
     assert "fit: 7 pairs with a position of several tokens" in told(prompts=prompts(several_tokens={"fit": 7}))
+    counts = {"fit": {"bases": 0, "sources": 0, "of": 9}, "test": {"bases": 3, "sources": 2, "of": 127}}
+    met = told(prompts=prompts(met=counts))
+    assert met.count(" pairs 3 have a base that") == met.count("of an earlier part") == 1
+    assert "test: of 127 pairs 3 have a base that is a source of an earlier part, and 2 a source that an ear" in met
     thinned = told(prompts=prompts(thinned={"fit": {"letters": {"position": 5}}}))
     assert "fit, letters: 5 position, thinned since they ask for another variable" in thinned
 
