@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engines.activations import recorded
 from engines.decoder_model import DecoderModel
-from engines.model import Batch
+from engines.model import Batch, Model
 from engines.networks import Block
 from engines.score import wilson
 from engines.site import Port, Site
@@ -25,6 +25,19 @@ TOP, GROUP = 10, 5
 """How many inputs are shown where a neuron is strongest, and of every other group."""
 GROUPS = ((0.99, 1.0), (0.9, 0.99), (0.5, 0.9), (0.0, 0.5))
 """Ranges of ranks by an input's largest activation, from which inputs are drawn at random."""
+
+
+class Legible(Protocol):
+    """A specimen of any kind of network: what is run, and its tokens as text."""
+
+    @property
+    def model(self) -> Model:
+        """What is run."""
+        ...
+
+    def text(self, batch: Batch, row: int) -> list[str]:
+        """The tokens of a row, without padding."""
+        ...
 
 
 def record(specimen: Specimen, layer: int, index: int) -> dict[str, Any]:
@@ -90,8 +103,8 @@ def _unembedded(model: DecoderModel, layer: int, index: int, answers: Sequence[i
     return (block.mlp.W_out[index] @ model.decoder.W_U[:, list(answers)]).tolist()
 
 
-def own(specimen: Specimen, layer: int, index: int, batch: Batch) -> dict[str, Any]:
-    """One neuron on an own prompt."""
+def own(specimen: Legible, layer: int, index: int, batch: Batch) -> dict[str, Any]:
+    """One neuron of any network on an own prompt."""
     port = Port(layer, "mlp.post")
     activations = recorded(specimen.model, batch, [port])[port][0, :, index]
     return {"tokens": specimen.text(batch, 0), "activations": activations.tolist()}

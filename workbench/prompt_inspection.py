@@ -10,7 +10,7 @@ from typing import Any
 
 from engines.errors import InvalidSetting
 from engines.site import Site
-from workbench import prompt_effects, prompt_heads, prompt_neurons, prompt_sites
+from workbench import neurons, prompt_effects, prompt_heads, prompt_neurons, prompt_sites
 from workbench.asking import ask
 from workbench.inspection import number, plain
 from workbench.prompt_specimen import PromptSpecimen
@@ -129,7 +129,7 @@ class PromptInspection:
             "layer": layer,
             **self._about(),
             **prompt_neurons.described(specimen, layer, index),
-            "own": None if prompt is None else prompt_neurons.own(specimen, layer, index, prompt),
+            "own": None if prompt is None else neurons.own(specimen, layer, index, prompt),
         }
 
     def residual(self, layer: int, position: str) -> dict[str, Any]:

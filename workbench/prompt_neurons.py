@@ -12,7 +12,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engines.activations import recorded
-from engines.model import Batch
 from engines.score import wilson
 from engines.site import Port, Site
 from workbench import prompt_effects as found_effects
@@ -122,13 +121,6 @@ def _writes(specimen: PromptSpecimen, layer: int, index: int) -> dict[str, Any]:
     own = mean(direct(specimen, last[:, None] * vector.cpu(), scales))
     scale = float(scales.mean())
     return {"writes": {"scale": scale, **specimen.best(specimen.readout.written(vector, scale))}, "direct": own}
-
-
-def own(specimen: PromptSpecimen, layer: int, index: int, batch: Batch) -> dict[str, Any]:
-    """One neuron on a prompt of the user's own."""
-    port = Port(layer, "mlp.post")
-    values = recorded(specimen.model, batch, [port])[port][0, :, index]
-    return {"tokens": specimen.text(batch, 0), "activations": values.tolist()}
 
 
 def activations(specimen: PromptSpecimen, layer: int) -> Float[Tensor, "inputs pos neurons"]:
