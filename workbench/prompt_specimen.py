@@ -25,7 +25,7 @@ from engines.task import Pairs
 from workbench import effects
 from workbench.readout import Readout, best, readout
 from workbench.spec import Cell
-from workbench.specimen import alone
+from workbench.specimen import alone, computed
 
 INPUTS = 24
 """Distinct bases over which statistics are taken."""
@@ -117,10 +117,7 @@ class PromptSpecimen:
 
     def once(self, make: Callable[..., Any], *arguments: object) -> Any:
         """``make(self, *arguments)``, computed once."""
-        key = (make.__module__, make.__qualname__, *arguments)
-        if key not in self._kept:
-            self._kept[key] = make(self, *arguments)
-        return self._kept[key]
+        return computed(self, self._kept, make, *arguments)
 
     def known(self, make: Callable[..., Any]) -> dict[Any, Any]:
         """What ``make`` fills part by part: a table that lives as long as the specimen."""

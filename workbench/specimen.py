@@ -74,10 +74,7 @@ class Specimen:
 
     def once(self, make: Callable[..., Any], *arguments: object) -> Any:
         """``make(self, *arguments)``, computed once."""
-        key = (make.__module__, make.__qualname__, *arguments)
-        if key not in self._kept:
-            self._kept[key] = make(self, *arguments)
-        return self._kept[key]
+        return computed(self, self._kept, make, *arguments)
 
     def text(self, batch: Batch, row: int) -> list[str]:
         """The tokens of a row, without padding."""
@@ -172,6 +169,16 @@ def alone(batch: Batch, row: int) -> Batch:
     """One row, without padding."""
     start = int(batch.padding[row])
     return Batch(batch.tokens[row : row + 1, start:], batch.mask[row : row + 1, start:])
+
+
+def computed(
+    specimen: object, kept: dict[tuple[object, ...], Any], make: Callable[..., Any], *arguments: object
+) -> Any:
+    """``make(specimen, *arguments)``, from what is ``kept`` of the specimen if it was computed before."""
+    key = (make.__module__, make.__qualname__, *arguments)
+    if key not in kept:
+        kept[key] = make(specimen, *arguments)
+    return kept[key]
 
 
 def prepare(cell: Cell, store: Store | None = None, told: Callable[[str], None] = lambda _: None) -> Specimen:
