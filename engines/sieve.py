@@ -72,6 +72,8 @@ def able(
     model: Model, bound: Bound, examples: Sequence[Example], counting: Protocol, new_tokens: int
 ) -> tuple[list[Example], Mapping[str, Kept]]:
     """The examples whose base and source prompts the network completes rightly, and how many of each set they are."""
+    if not examples:
+        return [], dict.fromkeys(counting.sets, Kept(0, 0))
     runs = {str(run["prompt"]): run for one in examples for run in (one.base, one.source)}
     if counting.right is None:
         right = _leads(model, bound, runs)

@@ -89,17 +89,28 @@ def read(file: Path) -> Sequence[Row]:
     if file.suffix == ".parquet":
         return _parquet(file)
     rows = []
-    for number, line in enumerate(disk.read(file).decode(errors="replace").splitlines(), 1):
+    for number, line in enumerate(_text(file).split("\n"), 1):  # other ends of lines may stand inside a text
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidRows(f"{file}, line {number} is no JSON ({error}); write one record a line") from None
         if not isinstance(row, dict):
             raise InvalidRows(f'{file}, line {number} is no record; write one record a line, such as {{"prompt": ...}}')
         rows.append(row)
     return rows
+
+
+def _text(file: Path) -> str:
+    """All of a file; raises ``InvalidRows`` unless it is text in UTF-8: other letters would be other prompts."""
+    try:
+        return file.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InvalidRows(f"{file}, line {line} is no text in UTF-8; save the file as UTF-8") from None
+    except OSError as error:
+        raise InvalidRows(f"{file} cannot be read ({error.strerror}); see what it is and who may read it") from None
 
 
 def _parquet(file: Path) -> Sequence[Row]:

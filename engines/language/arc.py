@@ -9,9 +9,11 @@ since the questions are the data set's (AI2 Reasoning Challenge, CC-BY-SA): rows
 Source: Clark et al. (2018), "Think you have solved question answering? Try ARC"; Mueller et al. (2025), "MIB".
 """
 
+from collections.abc import Mapping
+
 from engines.causal import CausalModel, Setting, Variable
 from engines.language.mcqa import LETTERS, SETS, SLOTS, symbol
-from engines.prompting import Hub, Prompted, Reader, one_token
+from engines.prompting import Hub, Prompted, Reader, Row, one_token
 
 CAUSAL = CausalModel(
     inputs=(Variable("prompt"), Variable("key"), *(Variable(f"symbol_{slot}") for slot in range(SLOTS))),
@@ -36,6 +38,15 @@ def read(row: Reader) -> Setting:
     return {"prompt": prompt, "key": key, **{f"symbol_{slot}": label for slot, label in enumerate(labels)}}
 
 
+def outside(row: Row) -> str | None:
+    """A few questions of the data set have three or five choices."""
+    choices = row.get("choices")
+    labels = choices.get("label") if isinstance(choices, Mapping) else None
+    if not isinstance(labels, list | tuple) or len(labels) == SLOTS:
+        return None
+    return f"{len(labels)} choices, not {SLOTS}"
+
+
 TASK = Prompted(
     name="arc",
     summary="Answer science questions by letter: which slot is right, and which letter it has.",
@@ -53,4 +64,5 @@ TASK = Prompted(
     places={"correct_symbol": symbol},
     answer=lambda run: str(run["answer"]),
     protocols=one_token(SETS),
+    outside=outside,
 )

@@ -23,7 +23,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from engines import registry, sieve, submission_names, zoo, zoo_table
-from engines.errors import InsufficientData, InvalidModel, InvalidSetting, WorkbenchError
+from engines.errors import InsufficientData, InvalidModel, InvalidRows, InvalidSetting, WorkbenchError
 from engines.events import Notice, drain
 from engines.language import ioi, mcqa, ravel
 from engines.prompted import Bound, Encoder
@@ -328,12 +328,50 @@ def test_rows_that_are_nowhere_and_files_that_are_none(
     ):
         done(store, "mib.mcqa/qwen2.5/answer", "full_swap")
     home = tmp_path / "4_answer_MCQA"
-    for content, said in (("{", "line 1 is no JSON"), ("3", "line 1 is no record"), ("\n", "holds no row")):
-        home.mkdir(exist_ok=True)
-        (home / "train.jsonl").write_text(content)
+    home.mkdir()
+    file = home / "train.jsonl"
+    for content, said in (
+        (b"{", "line 1 is no JSON"),
+        (b"3", "line 1 is no record"),
+        (b"\n", "holds no row"),
+        (b"[" * 100_000, r"line 1 is no JSON \(maximum recursion depth"),
+        (b'\n{"prompt": "S\xe3o Paulo"}', "line 2 is no text in UTF-8; save the file as UTF-8"),
+    ):
+        file.write_bytes(content)
         with pytest.raises(WorkbenchError, match=said):
             done(store, "mib.mcqa/qwen2.5/answer", "full_swap")
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(InvalidRows, match=r"train\.jsonl cannot be read \(Is a directory\)"):
+        rows.read(file)
+    (home / "own.jsonl").write_text('{"prompt": "one\u2028line\u0085\x0b"}\r\n', newline="")
+    with pytest.raises(InvalidRows, match=r"line 1 is no JSON .Invalid control character"):
+        rows.read(home / "own.jsonl")
+    (home / "own.jsonl").write_text('{"prompt": "one\u2028line\u0085"}\r\n{"prompt": "São"}', newline="")
+    assert rows.read(home / "own.jsonl") == [{"prompt": "one\u2028line\u0085"}, {"prompt": "São"}]
     assert bench.is_dir()
+
+
+def test_rows_of_another_task_are_counted_and_when_all_are_it_is_said(
+    bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    """A few questions of ARC have other than four choices; a set of which no pair is left is none to be passed over."""
+    change_rows(bench, tmp_path, "ARC_easy", choices={"label": ["A", "B", "C"], "text": ["x", "y", "z"]})
+    monkeypatch.setenv(rows.FOLDER, str(tmp_path))
+    run, _ = done(store, "mib.arc/gemma2/answer", "full_swap")
+    told = run.result()["prompts"]
+    assert told["outside"] == {"train": {}, "validation": {}, "test": {"3 choices, not 4": 1}}
+    change_rows(bench, tmp_path, "arithmetic")
+    for file in (tmp_path / "arithmetic").glob("*.jsonl"):
+        file.write_text(file.read_text().replace('"num_digit": 2', '"num_digit": 3'))
+    with pytest.raises(
+        InsufficientData, match=r"none of 12 rows is of arithmetic .12 because num_digit is 3, not 2.; g"
+    ):
+        done(store, "mib.arithmetic/gemma2/ones_carry", "full_swap")
+    monkeypatch.setattr(sieve, "able", ABLE)
+    monkeypatch.setattr(sieve, "unsplit", lambda _, found: ([], len(found)))
+    with pytest.raises(InsufficientData, match=r"fit rows .* \(answerPosition 0 of 0, randomLetter 0 of 0, answerPosi"):
+        done(store, "mib.arc/gemma2/answer_pointer", "full_swap")
 
 
 def test_a_network_that_cannot_do_a_task_and_labels_that_collide(
