@@ -21,7 +21,7 @@ Source: Redwood Research (2022), "Causal scrubbing: Appendix", section 1.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -233,12 +233,6 @@ def applied(node: Node, ports: Sequence[Column], chunk_bytes: int = CHUNK_BYTES)
                 raise InvalidModel(f"node {node.name!r} gave {len(value)} values for {len(part[0])} rows")
             found.append(value)
     return stacked(found)
-
-
-def run(graph: Graph, columns: Mapping[str, Column], names: Iterable[str]) -> dict[str, Column]:
-    """Values of some nodes on every datum."""
-    plain = Plain(graph, columns)
-    return {name: plain.value(name) for name in names}
 
 
 def difference(before: Column, after: Column) -> float:

@@ -213,16 +213,6 @@ def candidate_sites(network: Network) -> tuple[Site, ...]:
     return tuple(sorted(sites, key=Site.order))
 
 
-def decoy_sites(network: Network) -> tuple[Site, ...]:
-    """Candidate sites that hold something and move nothing: decoys, and results of heads that nothing reads."""
-    spans = {block.span for block in network.decoys}
-    return tuple(
-        site
-        for site in candidate_sites(network)
-        if (site.span is not None and site.span in spans) or (site.layer, site.head) in network.idle
-    )
-
-
 def _heads(network: Network, layer: int) -> Sequence[int]:
     """The heads of a layer that write something, when there are several."""
     attention = cast(Block, network.decoder.blocks[layer]).attn

@@ -242,11 +242,6 @@ class Hypotheses:
         with disk.writing(self.draft(name)):
             self.draft(name).unlink(missing_ok=True)
 
-    def create(self, name: str, document: Document) -> None:
-        """Save a new hypothesis; raises ``StoreError`` where there is one of this name."""
-        self.vacant(name)
-        self.save(name, document)
-
     def vacant(self, name: str) -> Path:
         """The file of a hypothesis that there is not yet; raises ``StoreError``."""
         if (file := self.file(name)).exists():

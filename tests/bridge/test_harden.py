@@ -25,7 +25,7 @@ from tracr_bridge.network import TOLERANCE, Network, canonical
 from tracr_bridge.reach import reached
 from tracr_bridge.remap import remap, rotation, scramble
 from tracr_bridge.rungs import COMPILED, RUNGS
-from tracr_bridge.task import candidate_sites, compiled_task, decoy_sites, known, model, network
+from tracr_bridge.task import candidate_sites, compiled_task, known, model, network
 from tracr_bridge.truth import SEED, population
 
 HARDER = tuple(rung for rung in RUNGS if rung != COMPILED)
@@ -248,6 +248,16 @@ def test_soft_attention_has_a_gradient_where_cold_attention_has_none(
     assert subject.coldness < 0.5
     assert hard < 1e-30
     assert soft > least
+
+
+def decoy_sites(network: Network) -> tuple[Site, ...]:
+    """Candidate sites that hold something and move nothing: decoys, and results of heads that nothing reads."""
+    spans = {block.span for block in network.decoys}
+    return tuple(
+        site
+        for site in candidate_sites(network)
+        if (site.span is not None and site.span in spans) or (site.layer, site.head) in network.idle
+    )
 
 
 def test_a_decoy_tells_the_variable_and_moves_nothing(name: str) -> None:

@@ -1,7 +1,7 @@
 """Rewrites keep what a graph computes, and a wrong one is caught; what they are for, in examples of the source."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -18,7 +18,7 @@ from engines.circuit import circuit
 from engines.column import Column, objects
 from engines.dataset import DATUM, Dataset
 from engines.errors import InvalidHypothesis, InvalidModel, NotExtensional, UnknownName, WorkbenchError
-from engines.graph import Graph, Node, Plain, run
+from engines.graph import Graph, Node, Plain
 from engines.hypothesis import Hypothesis, InterpNode, Rewrite, Source
 from engines.rewrite import (
     KINDS,
@@ -86,6 +86,12 @@ def network(width: int = 4, values: torch.dtype = torch.float64) -> tuple[Graph,
     )
     x = torch.randn(5, 3, 2, width, generator=generator, dtype=torch.float64).to(values)
     return Graph("network", parts, output="loss"), {"x": x}
+
+
+def run(graph: Graph, columns: Mapping[str, Column], names: Iterable[str]) -> dict[str, Column]:
+    """Values of some nodes on every datum."""
+    plain = Plain(graph, columns)
+    return {name: plain.value(name) for name in names}
 
 
 def values(graph: Graph, columns: dict[str, Column], *names: str) -> list[list[Any]]:

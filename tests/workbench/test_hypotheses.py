@@ -56,11 +56,17 @@ def cases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "DEMOS", "tests.workbench.fakes.demos")
 
 
+def create(folder: Hypotheses, name: str, document: Document) -> None:
+    """Save a new hypothesis."""
+    folder.vacant(name)
+    folder.save(name, document)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Hypotheses:
     """A folder with one hypothesis."""
     folder = Hypotheses(tmp_path / "hypotheses")
-    folder.create("game", Document.read(TEXT))
+    create(folder, "game", Document.read(TEXT))
     return folder
 
 
@@ -181,7 +187,7 @@ def test_a_folder_of_hypotheses(folder: Hypotheses) -> None:
 def test_an_unwritable_folder_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot write"):
-        Hypotheses(tmp_path / "file" / "in it").create("game", Document.read(TEXT))
+        create(Hypotheses(tmp_path / "file" / "in it"), "game", Document.read(TEXT))
 
 
 def test_what_is_asked_about_a_hypothesis() -> None:
@@ -245,7 +251,7 @@ def test_what_cannot_be_asked_is_a_sentence(
 def test_views_tell_of_drafts_and_of_what_cannot_be_read(own_home: Path) -> None:
     store = Store(own_home / "runs")
     folder = Hypotheses.of(store)
-    folder.create("game", Document.read(TEXT))
+    create(folder, "game", Document.read(TEXT))
     folder.keep("game", folder.read("game").changed(CHANGES["feature"](read(TEXT))))
     (folder.root / "bad.toml").write_text("format = 2")
     shown = view.build("hypothesis:game", store, {})
