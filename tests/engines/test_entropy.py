@@ -12,16 +12,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from engines import entropy as module
 from engines.appendix._game import claim, game, questions
 from engines.consistency import inconsistencies
 from engines.dataset import DATUM, Dataset
-from engines.entropy import closed_form, entropy, lemma_1
+from engines.entropy import entropy
 from engines.errors import InvalidHypothesis, TooLarge
 from engines.graph import Graph, Node
 from engines.hypothesis import Hypothesis, InterpNode
 from engines.kernels import Kernel, kernel
 from engines.treeify import Slot, Treeified, treeify
+from tests.engines import entropy_laws
+from tests.engines.entropy_laws import closed_form, lemma_1
 from tests.engines.random_trees import Grower, random_case, random_data, random_graph
 
 SEEDS = st.integers(0, 2**32)
@@ -125,7 +126,7 @@ def test_a_wrong_sampler_violates_lemma_1(wrong: Callable[[Slot, Dataset], Kerne
     assume(data.classes(["f"]).count in (2, 3))
     assert lemma_1(tree, data) == ()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "kernel", wrong)
+        patch.setattr(entropy_laws, "kernel", wrong)
         assert lemma_1(tree, data)
 
 
@@ -133,7 +134,7 @@ def test_a_datum_that_forgets_its_parent_violates_lemma_1_at_the_label():
     graph, data = game(), questions()
     tree = treeify(graph, claim("output"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "kernel", unconditional)
+        patch.setattr(entropy_laws, "kernel", unconditional)
         (sentence,) = lemma_1(tree, data)
     assert sentence == "'reward' and its inputs do not have the joint features that they have on the data"
 
