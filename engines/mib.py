@@ -18,7 +18,7 @@ Source: Mueller et al. (2025), "MIB", section 4, arXiv 2504.13151.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -124,7 +124,9 @@ class Report:
 
     ``highest`` is the best claimed site's; ``average`` is the mean over layers, None unless every layer has a claim,
     and ``full_swap_average`` that of full swaps at the same sites. ``normalised`` is the best site's share of the way
-    from the no-op to 1 and ``normalised_average`` that of the average, None where the no-op is always right.
+    from the no-op to 1 and ``normalised_average`` that of the average, None where the no-op is always right. ``bare``
+    are full swaps by site of the positions that the official evaluator fills in: those without a claim in a layer that
+    has one. They are no claims, and count in none of the others.
     """
 
     protocol: str
@@ -138,43 +140,47 @@ class Report:
     notes: tuple[str, ...] = ()
     full_swap_average: Score | None = None
     normalised_average: Score | None = None
+    bare: Mapping[str, Unit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What was counted right on some pairs: the sites claimed, in order, of which candidates and how many layers."""
+    """What was counted right on some pairs: sites claimed, in order, ``bare`` ones of their layers, and all layers."""
 
     protocol: str
     variable: str
     pairs: Pairs
     sites: Sequence[Site]
-    candidates: Sequence[Site]
+    bare: Sequence[Site]
     layers: int
     notes: tuple[str, ...] = ()
 
     def report(self, right: Float[Tensor, "patches pairs"]) -> Report:
-        """The scores; ``right`` has no patch first, then sites' claims, then their full swaps, then random sites."""
-        pairs, first = self.pairs, 1 + len(self.sites)
-        idle, own, swapped = right[0], right[1:first], right[first : first + len(self.sites)]
+        """The scores; ``right`` has no patch first, then sites' claims, their full swaps, bare ones', random sites'."""
+        pairs, count = self.pairs, len(self.sites)
+        sizes = (1, count, count, len(self.bare), len(right) - 1 - 2 * count - len(self.bare))
+        (idle,), own, swapped, filled, random = right.split(sizes)
         claims = tuple(
             Claimed(site, Unit.of(one.tolist(), pairs), Unit.of(whole.tolist(), pairs), normalised(one, idle, pairs))
             for site, one, whole in zip(self.sites, own, swapped, strict=True)
         )
         best = max(claims, key=lambda claim: claim.method.mean.value)
         average = self._best(own, [claim.method.mean.value for claim in claims])
+        bare = {site: Unit.of(one.tolist(), pairs) for site, one in zip(self.bare, filled, strict=True)}
         fullest = self._best(swapped, [claim.full_swap.mean.value for claim in claims])
         return Report(
             self.protocol,
             self.variable,
             Unit.of(idle.tolist(), pairs),
-            Unit.of(right[first + len(self.sites) :].mean(0).tolist(), pairs),  # random sites are not independent
+            Unit.of(random.mean(0).tolist(), pairs),  # random sites are not independent
             claims,
             best.site,
             None if average is None else Unit.of(average.tolist(), pairs).mean,
             best.normalised,
-            (*self.notes, *_notes(claims, self.layers), *_bare(claims, self.candidates, self.protocol)),
+            (*self.notes, *_notes(claims, self.layers), *_filled(claims, bare)),
             None if fullest is None else Unit.of(fullest.tolist(), pairs).mean,
             None if average is None else normalised(average, idle, pairs),
+            {str(site): unit for site, unit in bare.items()},
         )
 
     def _best(self, right: Float[Tensor, "sites pairs"], values: Sequence[float]) -> Float[Tensor, " pairs"] | None:
@@ -241,7 +247,8 @@ def scoring(
     random = [problem.sites[int(place)] for place in drawn]
     patches: list[Patch] = [(), *(alone[site] for site in sites)]
     patches += [(part,) for part in full(model, [site.whole for site in sites])]
-    patches += [(part,) for part in full(model, random)]
+    bare = unclaimed(sites, problem.sites) if protocol.name == OFFICIAL else ()
+    patches += [(part,) for part in full(model, [*bare, *random])]
     counting = _Counting(model, bound, protocol, new)
     runs = [interchanged(bound.prompted, problem.target, one) for one in examples]
     right = torch.zeros(len(patches), pairs.n, dtype=torch.float64)
@@ -250,7 +257,7 @@ def scoring(
         right[:, index] = counting.right(some, patches, [runs[int(row)] for row in index])
         yield Advance(int(index[-1]) + 1)
     notes = _passed_over(len(handles) - len(single), len(single) - len(sites))
-    counted = Counted(protocol.name, problem.target, pairs, sites, problem.sites, model.shape.n_layers, notes)
+    counted = Counted(protocol.name, problem.target, pairs, sites, bare, model.shape.n_layers, notes)
     return counted.report(right)
 
 
@@ -304,13 +311,26 @@ def _notes(claims: Sequence[Claimed], layers: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _bare(claims: Sequence[Claimed], candidates: Sequence[Site], protocol: str) -> tuple[str, ...]:
-    """What the official evaluator would score besides: the identity featurizer where a claimed layer has no claim."""
-    held, claimed = {claim.site.layer for claim in claims}, {claim.site.whole for claim in claims}
-    bare = [site for site in candidates if site.layer in held and site not in claimed]
-    if protocol != OFFICIAL or not bare:
+def unclaimed(sites: Sequence[Site], candidates: Sequence[Site]) -> tuple[Site, ...]:
+    """The candidates without a claim in layers that have one."""
+    held, claimed = {site.layer for site in sites}, {site.whole for site in sites}
+    return tuple(site for site in candidates if site.layer in held and site not in claimed)
+
+
+def _filled(claims: Sequence[Claimed], bare: Mapping[Site, Unit]) -> tuple[str, ...]:
+    """What the official evaluator would score besides, and where that is more than any claim of the layer has."""
+    if not bare:
         return ()
+    best: dict[int | None, float] = {}
+    for claim in claims:
+        best[claim.site.layer] = max(claim.method.mean.value, best.get(claim.site.layer, 0.0))
+    wins = [
+        f"{site} ({unit.mean.value:.3f} [{unit.mean.low:.3f}, {unit.mean.high:.3f}] n={unit.mean.n})"
+        for site, unit in bare.items()
+        if unit.mean.value > best[site.layer]
+    ]
+    told = f"; the best claim of the layer has less than {', '.join(wins)}" if wins else ""
     return (
         f"{len(bare)} positions of the claimed layers have no claim; the official evaluator swaps them in full (the "
-        "identity fallback), which is not counted here",
+        f"identity fallback), which is not counted here{told}",
     )

@@ -11,7 +11,7 @@ import torch
 from engines.answer import Choice
 from engines.interval import Z95, Score
 from engines.language import arithmetic, ioi
-from engines.mib import Counted, Unit, normalised
+from engines.mib import OFFICIAL, Counted, Unit, normalised, unclaimed
 from engines.model import pad
 from engines.prompting import doing_nothing, examples
 from engines.site import Site
@@ -39,7 +39,8 @@ def right(few: int, many: int) -> list[float]:
 
 
 def counted(sites: Sequence[Site], protocol: str = "paper") -> Counted:
-    return Counted(protocol, "answer", pairs(), sites, SITES, LAYERS)
+    bare = unclaimed(sites, SITES) if protocol == OFFICIAL else ()
+    return Counted(protocol, "answer", pairs(), sites, bare, LAYERS)
 
 
 METHOD = ((0, 2), (1, 4), (2, 4), (1, 0), (1, 8), (2, 2))
@@ -86,12 +87,20 @@ def test_sets_then_positions_then_layers() -> None:
 def test_a_layer_without_a_claim_leaves_no_average_and_the_official_evaluator_swaps_what_is_bare() -> None:
     some = (SITES[0], SITES[2], SITES[3])
     rows = torch.tensor([right(0, 0), *(right(1, 1) for _ in range(2 * len(some))), right(0, 0)], dtype=torch.float64)
-    paper, official = (counted(some, protocol).report(rows) for protocol in ("paper", "official"))
+    paper = counted(some).report(rows)
+    given = [torch.cat([rows[:7], torch.tensor([one]), rows[7:]]) for one in (right(1, 1), right(2, 8))]
+    official, beaten = (counted(some, OFFICIAL).report(one) for one in given)
     assert (paper.average, paper.full_swap_average) == (None, None)
     assert paper.notes == ("claims in 2 of 3 layers: no layer average",)
     assert official.notes[0] == paper.notes[0]
     assert official.notes[1].startswith("1 positions of the claimed layers have no claim; the official evaluator swaps")
-    assert replace(official, protocol="paper", notes=paper.notes) == paper
+    assert official.notes[1].endswith("which is not counted here")
+    said = (
+        "not counted here; the best claim of the layer has less than L0.resid_post@symbol (1.000 [0.633, 1.000] n=10)"
+    )
+    assert beaten.notes[1].endswith(said)
+    assert {site: unit.mean.value for site, unit in beaten.bare.items()} == {"L0.resid_post@symbol": 1.0}
+    assert replace(official, protocol="paper", notes=paper.notes, bare={}) == paper
 
 
 def test_a_score_against_a_no_op_that_is_always_right_is_none() -> None:
