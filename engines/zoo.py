@@ -322,7 +322,9 @@ def _missing(row: Row, disk: int, places: Places) -> str:
         )
     if places.offline:
         return f"{row.name} ({row.hub}) is not on this machine and HF_HUB_OFFLINE is set; {own}"
-    fetch = f"allow the download of {_size(disk)} from the hub ({row.licence})"
+    fetch = (
+        f"fetch it ({_size(disk)}, {row.licence}): hf download {row.hub} --include '*.json' --include '*.safetensors'"
+    )
     if row.gated:
         fetch = f"accept its licence at https://huggingface.co/{row.hub}, log in with 'hf auth login', then {fetch}"
         return f"{row.name} ({row.hub}) is gated and not on this machine; {fetch}; or {own}"

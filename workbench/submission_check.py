@@ -94,10 +94,8 @@ class Verdict:
 
 def verify(root: Path) -> Verdict:
     """Check every file of a submission; raises ``InvalidSubmission`` when there is no such folder."""
-    if not root.is_dir():
-        raise InvalidSubmission(f"{root} is no folder; give the one that holds the submission's cells")
     check = _Check()
-    found, wrong = entries(root)
+    found, wrong = entries(_folder(root))
     check.faults += [Said(name, why) for name, why in wrong]
     tokens = check.code([one for one in found if one.name.endswith(".py") and not one.is_folder])
     folders = [one for one in found if one.is_folder]
@@ -108,12 +106,22 @@ def verify(root: Path) -> Verdict:
     return Verdict(root, tuple(check.held), tuple(check.faults), tuple(check.remarks))
 
 
+def _folder(root: Path) -> Path:
+    if not root.is_dir():
+        raise InvalidSubmission(f"{root} is no folder; give the one that holds the submission's cells")
+    return root
+
+
 def load(root: Path, folder: Folder) -> tuple[Handle, ...]:
     """The featurizers of a cell as claims, checked as they are read; heads are one claim, swapped together.
 
     Raises ``InvalidSubmission`` that names the first fault.
     """
-    cells = {one.name: one for one in entries(root)[0] if one.is_folder}
+    found, wrong = entries(_folder(root))
+    cells = {one.name: one for one in found if one.is_folder}
+    for name, why in wrong:
+        if name in ("", str(folder)):
+            raise InvalidSubmission(f"{root / name}: {why}")
     if str(folder) not in cells:
         raise InvalidSubmission(f"{root} has no cell {folder}; it has: {', '.join(cells) or 'none'}")
     check = _Check()

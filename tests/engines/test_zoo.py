@@ -225,10 +225,11 @@ def test_nothing_is_fetched_unless_it_is_allowed(places: Places, monkeypatch: py
     monkeypatch.setattr(zoo, "room", lambda _device: 10**12)
     home = re.escape(str(places.models))
     for name, sentence in {
-        "gpt2": rf"gpt2 \(openai-community/gpt2\) is not on this machine; allow the download of 0\.50 GB from the hub "
-        rf"\(MIT\), or put its folder \(config\.json, \*\.safetensors, tokenizer\.json\) at {home}/gpt2$",
+        "gpt2": rf"gpt2 \(openai-community/gpt2\) is not on this machine; fetch it \(0\.50 GB, MIT\): hf download "
+        rf"openai-community/gpt2 --include '\*\.json' --include '\*\.safetensors', or put its folder "
+        rf"\(config\.json, \*\.safetensors, tokenizer\.json\) at {home}/gpt2$",
         "gemma2": r"gemma2 \(google/gemma-2-2b\) is gated and not on this machine; accept its licence at https://"
-        r"huggingface\.co/google/gemma-2-2b, log in with 'hf auth login', then allow the download of 10\.46 GB",
+        r"huggingface\.co/google/gemma-2-2b, log in with 'hf auth login', then fetch it \(10\.46 GB, Gemma Ter",
     }.items():
         with pytest.raises(MissingModel, match=sentence):
             load(name, places=places)

@@ -410,6 +410,12 @@ def test_a_submission_is_scored_beside_its_controls(
     assert "_indices: it names 1 of 2 features, but the evaluator" in complaint(capsys)
     assert main(["score", str(out), "--cell", "mib.mcqa/qwen2.5/answer_pointer"]) == 1
     assert "has no cell 4_answer_MCQA_Qwen2ForCausalLM_answer_pointer" in complaint(capsys)
+    (out / str(MCQA)).rename(out.parent / "elsewhere")
+    (out / str(MCQA)).symlink_to(out.parent / "elsewhere")
+    assert main(["score", str(out), "--cell", "mib.mcqa/qwen2.5/answer"]) == 1
+    assert "answer: it is a link, which was not followed" in complaint(capsys)
+    assert main(["score", str(out / "none"), "--cell", "mib.mcqa/qwen2.5/answer"]) == 1
+    assert "none is no folder; give the one that holds the submission's cells" in complaint(capsys)
     assert main(["score", str(out), "--cell", "mib.mcqa/qwen2.5/colour"]) == 2
 
 
