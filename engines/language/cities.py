@@ -4,7 +4,7 @@
 
 The questions of ``ravel`` for small models: well-known cities alone, and only those whose name the model reads as one
 token, so that a swap at the city exchanges the whole of it. Of a name in several tokens the last one holds a part, and
-the rest of the base's name stays.
+the rest of the base's name stays. Languages are those of countries, as in ``ravel``.
 """
 
 from collections.abc import Iterator, Mapping

