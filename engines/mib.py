@@ -57,7 +57,7 @@ class Unit:
         for name, among in _sets(pairs).items():
             distinct = pairs.bases_among(among) if independent else None
             sets[name] = wilson(float(values[among].sum()), int(among.sum()), independent=distinct)
-        return Unit(sets, _mean(list(sets.values()), _widened(_by_base(_moves(values, pairs), pairs))))
+        return Unit(sets, _mean(list(sets.values()), _widened(_moves(values, pairs), pairs)))
 
 
 def _sets(pairs: Pairs) -> Mapping[str, Bool[Tensor, " pairs"]]:
@@ -90,14 +90,18 @@ def _mean(scores: Sequence[Score], wider: float) -> Score:
     return Score(value, sum(one.n for one in scores), max(low, 0.0), min(high, 1.0))
 
 
-def _widened(each: Float[Tensor, "sets bases"]) -> float:
+def _widened(moves: Float[Tensor, " pairs"], pairs: Pairs) -> float:
     """How many times as wide the interval of a mean over sets is as that of independent sets; never below 1.
 
-    The row of a base is in every set, and what the network gets wrong of it in one it gets wrong in others. ``each``
-    is by how much each base moves the sum of the sets' means.
+    The row of a base is in every set, and what the network gets wrong of it in one it gets wrong in others. ``moves``
+    are by how much each pair moves the sum of the sets' means. Where none does, nothing tells how much goes together,
+    and all of a base is taken to.
     """
+    each = _by_base(moves, pairs)
     apart, together = float(each.square().sum()), float(each.sum(0).square().sum())
-    return max(1.0, math.sqrt(together / apart)) if apart > 0 else 1.0
+    if apart == 0:
+        return math.sqrt(int((_by_base(torch.ones_like(moves), pairs) > 0).sum(0).max()))
+    return max(1.0, math.sqrt(together / apart))
 
 
 @dataclass(frozen=True)

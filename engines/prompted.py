@@ -106,7 +106,8 @@ def bind(prompted: Prompted, tokenizer: PreTrainedTokenizerBase, every: Sequence
     that no token stands for.
     """
     encoder = Encoder(tokenizer)
-    answers = {prompted.answer(run) for example in every for run in (example.base, example.source)}
+    runs = [run for example in every for run in (example.base, example.source)]
+    answers = {prompted.answer(each) for run in runs for each in (run, *prompted.assumes(run))}
     for example in every:
         answers |= {prompted.answer(interchanged(prompted, name, example)) for name in prompted.variables}
     firsts = {answer: encoder.first(answer) for answer in sorted(answers) if answer}

@@ -126,6 +126,7 @@ class Prompted:
     what counts is how far a difference of two logits is from the causal model's, and not the share of right answers.
     ``ordered`` are all answers in their order where an answer rules out those before it (``engines.answer.Cutoff``).
     ``unsplit`` are places that must be one token; rows in which one is several are counted and left out.
+    ``assumes`` are other runs that the network must do rightly for a run to be used: they ask for what is swapped.
     ``generate(rng)`` yields base rows of the same schema without end, where the task needs no foreign data.
     """
 
@@ -146,6 +147,7 @@ class Prompted:
     by_error: bool = False
     ordered: tuple[str, ...] = ()
     unsplit: tuple[str, ...] = ()
+    assumes: Callable[[Setting], Sequence[Setting]] = lambda _run: ()
     outside: Callable[[Row], str | None] = lambda _row: None
     generate: Callable[[np.random.Generator], Iterator[Row]] | None = None
 

@@ -71,16 +71,26 @@ class Kept:
 def able(
     model: Model, bound: Bound, examples: Sequence[Example], counting: Protocol, new_tokens: int
 ) -> tuple[list[Example], Mapping[str, Kept]]:
-    """The examples whose base and source prompts the network completes rightly, and how many of each set they are."""
+    """The examples whose base and source prompts the network completes rightly, and how many of each set they are.
+
+    With what the task assumes of either side.
+    """
     if not examples:
         return [], dict.fromkeys(counting.sets, Kept(0, 0))
-    runs = {str(run["prompt"]): run for one in examples for run in (one.base, one.source)}
+    assumed = {str(run["prompt"]): bound.prompted.assumes(run) for one in examples for run in (one.base, one.source)}
+    asked = (run for one in examples for run in (one.base, one.source))
+    runs = {str(each["prompt"]): each for run in asked for each in (run, *assumed[str(run["prompt"])])}
     if counting.right is None:
         right = _leads(model, bound, runs)
     else:
         texts = greedy(model, bound.encoder, list(runs), new_tokens)
         right = {prompt: counting.right(text, run) for (prompt, run), text in zip(runs.items(), texts, strict=True)}
-    kept = [one for one in examples if right[str(one.base["prompt"])] and right[str(one.source["prompt"])]]
+
+    def done(run: Setting) -> bool:
+        prompt = str(run["prompt"])
+        return right[prompt] and all(right[str(each["prompt"])] for each in assumed[prompt])
+
+    kept = [one for one in examples if done(one.base) and done(one.source)]
     counts = Counter(one.family for one in kept)
     every = Counter(one.family for one in examples)
     return kept, {name: Kept(counts[name], every[name]) for name in counting.sets}

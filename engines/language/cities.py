@@ -2,27 +2,27 @@
 
     answer = the attribute that the prompt asks for, of the city that it names; nothing where it asks for none
 
-The questions of ``ravel`` for small models: well-known cities alone, and only those whose name the model reads as one
-token, so that a swap at the city exchanges the whole of it. Of a name in several tokens the last one holds a part, and
-the rest of the base's name stays. Languages are those of countries, as in ``ravel``.
+The questions of ``ravel`` for small models. A swap at a name of several tokens exchanges a part of it, and one at a
+city that the model does not know brings no fact along. So only cities are used whose name the model reads as one token,
+and of which it tells all three facts when asked. Languages are those of countries, as in ``ravel``.
 """
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from engines.causal import Setting
 from engines.language import ravel
 from engines.prompting import Prompted, Protocol, Row
 
 NAMES = """
-Shanghai Beijing Istanbul Mumbai Delhi Moscow Seoul Tokyo Cairo Johannesburg London Lima Baghdad Tehran
-Hyderabad Sydney Melbourne Alexandria Santiago Kabul Nairobi Dubai Berlin Madrid Toronto Brisbane Chicago Perth
-Rome Houston Havana Paris Hamburg Montreal Budapest Warsaw Vienna Barcelona Manila Damascus Auckland Stockholm
-Munich Adelaide Milan Calgary Prague Birmingham Copenhagen Sofia Oslo Dublin Brussels Ottawa Edmonton Jerusalem
-Naples
+Shanghai Beijing Istanbul Moscow Seoul Tokyo Cairo London Lima Baghdad Tehran Sydney Melbourne Alexandria
+Santiago Kabul Dubai Berlin Madrid Toronto Brisbane Chicago Perth Rome Houston Havana Paris Hamburg Budapest
+Warsaw Vienna Barcelona Manila Damascus Auckland Stockholm Munich Adelaide Milan Calgary Prague Birmingham
+Copenhagen Sofia Oslo Dublin Ottawa Edmonton Jerusalem Naples
 """
 KNOWN = frozenset(NAMES.split())
-"""Of the largest cities those with short names."""
+"""Of the largest cities those with short names, but for some where not the first language of the country is spoken."""
 TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "Country": (
         *ravel.TEMPLATES["Country"],
@@ -47,6 +47,13 @@ def generate(rng: np.random.Generator) -> Iterator[Row]:
     return ravel.questions(rng, [city for city in ravel.cities() if city["entity"] in KNOWN], TEMPLATES)
 
 
+def facts(run: Setting) -> tuple[Setting, ...]:
+    """The prompts that ask for the three facts of a run's city, as runs."""
+    own = {name: run[name] for name in ("entity", *(f"own_{each}" for each in ravel.ATTRIBUTES))}
+    prompts = {each: TEMPLATES[each][0].format(city=run["entity"]) for each in ravel.ATTRIBUTES}
+    return tuple(ravel.CAUSAL.run({**own, "queried": each, "prompt": prompt}) for each, prompt in prompts.items())
+
+
 SETS = ("attribute", "wikipedia")
 TASK = Prompted(
     name="cities",
@@ -63,5 +70,6 @@ TASK = Prompted(
     answer=ravel.answer,
     protocols={"paper": Protocol("paper", SETS, None, asks=lambda base: str(base["queried"]))},
     unsplit=("city",),
+    assumes=facts,
     generate=generate,
 )

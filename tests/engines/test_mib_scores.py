@@ -163,6 +163,9 @@ def test_the_mean_over_sets_counts_a_base_once() -> None:
     assert (one.mean.low, one.mean.high) == pytest.approx((one.sets["few"].low, one.sets["few"].high))
     apart = Unit.of(answers * 2, replace(both, bases=pairs().bases))
     assert (apart.mean.high - apart.mean.value) * 2**0.5 == pytest.approx(one.mean.high - one.mean.value)
+    perfect = Unit.of([1.0] * 10, both)  # where nothing tells whether its sets go together, a base counts once too
+    assert perfect.mean.low == pytest.approx(perfect.sets["few"].low)
+    assert Unit.of([1.0] * 10, replace(both, bases=pairs().bases)).mean.low > perfect.mean.low
 
 
 # What doing nothing scores, from causal models alone: the rates that the published result files have

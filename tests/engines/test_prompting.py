@@ -392,6 +392,34 @@ def test_only_rows_that_the_network_does_rightly_are_kept(agreeing: Any) -> None
         sieve.enough(sva.TASK, "test", counts, 8)
 
 
+def test_rows_are_kept_only_where_the_network_does_what_the_task_assumes_of_either_side(agreeing: Any) -> None:
+    model, bound, parts = agreeing
+    rows, unknown = parts["test"], parts["fit"][0].base
+    noun = rows[0].source["noun"]
+    wrong = {**unknown, "answer": sva.VERBS[1 - unknown["number"]]}
+
+    def kept(extra: Any) -> list[Example]:
+        task = dataclasses.replace(sva.TASK, assumes=lambda run: (extra,) if run["noun"] == noun else ())
+        asking = dataclasses.replace(bound, prompted=task)
+        return sieve.able(model, asking, rows, sva.TASK.protocol("paper"), 0)[0]
+
+    every_row, _ = sieve.able(model, bound, rows, sva.TASK.protocol("paper"), 0)
+    assert kept(unknown) == every_row
+    known = [one for one in every_row if noun not in (one.base["noun"], one.source["noun"])]
+    assert kept(wrong) == known != every_row
+
+
+def test_every_city_is_asked_for_all_of_its_facts() -> None:
+    run = every(cities.TASK, 1)[0].source
+    asked = cities.facts(run)
+    assert [(one["queried"], one["answer"]) for one in asked] == [
+        (name, run[f"own_{name}"]) for name in ravel.ATTRIBUTES
+    ]
+    assert all(str(run["entity"]) in str(one["prompt"]) for one in asked)
+    bound = prompted.bind(cities.TASK, words(cities.TASK, every(cities.TASK, 60)), every(cities.TASK, 1))
+    assert {cities.TASK.answer(one) for one in asked} <= set(bound.firsts)
+
+
 def test_a_run_from_rows_to_benchmark_scores(agreeing: Any) -> None:
     model, bound, parts = agreeing
     problem = prompted.problem(bound, model, parts, "number", name="lm.sva/tiny/number", seed=0)

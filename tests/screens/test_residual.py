@@ -185,7 +185,7 @@ def test_a_server_that_keeps_failing_waits_and_r_does_not(store: Store, played: 
             played.dies = True
             await hands.press("J")
             assert "the model server has ended" in hands.text
-            assert " anew" in hands.text.splitlines()  # what is too long for a line goes on in the second
+            assert "R asks again, and it is started anew" in " ".join(hands.text.split())  # on the second line
             played.dies = False
             await hands.press("R")
             assert played.hurried == 1
