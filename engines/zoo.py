@@ -173,9 +173,15 @@ def _own_dtype(parameters: int) -> str:
 
 
 def knows(name: str, places: Places | None = None) -> bool:
-    """Whether ``name`` is a model of the table, or a folder in the user's folder of models."""
-    models = (places or Places.here()).models
-    return find(name) is not None or (models is not None and "/" not in name and (models / name).is_dir())
+    """Whether ``name`` is a model of the table, a folder of the user's, or ``org--model`` of the hub's cache.
+
+    A part of a cell's name has no slash: two dashes stand for that of a name on the hub, as in the cache's own folders.
+    """
+    places = places or Places.here()
+    if find(name) is not None:
+        return True
+    own = places.models is not None and (places.models / name).is_dir()
+    return "/" not in name and (own or ("--" in name and (places.hub / f"models--{name}").is_dir()))
 
 
 def load(

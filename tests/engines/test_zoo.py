@@ -207,10 +207,12 @@ def cached(folder: Path, places: Places, name: str) -> None:
 def test_the_hub_s_cache_is_enough_offline(saved: Path, tiny: Row, places: Places) -> None:
     cached(saved / "llama", places, tiny.hub)
     cached(saved / "gpt2", places, "somebody/else")
-    for name, layers in (("tiny", 2), ("somebody/else", 2)):
+    for name, layers in (("tiny", 2), ("somebody/else", 2), ("somebody--else", 2)):
         prospect = look(name, places=replace(places, offline=True))
         assert (prospect.source, prospect.obstacle, prospect.sizes.layers) == ("hub cache", "", layers)
     assert load("tiny", places=replace(places, offline=True)).model.name == "tiny"
+    names = ("somebody--else", "somebody/else", "nobody--else", "somebody")
+    assert [zoo.knows(name, places) for name in names] == [True, False, False, False]  # as a part of a cell's name
 
 
 def test_a_broken_fetch_is_no_model(saved: Path, tiny: Row, places: Places) -> None:
