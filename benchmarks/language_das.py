@@ -3,7 +3,7 @@
     python benchmarks/language_das.py                                        the table of what is in the folder
     python benchmarks/language_das.py full_swap plot plot_das full_das       run these first; what is finished is taken
 
-``full_das`` takes about a quarter of an hour on one core, so that nothing is run unless it is named. A run that was
+``full_das`` takes about five minutes of one core, so that nothing is run unless it is named. A run that was
 broken off goes on where it stopped. The model is looked for as the workbench does (CAUSAL_WORKBENCH_MODELS), and the
 runs are those that ``workbench run`` makes: ``--store`` takes them from any folder of runs.
 """
