@@ -34,7 +34,7 @@ from engines.interval import Z95
 from engines.model import Model
 from engines.patches import Patch, Together, chunks, longer
 from engines.prompted import Bound, interchanged
-from engines.prompting import Example, Protocol
+from engines.prompting import Example, Protocol, doing_nothing
 from engines.score import Score, wilson
 from engines.site import Site
 from engines.task import Pairs, Problem
@@ -130,7 +130,8 @@ class Report:
     and ``full_swap_average`` that of full swaps at the same sites. ``normalised`` is the best site's share of the way
     from the no-op to 1 and ``normalised_average`` that of the average, None where the no-op is always right. ``bare``
     are full swaps by site of the positions that the official evaluator fills in: those without a claim in a layer that
-    has one. They are no claims, and count in none of the others.
+    has one. They are no claims, and count in none of the others. ``expected`` is what doing nothing scores by set when
+    the network says exactly the bases' answers: the causal model alone tells it, before anything runs.
     """
 
     protocol: str
@@ -145,6 +146,7 @@ class Report:
     full_swap_average: Score | None = None
     normalised_average: Score | None = None
     bare: Mapping[str, Unit] = field(default_factory=dict)
+    expected: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,8 @@ def scoring(
         yield Advance(int(index[-1]) + 1)
     notes = _passed_over(len(handles) - len(single), len(single) - len(sites))
     counted = Counted(protocol.name, problem.target, pairs, sites, bare, model.shape.n_layers, notes)
-    return counted.report(right)
+    expected = doing_nothing(bound.prompted, problem.target, examples, protocol)
+    return replace(counted.report(right), expected=expected)
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,7 @@ def _mib(report: Mapping[str, Any]) -> list[Block]:
         chosen = (
             f", the highest of {len(report['claims'])} claimed on the same pairs: intervals do not know of the choice"
         )
+    expected = ", ".join(f"{name} {value:.3f}" for name, value in report.get("expected", {}).items())
     known = report["normalised"] is not None
     told = "of the way from the no-op to 1" if known else "undefined: the no-op is always right"
     facts = [
@@ -114,6 +115,7 @@ def _mib(report: Mapping[str, Any]) -> list[Block]:
         ("best site", f"{report['highest']}{chosen}"),
         ("normalised", f"{normalised(report['normalised'])} {told}" if known else told),
         ("layer average", "none: not every layer has a claim" if average is None else averages(report)),
+        *([("no-op expected", f"{expected}, by the causal model alone")] if expected else []),
         *(("note", note) for note in report["notes"]),
     ]
     return [facts, sets, claims]

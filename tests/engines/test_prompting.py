@@ -427,7 +427,7 @@ def test_a_run_from_rows_to_benchmark_scores(agreeing: Any) -> None:
     sites = [Site(layer, "resid_post", "last") for layer in (0, 1)]
     handles = [full_swap_handle("number", site, model, None) for site in sites]
     report = mib.report(problem, bound, parts["test"], handles, sva.TASK.protocol("paper"), 0)
-    assert report.no_op.mean.value == 0.0
+    assert report.no_op.mean.value == report.expected["other_number"] == 0.0
     assert report.claims[1].method.mean.value == 1.0  # the last layer's last token is the output
     assert report.highest in sites
     assert [claim.method == claim.full_swap for claim in report.claims] == [True, True]

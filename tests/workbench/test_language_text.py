@@ -82,6 +82,7 @@ def test_the_benchmarks_scores_stand_beside_all_controls(normal: Any) -> None:
         "highest": "L3.resid_post@last",
         "average": None,
         "normalised": normal,
+        "expected": {"letters": 0.0, "random": 1.0},
         "notes": ["claims in 2 of 12 layers: no layer average"],
     }
     words = told(mib=report)
@@ -106,6 +107,7 @@ def test_the_benchmarks_scores_stand_beside_all_controls(normal: Any) -> None:
         mib={**report, **averages, "normalised_average": score(1 / 3, 80)}
     )
     assert "note claims in 2 of 12 layers" in words
+    assert "no-op expected letters 0.000, random 1.000, by the causal model alone" in words
 
 
 def test_errors_of_heads_are_told_for_both_forms_of_names() -> None:

@@ -227,6 +227,9 @@ def test_a_cell_runs_scores_and_is_submitted(name: str, bench: Path, store: Stor
             scored = result["mib"]
             for unit in (scored["no_op"], scored["random_site"], *(claim["method"] for claim in scored["claims"])):
                 assert {set_: one["n"] > 0 for set_, one in unit["sets"].items()} == dict.fromkeys(facts["sets"], True)
+            pointer = {"answerPosition": 0.0, "randomLetter": 1.0, "answerPosition_randomLetter": 0.0}
+            assert set(scored["expected"]) == set(facts["sets"])
+            assert scored["variable"] != "answer_pointer" or scored["expected"] == pointer
             held = {claim["site"].partition(".")[0] for claim in scored["claims"]}
             assert (scored["average"] is None) == (len(held) < 2)
         assert scored["protocol"] == "paper"
