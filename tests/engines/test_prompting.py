@@ -129,6 +129,34 @@ def test_what_doing_nothing_scores_is_known_from_the_causal_model_alone() -> Non
     assert flips == {"s1_io_flip": 1.0, "s2_io_flip": 0.0, "s1_ioi_flip_s2_ioi_flip": 0.0}
 
 
+def test_balanced_cities_and_swaps_of_the_whole_output_score_what_the_causal_model_says() -> None:
+    """Above a half for doing nothing on cities, as published; behind the last layer the whole answer is exchanged."""
+    paper = ravel.TASK.protocol("paper")
+    found = every(ravel.TASK, 900)
+    for variable in ravel.ATTRIBUTES:
+        kept, _ = sieve.thinned(found, variable, paper, np.random.default_rng(0))
+        idle = doing_nothing(ravel.TASK, variable, kept, paper)
+        values = [row[variable] for row in CITIES]
+        ties = np.mean([values.count(one) - 1 for one in values]) / (len(CITIES) - 1)
+        assert list(idle.values()) == pytest.approx([0.5 + ties / 2] * 2, abs=0.05), variable
+
+    def swapped(task: Prompted, variable: str, n: int) -> Mapping[str, float]:
+        """The share of pairs on which the source's answer is right."""
+        said: dict[str, list[bool]] = {}
+        for one in every(task, n):
+            label = task.answer(prompted.interchanged(task, variable, one))
+            said.setdefault(one.family, []).append(task.answer(one.source) == label)
+        return {name: float(np.mean(each)) for name, each in said.items()}
+
+    assert set(swapped(mcqa.TASK, "answer", 100).values()) == {1.0}
+    assert swapped(mcqa.TASK, "answer_pointer", 100)["answerPosition"] == 1.0
+    assert swapped(mcqa.TASK, "answer_pointer", 100)["randomLetter"] == 0.0
+    sums = swapped(arithmetic.TASK, "ones_carry", 400)
+    assert sums["ones_carry"] == 1.0
+    assert sums["random"] < 0.05
+    assert swapped(ravel.TASK, "Country", 400)["attribute"] < 0.05
+
+
 def test_the_linear_model_of_ioi_has_the_signs_of_its_sets() -> None:
     signs = {
         name: {ioi.both_signs(one.base, one.source) for one in every(ioi.TASK, 20) if one.family == name}
