@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -130,33 +130,26 @@ def test_a_record_is_json_without_nan_and_without_seconds(name: str, problem: Pr
     assert all(math.isfinite(value) for _, value in record["ranking"])
 
 
-def interrupted(name: str, problem: Problem, after: int) -> dict[str, Mapping[str, Tensor]]:
-    """The pieces of a run that is stopped right after its ``after``-th piece."""
-    done: dict[str, Mapping[str, Tensor]] = {}
-    steps: Steps[Fit] = method(name, problem).fit(problem, EMPTY)
-    for event in steps:
-        if isinstance(event, Piece):
-            done[event.key] = event.tensors
-            if len(done) == after:
-                break
-    steps.close()
-    return done
+def pieces(events: Iterable[Event]) -> dict[str, Mapping[str, Tensor]]:
+    """The pieces of work among some events, in their order; each has a key of its own."""
+    found = [event for event in events if isinstance(event, Piece)]
+    kept = {piece.key: piece.tensors for piece in found}
+    assert len(kept) == len(found)  # else a piece would be taken for another
+    return kept
 
 
 def test_a_run_resumes_after_every_piece_with_the_same_result(name: str, problem: Problem) -> None:
     events, fit = settled(name, problem.target)
-    keys = [event.key for event in events if isinstance(event, Piece)]
-    assert len(set(keys)) == len(keys)  # else a piece would be taken for another
-    for after in range(1, len(keys) + 1):
-        done = interrupted(name, problem, after)
-        again_events, again = drain(method(name, problem).fit(problem, done))
-        assert [event.key for event in again_events if isinstance(event, Piece)] == keys[after:]
+    finished = list(pieces(events).items())
+    for after in range(1, len(finished) + 1):
+        again_events, again = drain(method(name, problem).fit(problem, dict(finished[:after])))
+        assert list(pieces(again_events)) == [key for key, _ in finished[after:]]
         assert content(again) == content(fit)
 
 
 def test_what_is_handed_in_is_left_as_it_is(name: str) -> None:
     problem = conjunction_problem("both")
-    done = interrupted(name, problem, 10**6)
+    done = pieces(run(name, problem)[0])
     copies = {key: {part: tensor.clone() for part, tensor in tensors.items()} for key, tensors in done.items()}
     assert isinstance(problem.model, DecoderModel)
     weights = [parameter.clone() for parameter in problem.model.decoder.parameters()]
