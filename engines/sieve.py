@@ -77,9 +77,9 @@ def able(
     """
     if not examples:
         return [], dict.fromkeys(counting.sets, Kept(0, 0))
-    assumed = {str(run["prompt"]): bound.prompted.assumes(run) for one in examples for run in (one.base, one.source)}
-    asked = (run for one in examples for run in (one.base, one.source))
-    runs = {str(each["prompt"]): each for run in asked for each in (run, *assumed[str(run["prompt"])])}
+    asked = {str(run["prompt"]): run for one in examples for run in (one.base, one.source)}
+    assumed = {prompt: bound.prompted.assumes(run) for prompt, run in asked.items()}
+    runs = {str(run["prompt"]): run for each in assumed.values() for run in each} | asked
     if counting.right is None:
         right = _leads(model, bound, runs)
     else:

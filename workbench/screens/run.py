@@ -239,7 +239,12 @@ def status(watch: Watch, listing: Listing | None = None) -> str:
 
 def standing(watch: Watch) -> list[str]:
     """A run that is not done, in a few lines."""
-    lines = [f"run {watch.run.id}  {watch.run.spec}", f"state  {watch.state}"]
+    return [f"run {watch.run.id}  {watch.run.spec}", f"state  {watch.state}", *reached(watch)]
+
+
+def reached(watch: Watch) -> list[str]:
+    """The stage that a run or job is at or was at last, and what it failed with, a line each."""
+    lines = []
     if progress := watch.progress:
         total = "" if progress.total is None else f" of {progress.total:,}"
         lines.append(f"stage  {progress.stage}: {progress.done:,}{total}  {bar(progress.share)}")

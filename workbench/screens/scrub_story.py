@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from workbench import scrub_text
-from workbench.screens.run import log
+from workbench.screens.run import log, reached
 from workbench.screens.scores import bar
 from workbench.scrub_jobs import Job
 from workbench.watch import Watch
@@ -47,13 +47,8 @@ def state(watch: Watch) -> str:
 def standing(job: Job, watch: Watch) -> list[str]:
     """A job that kept no scrub, in a few lines; raises ``CorruptRun``."""
     spec = job.spec
-    lines = [f"{spec.kind} {job.id}  {spec.name}", f"subject  {spec.hypothesis.subject}", f"state  {watch.state}"]
-    if progress := watch.progress:
-        total = "" if progress.total is None else f" of {progress.total:,}"
-        lines.append(f"stage  {progress.stage}: {progress.done:,}{total}  {bar(progress.share)}")
-    if error := watch.status.get("error"):
-        lines.append(f"error  {error}")
-    return lines
+    head = [f"{spec.kind} {job.id}  {spec.name}", f"subject  {spec.hypothesis.subject}", f"state  {watch.state}"]
+    return [*head, *reached(watch)]
 
 
 def _torn(watch: Watch) -> list[str]:
