@@ -18,7 +18,7 @@ from workbench.keymap import reaches
 from workbench.keys import EVERYWHERE, beside, declared
 from workbench.place import Place
 from workbench.remembered import Memory, load
-from workbench.screens.command import match
+from workbench.screens.command import begun, match
 from workbench.store import Store
 from workbench.trail import MOST, Trail, Visit
 from workbench.widgets.board import Board
@@ -314,6 +314,15 @@ def test_letters_mean_a_run_by_how_its_id_begins() -> None:
     assert match("l9", text) is None
     assert match("768", text) is None
     assert match("revsites", f"{text}:sites") is not None
+
+
+def test_verbs_are_found_by_how_their_words_begin_and_not_by_letters_anywhere() -> None:
+    text = "Quit. Nothing is lost: runs go on, and the next start shows where you were."
+    assert begun("quit", text) == begun("runs", text) == (1, len(text))
+    assert begun("runs on", text) == begun("runson", text) == begun("ruon", text) == (2, len(text))
+    assert begun("ns", text) == (2, len(text))
+    assert [begun(typed, text) for typed in ("nonsense", "uit", "onruns", "quitz")] == [None] * 4
+    assert begun("", text) == (0, 0)
 
 
 def test_two_verbs_have_one_id_only_if_they_are_one() -> None:

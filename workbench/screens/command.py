@@ -38,13 +38,19 @@ class Choice:
     address: str = ""
     action: str = ""
 
+    def score(self, typed: str) -> tuple[int, int] | None:
+        """How far it is from what is typed, the least first; None if it cannot be meant."""
+        is_sentence = bool(self.action) and not self.about
+        return begun(typed, self.text) if is_sentence else match(typed, self.text)
+
 
 class Command(Place):
     """Addresses and verbs by what is typed."""
 
     ABOUT = (
-        "Type letters of an address or of a verb in their order, with gaps if you like: 'revopp' finds "
-        "rasp.reverse/compiled/opposite. Enter goes there, up and down choose, esc leaves."
+        "Type letters of an address in their order, with gaps if you like: 'revopp' finds "
+        "rasp.reverse/compiled/opposite. Or type how words of a verb begin. Enter goes there, up and down choose, "
+        "esc leaves."
     )
     KEYS = (
         Key("escape", "app.back", "Leave without going anywhere.", "esc leave", 9),
@@ -109,9 +115,7 @@ class Command(Place):
     def find(self) -> None:
         """Show what the typed text may mean, likeliest first."""
         typed = self.query_one(Prompt).text
-        scored = [
-            (score, place) for place, one in enumerate(self.choices) if (score := match(typed, one.text)) is not None
-        ]
+        scored = [(score, place) for place, one in enumerate(self.choices) if (score := one.score(typed)) is not None]
         self.found = [self.choices[place] for _, place in sorted(scored)]
         self.query_one(Rows).load([(one.text, one.key or None, one.about) for one in self.found[:SHOWN]])
         more = f", {SHOWN} of them shown" if len(self.found) > SHOWN else ""
@@ -176,6 +180,22 @@ def part(typed: str, cell: str) -> str:
     if not cell:
         raise InvalidSetting(f"{name} is a part of a network, and this place is about none; write {where}:{name}")
     return f"{cell}:{name}"
+
+
+def begun(typed: str, text: str) -> tuple[int, int] | None:
+    """In how few words of ``text``, in order, ``typed`` is found as their beginnings, and its length; None if in none.
+
+    In a sentence, letters with any gaps would find nearly all there is: a mistyped address would be some verb.
+    """
+    wanted = typed.casefold().replace(" ", "")
+    fewest = {0: 0}
+    """Words that are begun, by how many letters they account for."""
+    for word in re.findall(r"\w+", text.casefold()):
+        for used, count in list(fewest.items()):
+            for end in range(used + 1, len(wanted) + 1):
+                if word.startswith(wanted[used:end]):
+                    fewest[end] = min(count + 1, fewest.get(end, count + 1))
+    return (fewest[len(wanted)], len(text) if typed else 0) if len(wanted) in fewest else None
 
 
 def match(typed: str, text: str) -> tuple[int, int] | None:
